@@ -1,0 +1,162 @@
+import { randomBytes } from 'node:crypto'
+import * as fs from 'node:fs'
+import { dirname } from 'node:path'
+
+/**
+ * The one door through which the world comes in: files, clocks, chance. Nothing else in src/ touches
+ * node:fs, Date.now, Math.random or timers of its own, so that a test can stop the clock, replay the
+ * chance and pull the plug. Reads and writes are synchronous (a cached 64 KiB read costs 8 µs that way and
+ * 35 µs through a promise) and are therefore made on engine and worker threads only; `sync` is
+ * asynchronous, since a disk may take its time.
+ */
+export interface Env {
+  readonly fs: FileSystem
+  /** Wall clock, epoch milliseconds. */
+  now(): number
+  /** Monotonic clock, milliseconds with fractions. */
+  monotonic(): number
+  /** Uniform in [0, 1). */
+  random(): number
+  randomBytes(count: number): Uint8Array
+  /** Calls `callback` once after `ms`; the returned function cancels it. Timers do not keep a process alive. */
+  timer(ms: number, callback: () => void): () => void
+}
+
+export interface FileSystem {
+  /** `read`: must exist. `append`: made where missing; writes go where they are told all the same. */
+  open(path: string, mode: 'read' | 'append'): FileHandle
+  exists(path: string): boolean
+  /** With all its parents; no error where it is there. */
+  makeDirectory(path: string): void
+  /** Names, sorted; empty where the directory does not exist. */
+  list(path: string): string[]
+  rename(from: string, to: string): void
+  remove(path: string): void
+  /** A whole directory. */
+  removeTree(path: string): void
+  /** Renames, creations and removals in a directory are durable after this. */
+  syncDirectory(path: string): void
+  readFile(path: string): Uint8Array
+  /** Temporary file, sync, rename, sync of the directory: after a crash the old content or the new, never half. */
+  replaceFile(path: string, content: Uint8Array | string): void
+}
+
+export interface FileHandle {
+  readonly path: string
+  size(): number
+  /** Fills `target` from `position`; returns how many bytes there were. */
+  read(target: Uint8Array, position: number): number
+  /** Writes all of `source` at `position`. */
+  write(source: Uint8Array, position: number): void
+  truncate(bytes: number): void
+  /** Resolves when everything written before the call is on the disk. After a rejection the handle must not be synced again. */
+  sync(): Promise<void>
+  syncNow(): void
+  close(): void
+}
+
+class NodeFileHandle implements FileHandle {
+  readonly #fd: number
+  constructor(
+    readonly path: string,
+    fd: number,
+  ) {
+    this.#fd = fd
+  }
+
+  size(): number {
+    return fs.fstatSync(this.#fd).size
+  }
+
+  read(target: Uint8Array, position: number): number {
+    let done = 0
+    while (done < target.length) {
+      const n = fs.readSync(this.#fd, target, done, target.length - done, position + done)
+      if (n === 0) break
+      done += n
+    }
+    return done
+  }
+
+  write(source: Uint8Array, position: number): void {
+    let done = 0
+    while (done < source.length) {
+      done += fs.writeSync(this.#fd, source, done, source.length - done, position + done)
+    }
+  }
+
+  truncate(bytes: number): void {
+    fs.ftruncateSync(this.#fd, bytes)
+  }
+
+  sync(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      fs.fdatasync(this.#fd, (error) => (error ? reject(error) : resolve()))
+    })
+  }
+
+  syncNow(): void {
+    fs.fdatasyncSync(this.#fd)
+  }
+
+  close(): void {
+    fs.closeSync(this.#fd)
+  }
+}
+
+const nodeFileSystem: FileSystem = {
+  open(path, mode) {
+    const flags = mode === 'read' ? fs.constants.O_RDONLY : fs.constants.O_RDWR | fs.constants.O_CREAT
+    return new NodeFileHandle(path, fs.openSync(path, flags, 0o600))
+  },
+  exists: (path) => fs.existsSync(path),
+  makeDirectory(path) {
+    fs.mkdirSync(path, { recursive: true, mode: 0o700 })
+  },
+  list(path) {
+    try {
+      return fs.readdirSync(path).sort()
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+      throw error
+    }
+  },
+  rename: (from, to) => fs.renameSync(from, to),
+  remove: (path) => fs.rmSync(path, { force: true }),
+  removeTree: (path) => fs.rmSync(path, { recursive: true, force: true }),
+  syncDirectory(path) {
+    const fd = fs.openSync(path, fs.constants.O_RDONLY)
+    try {
+      fs.fsyncSync(fd)
+    } finally {
+      fs.closeSync(fd)
+    }
+  },
+  readFile: (path) => fs.readFileSync(path),
+  replaceFile(path, content) {
+    const temporary = `${path}.tmp`
+    const fd = fs.openSync(temporary, 'w', 0o600)
+    try {
+      fs.writeFileSync(fd, content)
+      fs.fsyncSync(fd)
+    } finally {
+      fs.closeSync(fd)
+    }
+    fs.renameSync(temporary, path)
+    nodeFileSystem.syncDirectory(dirname(path))
+  },
+}
+
+/** The real world. */
+export const nodeEnv: Env = {
+  fs: nodeFileSystem,
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  random: () => Math.random(),
+  randomBytes: (count) => randomBytes(count),
+  timer(ms, callback) {
+    const timeout = setTimeout(callback, ms)
+    timeout.unref()
+    return () => clearTimeout(timeout)
+  },
+}

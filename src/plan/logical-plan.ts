@@ -1,0 +1,40 @@
+import type { StructType } from '../types/data-type.js'
+import type { Expression } from './expression.js'
+
+/**
+ * What the user asked for, node by node, as frozen data that survives `structuredClone`. Nothing here
+ * has been checked: the analyzer does that.
+ */
+export type LogicalPlan =
+  | { readonly op: 'scan'; readonly source: SourceSpec }
+  | { readonly op: 'select'; readonly input: LogicalPlan; readonly columns: readonly Expression[] }
+  | { readonly op: 'withColumn'; readonly input: LogicalPlan; readonly name: string; readonly value: Expression }
+  | { readonly op: 'drop'; readonly input: LogicalPlan; readonly names: readonly string[] }
+  | { readonly op: 'filter'; readonly input: LogicalPlan; readonly condition: Expression }
+  | { readonly op: 'withWatermark'; readonly input: LogicalPlan; readonly column: string; readonly delayMs: number }
+  | {
+      readonly op: 'aggregate'
+      readonly input: LogicalPlan
+      readonly keys: readonly Expression[]
+      readonly aggregates: readonly Expression[]
+    }
+  | { readonly op: 'orderBy'; readonly input: LogicalPlan; readonly keys: readonly Expression[] }
+  | { readonly op: 'limit'; readonly input: LogicalPlan; readonly count: number }
+
+/**
+ * Where rows come from. `streaming` is false for `mill.read…` and createDataFrame: the input ends.
+ * `schema` is what the scan yields to the plan; the physical source is found by `format` in connector/.
+ */
+export interface SourceSpec {
+  /** `topic`: the value's own fields of a typed topic. `log`: Kafka's columns. `memory`: rows held in blocks. `rate`: Spark's rate source. */
+  readonly format: 'topic' | 'log' | 'memory' | 'rate'
+  readonly streaming: boolean
+  readonly schema: StructType
+  /** For `topic` and `log`. Ids are checked against the checkpoint: a topic made anew is not the same topic. */
+  readonly topics?: readonly { readonly name: string; readonly id: string; readonly partitions: number }[]
+  /** For `memory`: key into the session's table of shared buffers, which travel beside the plan, not in it. */
+  readonly tableId?: string
+  readonly options: Readonly<Record<string, string>>
+  /** Stable name of the source in the checkpoint; default its place in the plan. */
+  readonly name?: string
+}

@@ -1,0 +1,110 @@
+import type { StructType } from '../types/data-type.js'
+import type { BoundAggregate, BoundExpression } from './expression.js'
+import type { SourceSpec } from './logical-plan.js'
+
+/**
+ * What the workers run: stages cut at exchanges, every expression bound and typed. Frozen data.
+ *
+ *   stage = input (scan | exchange) → head (final aggregate | sort | limit)? → pipeline (filter, project)* → output
+ *   output = partial aggregate → exchange by key group | exchange to one task | sink
+ *
+ * Stages are in order: a stage reads the exchange of the one before it. The first reads the scan, the
+ * last writes to the sink.
+ */
+export interface PhysicalPlan {
+  readonly stages: readonly Stage[]
+  /** Rows that reach the sink. */
+  readonly schema: StructType
+  /** Top-level fields of `schema` that identify a group (update mode: the last row of each counts). Empty where there is none. */
+  readonly groupingFields: readonly number[]
+  readonly outputMode: OutputMode
+  readonly streaming: boolean
+  readonly ansi: boolean
+  /** Which operators hold state, by name, for checks at restart: equal text = state can go on. */
+  readonly stateSignature: string
+}
+
+export type OutputMode = 'append' | 'update' | 'complete'
+
+export interface Stage {
+  readonly id: number
+  readonly input: ScanInput | ExchangeInput
+  readonly head?: HeadOperator
+  /** Applied to the rows of the scan, or of the head, in order. */
+  readonly pipeline: readonly NarrowOperator[]
+  readonly output: StageOutput
+  /** `single`: one task in all (sort, limit); `parallel`: a task a worker. */
+  readonly parallelism: 'parallel' | 'single'
+}
+
+export interface ScanInput {
+  readonly kind: 'scan'
+  readonly source: SourceSpec
+  /** The columns that are used at all, with the slots of `schema`; a source decodes these only. */
+  readonly schema: StructType
+  /** Top-level field of source.schema for each field of `schema`. */
+  readonly fields: readonly number[]
+  /**
+   * Conditions on `schema` that the source may use to skip rows early. They stand in the pipeline as
+   * well, so a source that ignores them is right too.
+   */
+  readonly pushedFilters: readonly BoundExpression[]
+  /** Stamped on every record before any filter: decision 12 of docs/architecture.md. */
+  readonly watermark?: { readonly eventTime: BoundExpression; readonly delayMs: number; readonly column: string }
+}
+
+export interface ExchangeInput {
+  readonly kind: 'exchange'
+  /** Of the frames in the channel. For an aggregate: see aggregateStateSchema() in operator/aggregate.ts. */
+  readonly schema: StructType
+}
+
+export type HeadOperator = FinalAggregate | Sort | Limit
+
+export interface FinalAggregate {
+  readonly op: 'finalAggregate'
+  readonly grouping: Grouping
+  /** Of the rows it emits: the keys (a window as struct {start, end}), then the aggregates. */
+  readonly schema: StructType
+}
+
+export interface Sort {
+  readonly op: 'sort'
+  readonly schema: StructType
+  readonly keys: readonly { readonly value: BoundExpression; readonly descending: boolean; readonly nullsFirst: boolean }[]
+  /** With a limit right above: only the first rows are kept. */
+  readonly limit?: number
+}
+
+export interface Limit {
+  readonly op: 'limit'
+  readonly schema: StructType
+  readonly count: number
+}
+
+export type NarrowOperator =
+  | { readonly op: 'filter'; readonly condition: BoundExpression }
+  | { readonly op: 'project'; readonly columns: readonly BoundExpression[]; readonly schema: StructType }
+
+/** Shared by both halves of an aggregate. */
+export interface Grouping {
+  /** Plain keys, bound to the rows before the partial aggregate. */
+  readonly keys: readonly { readonly name: string; readonly value: BoundExpression }[]
+  /** At most one tumbling window among the keys; `position` is its place among all keys in the output. */
+  readonly window?: {
+    readonly name: string
+    readonly position: number
+    readonly eventTime: BoundExpression
+    readonly sizeMs: number
+    readonly startMs: number
+  }
+  readonly aggregates: readonly BoundAggregate[]
+  /** True where the scan has a watermark and a window is a key: late rows are dropped and counted, windows close. */
+  readonly closesWindows: boolean
+  readonly outputMode: OutputMode
+}
+
+export type StageOutput =
+  | { readonly kind: 'partialAggregate'; readonly grouping: Grouping }
+  | { readonly kind: 'exchange'; readonly schema: StructType }
+  | { readonly kind: 'sink'; readonly schema: StructType }
