@@ -9,7 +9,7 @@ import { MillraceError } from './errors.js'
 export class FunctionSource {
   readonly #constants: unknown[] = []
   readonly #names = new Map<unknown, string>()
-  readonly #lines: string[] = []
+  readonly #lines: (string | Section)[] = []
   #depth = 1
   #fresh = 0
 
@@ -43,9 +43,18 @@ export class FunctionSource {
     return this.line(close)
   }
 
+  /**
+   * A place for lines that become known later: what the body turns out to need is declared above it.
+   */
+  section(): Section {
+    const section = new Section(this.#depth)
+    this.#lines.push(section)
+    return section
+  }
+
   /** Source text as `explain('codegen')` shows it. */
   text(name: string, parameters: readonly string[]): string {
-    return [`function ${name}(${parameters.join(', ')}) {`, ...this.#lines, '}'].join('\n')
+    return [`function ${name}(${parameters.join(', ')}) {`, ...this.#lines.flatMap((l) => (typeof l === 'string' ? [l] : l.lines)), '}'].join('\n')
   }
 
   compile<T>(name: string, parameters: readonly string[]): T {
@@ -57,6 +66,21 @@ export class FunctionSource {
     const header = this.#constants.map((_, i) => `const k${i} = K[${i}];`).join('\n')
     const make = new Function('K', `'use strict';\n${header}\nreturn ${this.text(name, parameters)}`)
     return make(this.#constants) as T
+  }
+}
+
+/** See {@link FunctionSource.section}. */
+export class Section {
+  readonly lines: string[] = []
+  readonly #depth: number
+
+  constructor(depth: number) {
+    this.#depth = depth
+  }
+
+  line(text: string): this {
+    this.lines.push('  '.repeat(this.#depth) + text)
+    return this
   }
 }
 
