@@ -20,6 +20,16 @@ export interface Env {
   randomBytes(count: number): Uint8Array
   /** Calls `callback` once after `ms`; the returned function cancels it. Timers do not keep a process alive. */
   timer(ms: number, callback: () => void): () => void
+  readonly processes: ProcessTable
+}
+
+/** Who runs on this machine: what a directory lock needs to tell a living holder from a dead one. */
+export interface ProcessTable {
+  readonly ownId: number
+  /** Differs after every boot of the machine; empty where the system does not say. */
+  bootId(): string
+  /** When the process started, in the system's own unit; undefined where there is none, empty where the system does not say. */
+  startOf(id: number): string | undefined
 }
 
 export interface FileSystem {
@@ -36,6 +46,10 @@ export interface FileSystem {
   removeTree(path: string): void
   /** Renames, creations and removals in a directory are durable after this. */
   syncDirectory(path: string): void
+  /** The same without blocking the thread. */
+  syncDirectoryLater(path: string): Promise<void>
+  /** Makes a file with this content; false, and nothing done, where one is there already. */
+  createExclusive(path: string, content: string): boolean
   readFile(path: string): Uint8Array
   /** Temporary file, sync, rename, sync of the directory: after a crash the old content or the new, never half. */
   replaceFile(path: string, content: Uint8Array | string): void
@@ -132,6 +146,27 @@ const nodeFileSystem: FileSystem = {
       fs.closeSync(fd)
     }
   },
+  syncDirectoryLater(path) {
+    return new Promise((resolve, reject) => {
+      fs.open(path, fs.constants.O_RDONLY, (openError, fd) => {
+        if (openError !== null) return reject(openError)
+        fs.fsync(fd, (error) => {
+          fs.closeSync(fd)
+          if (error === null) resolve()
+          else reject(error)
+        })
+      })
+    })
+  },
+  createExclusive(path, content) {
+    try {
+      fs.writeFileSync(path, content, { flag: 'wx', mode: 0o600 })
+      return true
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+      throw error
+    }
+  },
   readFile: (path) => fs.readFileSync(path),
   replaceFile(path, content) {
     const temporary = `${path}.tmp`
@@ -147,6 +182,31 @@ const nodeFileSystem: FileSystem = {
   },
 }
 
+const nodeProcesses: ProcessTable = {
+  ownId: process.pid,
+  bootId() {
+    try {
+      return fs.readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
+    } catch {
+      return ''
+    }
+  },
+  startOf(id) {
+    try {
+      // Field 22 of stat, counted after the command's name, which may hold spaces and parentheses itself.
+      const stat = fs.readFileSync(`/proc/${id}/stat`, 'latin1')
+      return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+    } catch {
+      try {
+        process.kill(id, 0)
+        return ''
+      } catch (error) {
+        return (error as NodeJS.ErrnoException).code === 'EPERM' ? '' : undefined
+      }
+    }
+  },
+}
+
 /** The real world. */
 export const nodeEnv: Env = {
   fs: nodeFileSystem,
@@ -159,4 +219,5 @@ export const nodeEnv: Env = {
     timeout.unref()
     return () => clearTimeout(timeout)
   },
+  processes: nodeProcesses,
 }
