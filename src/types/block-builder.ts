@@ -1,0 +1,229 @@
+import { assert } from '../common/assert.js'
+import { grownBytes, grownCapacity } from '../common/bytes.js'
+import { writeUtf8 } from '../common/utf8.js'
+import {
+  BLOCK_BYTE_LENGTH,
+  BLOCK_HEADER_BYTES,
+  BLOCK_MAGIC,
+  BLOCK_ROW_COUNT,
+  BLOCK_SLOT_COUNT,
+  type BlockRef,
+  type BufferViews,
+  DIRECTORY_BYTES,
+  DIRECTORY_ENTRY_BYTES,
+  DIRECTORY_NULL_COUNT,
+  DIRECTORY_VALIDITY,
+  DIRECTORY_VALUES,
+  align8,
+  directoryEntry,
+  viewsOf,
+} from './block.js'
+import { ColumnBuffer } from './column-buffer.js'
+import { type ColumnSlot, type StructType, columnSlots } from './data-type.js'
+
+export { ColumnBuffer, type ColumnValues } from './column-buffer.js'
+
+/**
+ * Growable scratch columns that rows are written into, and the encoder that lays a range of them down as a
+ * block. Writers (generated code, the interpreter) take the typed arrays out of `columns`, write row n of
+ * every column, and set `rows`; nothing is visible to anybody until `writeTo`.
+ *
+ * A column without nulls has no bitmap. A leaf column whose rows are all null has a bitmap and no values.
+ */
+export class BlockBuilder {
+  readonly slots: readonly ColumnSlot[]
+  readonly columns: readonly ColumnBuffer[]
+  /** Set by the writer once all columns of a row are written. */
+  rows = 0
+  #capacity = 0
+
+  // The layout that byteLength() computed last, so that writeTo() need not do it again. Valid for one (from, to, rows).
+  readonly #nulls: Int32Array
+  #plannedFrom = -1
+  #plannedTo = -1
+  #plannedBytes = 0
+
+  readonly #appenders: readonly Appender[]
+  readonly #topLevel: readonly number[]
+
+  constructor(readonly schema: StructType) {
+    this.slots = columnSlots(schema)
+    this.columns = this.slots.map((slot) => new ColumnBuffer(slot))
+    this.#nulls = new Int32Array(this.slots.length)
+    this.#topLevel = this.slots.filter((s) => s.parent === -1).map((s) => s.index)
+    const appenders: Appender[] = []
+    for (const slot of this.slots) appenders.push(appender(this, slot, appenders))
+    this.#appenders = appenders
+  }
+
+  /** Room for `total` rows in all columns. Typed arrays of the columns may be replaced. */
+  ensureRows(total: number): void {
+    if (total <= this.#capacity) return
+    const capacity = grownCapacity(this.#capacity, total)
+    for (const column of this.columns) column.growRows(capacity, this.rows)
+    this.#capacity = capacity
+  }
+
+  /** Room for `total` bytes in a `bytes` column; what lies below its `bytesLength` is kept. */
+  ensureBytes(slot: number, total: number): void {
+    const column = this.columns[slot] as ColumnBuffer
+    if (total > column.bytes.length) column.bytes = grownBytes(column.bytes, column.bytesLength, total)
+  }
+
+  /** Bytes of rows [from, to) as a block. */
+  byteLength(from = 0, to = this.rows): number {
+    assert(from >= 0 && from <= to && to <= this.rows, `rows ${from}…${to} of ${this.rows}`)
+    const rows = to - from
+    let bytes = BLOCK_HEADER_BYTES + this.slots.length * DIRECTORY_ENTRY_BYTES
+    for (let s = 0; s < this.columns.length; s++) {
+      const column = this.columns[s] as ColumnBuffer
+      const nulls = column.nullsIn(from, to)
+      this.#nulls[s] = nulls
+      if (nulls > 0) bytes += align8((rows + 7) >> 3)
+      if (nulls < rows) bytes += column.valueBytes(from, to)
+    }
+    this.#plannedFrom = from
+    this.#plannedTo = to
+    this.#plannedBytes = bytes
+    return bytes
+  }
+
+  /** Writes rows [from, to) as a block at `position`, a multiple of 8, and returns its byteLength. */
+  writeTo(views: BufferViews, position: number, from = 0, to = this.rows): number {
+    if (from !== this.#plannedFrom || to !== this.#plannedTo) this.byteLength(from, to)
+    const byteLength = this.#plannedBytes
+    const rows = to - from
+    assert((position & 7) === 0 && position + byteLength <= views.u8.length, `block of ${byteLength} bytes at ${position} of ${views.u8.length}`)
+    const i32 = views.i32
+    const base = position >> 2
+    i32[base] = BLOCK_MAGIC
+    i32[base + (BLOCK_BYTE_LENGTH >> 2)] = byteLength
+    i32[base + (BLOCK_ROW_COUNT >> 2)] = rows
+    i32[base + (BLOCK_SLOT_COUNT >> 2)] = this.slots.length
+    let at = BLOCK_HEADER_BYTES + this.slots.length * DIRECTORY_ENTRY_BYTES
+    for (let s = 0; s < this.columns.length; s++) {
+      const column = this.columns[s] as ColumnBuffer
+      const nulls = this.#nulls[s] as number
+      const entry = directoryEntry(position, s) >> 2
+      let validity = 0
+      let values = 0
+      let bytes = 0
+      if (nulls > 0) {
+        validity = at
+        column.writeValidity(views, position + at, from, to)
+        at += align8((rows + 7) >> 3)
+      }
+      if (nulls < rows && column.kind !== 'struct') {
+        values = at
+        column.writeValues(views, position + at, from, to)
+        if (column.kind === 'bytes') bytes = at + align8((rows + 1) * 4)
+        at += column.valueBytes(from, to)
+      }
+      i32[entry + (DIRECTORY_VALIDITY >> 2)] = validity
+      i32[entry + (DIRECTORY_VALUES >> 2)] = values
+      i32[entry + (DIRECTORY_BYTES >> 2)] = bytes
+      i32[entry + (DIRECTORY_NULL_COUNT >> 2)] = nulls
+    }
+    assert(at === byteLength, `block took ${at} bytes, ${byteLength} were planned`)
+    return byteLength
+  }
+
+  /** The rows as a block in shared memory of its own. */
+  toBlock(from = 0, to = this.rows): BlockRef {
+    const views = viewsOf(new SharedArrayBuffer(this.byteLength(from, to)))
+    this.writeTo(views, 0, from, to)
+    return { views, position: 0 }
+  }
+
+  /** One row, slowly: the value of each top-level field in the representation of BoundExpression (plan/expression.ts). */
+  append(values: readonly unknown[]): void {
+    const row = this.rows
+    this.ensureRows(row + 1)
+    for (let i = 0; i < this.#topLevel.length; i++) {
+      const slot = this.#topLevel[i] as number
+      ;(this.#appenders[slot] as Appender)(row, values[i] ?? null)
+    }
+    this.rows = row + 1
+    this.#plannedFrom = -1
+  }
+
+  /** Empty again, with the memory kept. */
+  reset(): void {
+    this.rows = 0
+    this.#plannedFrom = -1
+    for (const column of this.columns) column.reset()
+  }
+}
+
+type Appender = (row: number, value: unknown) => void
+
+const LOW_64 = (1n << 64n) - 1n
+
+/** Writes one evaluated value (or null) into a slot and the slots below it; `all` holds every slot's appender by then. */
+function appender(builder: BlockBuilder, slot: ColumnSlot, all: readonly Appender[]): Appender {
+  const column = builder.columns[slot.index] as ColumnBuffer
+  const setNull = (row: number): void => {
+    column.valid[row] = 0
+    column.nullCount++
+  }
+  switch (column.kind) {
+    case 'bits':
+      return (row, value) => {
+        column.values[row] = value === true ? 1 : 0
+        if (value === null) setNull(row)
+      }
+    case 'i8':
+    case 'i16':
+    case 'i32':
+    case 'f32':
+    case 'f64':
+      return (row, value) => {
+        column.values[row] = (value ?? 0) as number
+        if (value === null) setNull(row)
+      }
+    case 'i64':
+      return (row, value) => {
+        if (typeof value === 'bigint') (column.big as BigInt64Array)[row] = value
+        else {
+          const n = (value ?? 0) as number
+          column.values[2 * row] = n | 0
+          column.values[2 * row + 1] = Math.floor(n / 4294967296)
+        }
+        if (value === null) setNull(row)
+      }
+    case 'i128':
+      return (row, value) => {
+        const n = (value ?? 0n) as bigint
+        const big = column.big as BigInt64Array
+        big[2 * row] = BigInt.asIntN(64, n & LOW_64)
+        big[2 * row + 1] = n >> 64n
+        if (value === null) setNull(row)
+      }
+    case 'bytes':
+      return (row, value) => {
+        let end = column.bytesLength
+        if (typeof value === 'string') {
+          builder.ensureBytes(slot.index, end + value.length * 3)
+          end = writeUtf8(column.bytes, end, value)
+        } else if (value !== null) {
+          const bytes = value as Uint8Array
+          builder.ensureBytes(slot.index, end + bytes.length)
+          column.bytes.set(bytes, end)
+          end += bytes.length
+        } else setNull(row)
+        column.bytesLength = end
+        column.values[row + 1] = end
+      }
+    case 'struct':
+      return (row, value) => {
+        const fields = value as readonly unknown[] | null
+        if (fields === null) setNull(row)
+        for (let i = 0; i < slot.children.length; i++) {
+          const child = slot.children[i] as number
+          // Under a null struct a child holds zero and is not marked as null itself.
+          if (fields === null) (builder.columns[child] as ColumnBuffer).writeZero(row, builder)
+          else (all[child] as Appender)(row, fields[i] ?? null)
+        }
+      }
+  }
+}
