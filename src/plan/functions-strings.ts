@@ -1,0 +1,87 @@
+import type { BoundExpression } from './expression.js'
+import { call, coerce, type FunctionSpec, strictFunction } from './function-spec.js'
+import { types } from './type-rules.js'
+
+/** Text: lengths and positions count code points, as Spark does, never UTF-16 units. */
+
+const textTest = (name: string, throws: FunctionSpec['throws'] = 'never'): FunctionSpec =>
+  strictFunction(name, ['string', 'string'], types.boolean, { throws })
+
+const textToText = (name: string): FunctionSpec => strictFunction(name, ['string'], types.string)
+
+const concat: FunctionSpec = {
+  name: 'concat',
+  minArgs: 1,
+  maxArgs: Number.POSITIVE_INFINITY,
+  throws: 'never',
+  strict: true,
+  bind: (args, ansi) => {
+    const binary = args.every((a) => a.type.kind === 'binary')
+    const bound = args.map((arg, i) => coerce('concat', i, arg, binary ? 'binary' : 'string', ansi))
+    return call('concat', bound, binary ? types.binary : types.string, bound.some((a) => a.nullable))
+  },
+}
+
+/** Null only where the separator is; the others are left out. */
+const concatWs: FunctionSpec = {
+  name: 'concatWs',
+  minArgs: 1,
+  maxArgs: Number.POSITIVE_INFINITY,
+  throws: 'never',
+  strict: false,
+  bind: (args, ansi) => {
+    const bound = args.map((arg, i) => coerce('concatWs', i, arg, 'string', ansi))
+    return call('concatWs', bound, types.string, (bound[0] as BoundExpression).nullable)
+  },
+}
+
+function length(name: 'length' | 'octetLength'): FunctionSpec {
+  return {
+    name,
+    minArgs: 1,
+    maxArgs: 1,
+    throws: 'never',
+    strict: true,
+    bind: (args, ansi) => {
+      const arg = args[0] as BoundExpression
+      const bound = arg.type.kind === 'binary' ? arg : coerce(name, 0, arg, 'string', ansi)
+      return call(name, [bound], types.int, bound.nullable)
+    },
+  }
+}
+
+export const stringFunctions: readonly FunctionSpec[] = [
+  textTest('startsWith'),
+  textTest('endsWith'),
+  textTest('contains'),
+  textTest('like', 'always'),
+  textTest('rlike', 'always'),
+  concat,
+  concatWs,
+  length('length'),
+  length('octetLength'),
+  ...['upper', 'lower', 'initcap', 'reverse'].map(textToText),
+  ...['trim', 'ltrim', 'rtrim'].map((name) =>
+    strictFunction(name, ['string', 'string'], types.string, { optionalFrom: 1 }),
+  ),
+  strictFunction('substring', ['string', 'int', 'int'], types.string, { optionalFrom: 2 }),
+  strictFunction('left', ['string', 'int'], types.string),
+  strictFunction('right', ['string', 'int'], types.string),
+  strictFunction('repeat', ['string', 'int'], types.string),
+  strictFunction('instr', ['string', 'string'], types.int),
+  strictFunction('locate', ['string', 'string', 'int'], types.int, { optionalFrom: 2 }),
+  strictFunction('replace', ['string', 'string', 'string'], types.string, { optionalFrom: 2 }),
+  strictFunction('translate', ['string', 'string', 'string'], types.string),
+  strictFunction('substringIndex', ['string', 'string', 'int'], types.string),
+  strictFunction('splitPart', ['string', 'string', 'int'], types.string, { throws: 'always' }),
+  strictFunction('lpad', ['string', 'int', 'string'], types.string, { optionalFrom: 2 }),
+  strictFunction('rpad', ['string', 'int', 'string'], types.string, { optionalFrom: 2 }),
+  strictFunction('ascii', ['string'], types.int),
+  strictFunction('chr', ['int'], types.string),
+  strictFunction('hex', ['any'], types.string),
+  strictFunction('base64', ['binary'], types.string),
+  strictFunction('levenshtein', ['string', 'string'], types.int),
+  strictFunction('regexpExtract', ['string', 'string', 'int'], types.string, { optionalFrom: 2, throws: 'always' }),
+  strictFunction('regexpReplace', ['string', 'string', 'string'], types.string, { throws: 'always' }),
+  strictFunction('regexpCount', ['string', 'string'], types.int, { throws: 'always' }),
+]

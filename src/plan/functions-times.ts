@@ -1,0 +1,58 @@
+import type { BoundExpression } from './expression.js'
+import { call, coerce, type FunctionSpec, strictFunction } from './function-spec.js'
+import { castTo, types } from './type-rules.js'
+
+/** Dates and times. The time zone is UTC; a timestamp has milliseconds. */
+
+const dateField = (name: string): FunctionSpec => strictFunction(name, ['date'], types.int)
+const timeField = (name: string): FunctionSpec => strictFunction(name, ['timestamp'], types.int)
+
+/** A cast that has a name. */
+function castFunction(name: string, type: typeof types.date | typeof types.timestamp, isTry: boolean): FunctionSpec {
+  return {
+    name,
+    minArgs: 1,
+    maxArgs: 1,
+    throws: 'never',
+    strict: false,
+    bind: (args, ansi) => castTo(args[0] as BoundExpression, type, ansi, isTry),
+  }
+}
+
+export const timeFunctions: readonly FunctionSpec[] = [
+  ...['year', 'quarter', 'month', 'dayofmonth', 'dayofweek', 'weekday', 'dayofyear', 'weekofyear'].map(dateField),
+  ...['hour', 'minute', 'second'].map(timeField),
+  // A unit that does not exist gives null, as in Spark.
+  strictFunction('dateTrunc', ['string', 'timestamp'], types.timestamp, { makesNull: true }),
+  strictFunction('trunc', ['date', 'string'], types.date, { makesNull: true }),
+  strictFunction('dateAdd', ['date', 'int'], types.date),
+  strictFunction('dateSub', ['date', 'int'], types.date),
+  strictFunction('datediff', ['date', 'date'], types.int),
+  strictFunction('addMonths', ['date', 'int'], types.date),
+  strictFunction('lastDay', ['date'], types.date),
+  strictFunction('monthsBetween', ['timestamp', 'timestamp', 'boolean'], types.double, { optionalFrom: 2 }),
+  strictFunction('makeDate', ['int', 'int', 'int'], types.date, { throws: 'ansi', makesNull: (_, ansi) => !ansi }),
+  strictFunction('unixDate', ['date'], types.int),
+  strictFunction('dateFromUnixDate', ['int'], types.date),
+  strictFunction('unixSeconds', ['timestamp'], types.long),
+  strictFunction('unixMillis', ['timestamp'], types.long),
+  strictFunction('timestampMillis', ['long'], types.timestamp, { throws: 'always' }),
+  {
+    name: 'timestampSeconds',
+    minArgs: 1,
+    maxArgs: 1,
+    throws: 'always',
+    strict: true,
+    bind: (args, ansi) => {
+      const arg = coerce('timestampSeconds', 0, args[0] as BoundExpression, 'double', ansi)
+      return call('timestampSeconds', [arg], types.timestamp, true)
+    },
+  },
+  castFunction('toDate', types.date, false),
+  castFunction('tryToDate', types.date, true),
+  castFunction('toTimestamp', types.timestamp, false),
+  castFunction('tryToTimestamp', types.timestamp, true),
+  // Start of the tumbling window of an event time: size and start in milliseconds. What `window()` computes.
+  strictFunction('windowStart', ['timestamp', 'long', 'long'], types.timestamp),
+  strictFunction('dateFormat', ['timestamp', 'string'], types.string, { throws: 'always' }),
+]

@@ -1,0 +1,90 @@
+import { distance } from 'fastest-levenshtein'
+import { MillraceError } from '../common/errors.js'
+import type { AggregateName, BoundExpression } from './expression.js'
+import type { FunctionSpec } from './function-spec.js'
+import { numberFunctions } from './functions-numbers.js'
+import { operatorFunctions } from './functions-operators.js'
+import { stringFunctions } from './functions-strings.js'
+import { timeFunctions } from './functions-times.js'
+import { castThrows } from './type-rules.js'
+
+/** The registry of scalar functions and operators, by name. */
+const registry: ReadonlyMap<string, FunctionSpec> = new Map(
+  [...operatorFunctions, ...numberFunctions, ...stringFunctions, ...timeFunctions].map((spec) => [spec.name, spec]),
+)
+
+export const aggregateNames: readonly AggregateName[] = ['count', 'sum', 'avg', 'min', 'max']
+
+export const functionNames = (): readonly string[] => [...registry.keys()]
+
+export function functionSpec(name: string): FunctionSpec {
+  const spec = registry.get(name)
+  if (spec === undefined) {
+    throw new MillraceError('UNRESOLVED_ROUTINE', `there is no function named ${name}`, {
+      detail: `the nearest name is ${nearestName(name, functionNames()) ?? 'none'}`,
+      hint: `functions: ${functionNames().join(', ')}`,
+    })
+  }
+  return spec
+}
+
+/** Types a call: checks the number of arguments, inserts implicit casts. */
+export function bindCall(name: string, args: readonly BoundExpression[], ansi: boolean): BoundExpression {
+  const spec = functionSpec(name)
+  if (args.length < spec.minArgs || args.length > spec.maxArgs) {
+    const most = spec.maxArgs === Number.POSITIVE_INFINITY ? 'or more' : `to ${spec.maxArgs}`
+    throw new MillraceError('WRONG_NUM_ARGS', `${name} does not take ${args.length} arguments`, {
+      detail: `found ${args.length}, expected ${spec.minArgs === spec.maxArgs ? spec.minArgs : `${spec.minArgs} ${most}`}`,
+    })
+  }
+  return spec.bind(args, ansi)
+}
+
+/**
+ * Can evaluating the expression throw? What cannot may be evaluated early, late or not at all; what can
+ * is evaluated exactly where the rules of Spark say so.
+ */
+export function canThrow(expression: BoundExpression, ansi: boolean): boolean {
+  switch (expression.kind) {
+    case 'input':
+    case 'literal':
+      return false
+    case 'field':
+      return canThrow(expression.arg, ansi)
+    case 'cast':
+      return (
+        castThrows(expression.arg.type, expression.type, ansi, expression.try === true) || canThrow(expression.arg, ansi)
+      )
+    case 'case':
+      return (
+        expression.branches.some((b) => canThrow(b.when, ansi) || canThrow(b.then, ansi)) ||
+        (expression.otherwise !== undefined && canThrow(expression.otherwise, ansi))
+      )
+    case 'call': {
+      const { throws } = functionSpec(expression.fn)
+      const own = throws === 'always' || (throws === 'ansi' && ansi && !isExactFloat(expression))
+      return own || expression.args.some((arg) => canThrow(arg, ansi))
+    }
+  }
+}
+
+const floatOperators = new Set(['add', 'sub', 'mul', 'neg', 'abs', 'round', 'bround'])
+
+/** Floating point overflows to infinity and never throws; only its divisions do. */
+function isExactFloat(expression: BoundExpression & { kind: 'call' }): boolean {
+  return floatOperators.has(expression.fn) && (expression.type.kind === 'double' || expression.type.kind === 'float')
+}
+
+/** The name that a person may have meant, for error messages. */
+export function nearestName(wanted: string, names: readonly string[]): string | undefined {
+  let best: string | undefined
+  let bestDistance = Number.POSITIVE_INFINITY
+  for (const name of names) {
+    const d = distance(wanted.toLowerCase(), name.toLowerCase())
+    if (d < bestDistance) {
+      best = name
+      bestDistance = d
+    }
+  }
+  return best
+}
