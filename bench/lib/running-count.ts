@@ -1,0 +1,109 @@
+import { count, Millrace, max, t } from 'millrace'
+import { describeHiccups, startHiccupMeter } from './hiccup-meter.js'
+import { LatencyHistogram } from './latency-histogram.js'
+import type { Line } from './line.js'
+import { check } from './measure.js'
+import { pace } from './pacer.js'
+
+/**
+ * Keyed running count in continuous mode with one worker, open loop: from the time at which a record was due to be
+ * sent to its row in the thread that sent it. Keys come round in turn, each after KEYS records, so that every record has a row
+ * of its own: an engine that lumps the updates of a key together is found out by the number of rows.
+ */
+const Event = t.struct({ user: t.string, dueAt: t.double })
+const KEYS = 10_000
+
+export interface LatencyRequirement {
+  readonly rate: number
+  readonly p50: number
+  readonly p99: number
+}
+
+export async function runningCount(required: LatencyRequirement, seconds: number): Promise<Line[]> {
+  const { rate } = required
+  const warmUpSeconds = 2
+  const keys = Array.from({ length: KEYS }, (_, i) => Buffer.from(`user-${(i * 7919) % KEYS}`).toString('latin1'))
+  const mill = await Millrace.open({ workers: 1 })
+  await mill.topics.create('events', { partitions: 1, schema: Event })
+  const producer = mill.producer()
+  const rows = await mill.readStream
+    .topic('events')
+    .groupBy('user')
+    .agg({ seen: count(), dueAt: max('dueAt') })
+    .writeStream.outputMode('update')
+    .trigger({ continuous: '1 second' })
+    .iterate()
+
+  const latencies = new LatencyHistogram()
+  const total = Math.floor(rate * (warmUpSeconds + seconds))
+  const counts = new Map<string, number>()
+  let received = 0
+  let recordFrom = Number.POSITIVE_INFINITY
+  const reading = (async () => {
+    for await (const row of rows) {
+      const dueAt = row.dueAt
+      if (dueAt !== null && dueAt >= recordFrom) latencies.record(performance.now() - dueAt)
+      counts.set(row.user, row.seen)
+      received += 1
+      if (received === total) break
+    }
+  })()
+
+  const meter = await startHiccupMeter()
+  const cpu = process.cpuUsage()
+  let failure: unknown
+  const { latestStartMs } = await pace(
+    { rate, seconds: warmUpSeconds + seconds, wait: 'spin' },
+    (from, to, intended) => {
+      if (from === 0) recordFrom = intended(Math.floor(rate * warmUpSeconds))
+      const messages = []
+      for (let i = from; i < to; i++) {
+        const user = keys[i % KEYS] as string
+        messages.push({ key: user, value: { user, dueAt: intended(i) } })
+      }
+      producer.send({ topic: 'events', messages }).catch((error: unknown) => {
+        failure = error
+      })
+    },
+  )
+  await Promise.race([reading, giveUp(10_000)])
+  const used = process.cpuUsage(cpu)
+  const hiccups = await meter.stop()
+  await mill.close()
+  if (failure !== undefined) throw failure
+  check(received === total, `${received} rows of ${total}: updates were lost or lumped together`)
+  for (let k = 0; k < Math.min(KEYS, total); k++) {
+    const expected = Math.floor((total - 1 - k) / KEYS) + 1
+    check(
+      counts.get(keys[k] as string) === expected,
+      `${keys[k]} was counted ${counts.get(keys[k] as string)} times of ${expected}`,
+    )
+  }
+  const name = `continuous, keyed count at ${rate.toLocaleString('en')}/s`
+  const cpuSeconds = (used.user + used.system) / 1e6
+  return [
+    {
+      what: `${name}, p50`,
+      figure: latencies.percentile(50),
+      unit: 'ms',
+      required: { atMost: required.p50 },
+      notes: [
+        latencies.toString(),
+        `${describeHiccups(hiccups)}; latest turn of the sender ${latestStartMs.toFixed(2)} ms late`,
+        `${(cpuSeconds / (warmUpSeconds + seconds)).toFixed(2)} cores, of which the sender, that spins, takes up to one`,
+      ],
+    },
+    {
+      what: `${name}, p99`,
+      figure: latencies.percentile(99),
+      unit: 'ms',
+      limit: { what: 'hiccup meter p99', value: hiccups.p99 },
+      required: { atMost: required.p99 },
+    },
+  ]
+}
+
+const giveUp = (ms: number): Promise<void> =>
+  new Promise((resolve) => {
+    setTimeout(resolve, ms).unref()
+  })

@@ -1,0 +1,105 @@
+import { fork } from 'node:child_process'
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import type { ChildMessage } from './lib/child.js'
+import type { Bench, Line } from './lib/line.js'
+import { reached } from './lib/line.js'
+import { toJson, toTable } from './lib/report.js'
+
+/**
+ * npm run bench -- [--quick] [--json file] [--strict] [names]
+ *
+ * A name is a suite (ingest scan group latency host start) or a file of bench/main/. A wrong result or a crash fails
+ * the run; a figure that misses its requirement is printed as NOT and fails it only with --strict, since a
+ * busy machine is not a bug.
+ */
+const { values: options, positionals: names } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: 'boolean', default: false },
+    strict: { type: 'boolean', default: false },
+    json: { type: 'string' },
+  },
+})
+
+/** A line that has not finished by then is stuck. */
+const LINE_MS_MAX = options.quick ? 60_000 : 300_000
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
+
+interface Found {
+  readonly file: string
+  readonly suite: string
+}
+
+/** The order in which the table tells the story; suites that are not listed come last. */
+const suites = ['ingest', 'scan', 'group', 'latency', 'host', 'start']
+
+async function findBenches(): Promise<Found[]> {
+  const found: Found[] = []
+  for (const name of readdirSync(here('./main')).sort()) {
+    if (!name.endsWith('.ts')) continue
+    const file = name.slice(0, -3)
+    const bench = ((await import(`./main/${file}.js`)) as { default: Bench }).default
+    if (names.length === 0 || names.includes(bench.suite) || names.includes(bench.name)) {
+      found.push({ file, suite: bench.suite })
+    }
+  }
+  const place = (suite: string): number => (suites.indexOf(suite) + suites.length + 1) % (suites.length + 1)
+  return found.sort((a, b) => place(a.suite) - place(b.suite))
+}
+
+function runLine(file: string): Promise<readonly Line[]> {
+  return new Promise((resolve, reject) => {
+    let lines: readonly Line[] | undefined
+    const child = fork(here('./lib/child.ts'), [file, options.quick ? 'quick' : 'full'], {
+      execArgv: ['--import', 'tsx'],
+    })
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL')
+      reject(new Error(`no result after ${LINE_MS_MAX / 1000} s`))
+    }, LINE_MS_MAX)
+    child.on('message', (message: ChildMessage) => {
+      if (message.kind === 'log') console.log(`    ${message.text}`)
+      else lines = message.lines
+    })
+    child.on('error', reject)
+    child.on('exit', (code, signal) => {
+      clearTimeout(timer)
+      if (lines !== undefined && code === 0) resolve(lines)
+      else reject(new Error(`ended with ${signal ?? code} and ${lines === undefined ? 'no' : 'a'} result`))
+    })
+  })
+}
+
+async function main(): Promise<number> {
+  mkdirSync(here('./out'), { recursive: true })
+  const benches = await findBenches()
+  if (benches.length === 0) {
+    console.error(`nothing is called ${names.join(', ')}; suites: ${suites.join(' ')}`)
+    return 1
+  }
+  const all: Line[] = []
+  let failures = 0
+  const start = performance.now()
+  for (const { file } of benches) {
+    console.log(`▸ ${file}`)
+    try {
+      const lines = await runLine(file)
+      all.push(...lines)
+      for (const note of lines.flatMap((line) => line.notes ?? [])) console.log(`    ${note}`)
+    } catch (error) {
+      failures += 1
+      console.error(`✗ ${file}: ${error instanceof Error ? error.message : String(error)}`)
+    }
+  }
+  console.log(toTable(all))
+  const missed = all.filter((line) => reached(line) === false).length
+  const seconds = ((performance.now() - start) / 1000).toFixed(0)
+  console.log(`${all.length} figures, ${missed} below what is required, ${failures} lines failed, ${seconds} s`)
+  if (options.json !== undefined) writeFileSync(options.json, toJson(all, options.quick))
+  return failures > 0 || (options.strict && missed > 0) ? 1 : 0
+}
+
+process.exitCode = await main()
