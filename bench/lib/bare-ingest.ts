@@ -212,6 +212,8 @@ export class BareIngest {
     place.userId = take(ends + sizes.userId)
     place.page = take(ends + sizes.page)
     place.country = take(ends + sizes.country)
+    // Nobody has headers: a bitmap of zeros, which fresh memory is, and no values.
+    const noHeaders = take((rows + 7) >> 3)
 
     let chunk = this.#chunks[p] as Chunk
     if (chunk.used + at > this.#chunkBytes) {
@@ -233,6 +235,7 @@ export class BareIngest {
       const entry = block + 4 + slot * 4
       const values = slots[slot] as number
       const text = slot === 0 || slot === 4 || slot === 5 || slot === 9
+      i32[entry] = values === 0 ? noHeaders - HEADER_BYTES : 0
       i32[entry + 1] = values === 0 ? 0 : values - HEADER_BYTES
       i32[entry + 2] = text ? values + ends - HEADER_BYTES : 0
       i32[entry + 3] = values === 0 ? rows : 0

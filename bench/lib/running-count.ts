@@ -26,7 +26,8 @@ export async function runningCount(required: LatencyRequirement, seconds: number
   const mill = await Millrace.open({ workers: 1 })
   await mill.topics.create('events', { partitions: 1, schema: Event })
   const producer = mill.producer()
-  const rows = await mill.readStream
+  const rows = mill.readStream
+    .option('startingOffsets', 'earliest')
     .topic('events')
     .groupBy('user')
     .agg({ seen: count(), dueAt: max('dueAt') })
