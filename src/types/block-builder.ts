@@ -1,5 +1,5 @@
 import { assert } from '../common/assert.js'
-import { grownBytes, grownCapacity } from '../common/bytes.js'
+import { SCRATCH_BYTES_MAX, grownBytes, grownCapacity } from '../common/bytes.js'
 import { writeUtf8 } from '../common/utf8.js'
 import {
   BLOCK_BYTE_LENGTH,
@@ -23,6 +23,13 @@ import { type ColumnSlot, type StructType, columnSlots } from './data-type.js'
 
 export { ColumnBuffer, type ColumnValues } from './column-buffer.js'
 
+/** Thrown by ensureBytes() beyond `columnBytesMax`; who writes many rows then tries again with fewer. */
+export class ScratchFull extends Error {
+  constructor(bytes: number, bytesMax: number) {
+    super(`a scratch column needs ${bytes} bytes, it may have ${bytesMax}`)
+  }
+}
+
 /**
  * Growable scratch columns that rows are written into, and the encoder that lays a range of them down as a
  * block. Writers (generated code, the interpreter) take the typed arrays out of `columns`, write row n of
@@ -35,6 +42,8 @@ export class BlockBuilder {
   readonly columns: readonly ColumnBuffer[]
   /** Set by the writer once all columns of a row are written. */
   rows = 0
+  /** Most bytes that one `bytes` column may hold. */
+  columnBytesMax = SCRATCH_BYTES_MAX
   #capacity = 0
 
   // The layout that byteLength() computed last, so that writeTo() need not do it again. Valid for one (from, to, rows).
@@ -67,7 +76,9 @@ export class BlockBuilder {
   /** Room for `total` bytes in a `bytes` column; what lies below its `bytesLength` is kept. */
   ensureBytes(slot: number, total: number): void {
     const column = this.columns[slot] as ColumnBuffer
-    if (total > column.bytes.length) column.bytes = grownBytes(column.bytes, column.bytesLength, total)
+    if (total <= column.bytes.length) return
+    if (total > this.columnBytesMax) throw new ScratchFull(total, this.columnBytesMax)
+    column.bytes = grownBytes(column.bytes, column.bytesLength, total)
   }
 
   /** Bytes of rows [from, to) as a block. */
@@ -77,7 +88,7 @@ export class BlockBuilder {
     let bytes = BLOCK_HEADER_BYTES + this.slots.length * DIRECTORY_ENTRY_BYTES
     for (let s = 0; s < this.columns.length; s++) {
       const column = this.columns[s] as ColumnBuffer
-      const nulls = column.nullsIn(from, to)
+      const nulls = column.nullsIn(from, to, this.rows)
       this.#nulls[s] = nulls
       if (nulls > 0) bytes += align8((rows + 7) >> 3)
       if (nulls < rows) bytes += column.valueBytes(from, to)
@@ -141,9 +152,14 @@ export class BlockBuilder {
     this.ensureRows(row + 1)
     for (let i = 0; i < this.#topLevel.length; i++) {
       const slot = this.#topLevel[i] as number
-      ;(this.#appenders[slot] as Appender)(row, values[i] ?? null)
+      this.write(slot, row, values[i] ?? null)
     }
     this.rows = row + 1
+  }
+
+  /** One value of one slot (and of the slots below it), slowly. Rows of a slot are written in order. */
+  write(slot: number, row: number, value: unknown): void {
+    ;(this.#appenders[slot] as Appender)(row, value)
     this.#plannedFrom = -1
   }
 

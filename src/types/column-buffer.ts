@@ -55,8 +55,10 @@ export class ColumnBuffer {
     }
   }
 
-  nullsIn(from: number, to: number): number {
+  /** Nulls among rows [from, to) of `rows` in all. */
+  nullsIn(from: number, to: number, rows: number): number {
     if (this.nullCount === 0) return 0
+    if (this.nullCount === rows) return to - from
     const valid = this.valid
     let sum = 0
     for (let i = from; i < to; i++) sum += valid[i] as number

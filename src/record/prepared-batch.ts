@@ -1,0 +1,48 @@
+import { MillraceError } from '../common/errors.js'
+
+/** Rows [from, to) of a builder's scratch, which become one record batch of one partition. */
+export interface PreparedBatch {
+  readonly partition: number
+  readonly from: number
+  readonly to: number
+  readonly records: number
+  /** Of the whole batch, header included. */
+  readonly byteLength: number
+  readonly maxTimestamp: number
+}
+
+/** A batch is read whole, so it may not be larger than this; Kafka's message.max.bytes. */
+export const BATCH_BYTES_MAX = 1 << 20
+
+export function recordTooLarge(path: string, bytes: number | string, bytesMax: number): MillraceError {
+  return new MillraceError('RECORD_TOO_LARGE', `${path} is too large`, {
+    detail: `found ${bytes} bytes as a record batch of its own, expected at most ${bytesMax}`,
+    hint: 'keep large values elsewhere and put a reference into the record',
+  })
+}
+
+/**
+ * Cuts rows [from, to) into runs whose batches are not over `bytesMax`. `bytesOf` tells the size of a batch.
+ * Calls `emit` for each run in order; returns the row that alone is too large, or -1.
+ */
+export function cutBatches(
+  from: number,
+  to: number,
+  bytesMax: number,
+  bytesOf: (from: number, to: number) => number,
+  emit: (from: number, to: number, bytes: number) => void,
+): number {
+  for (let at = from; at < to; ) {
+    let count = to - at
+    let bytes = bytesOf(at, at + count)
+    while (bytes > bytesMax) {
+      if (count === 1) return at
+      // Aim a little below, so that the next try mostly fits.
+      count = Math.max(1, Math.min(count - 1, Math.floor((count * bytesMax * 0.98) / bytes)))
+      bytes = bytesOf(at, at + count)
+    }
+    emit(at, at + count, bytes)
+    at += count
+  }
+  return -1
+}

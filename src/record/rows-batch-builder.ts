@@ -1,0 +1,235 @@
+import { assert } from '../common/assert.js'
+import { SCRATCH_BYTES_MAX, grownBytes, varintLength, writeVarint } from '../common/bytes.js'
+import { utf8Length, writeUtf8 } from '../common/utf8.js'
+import type { BufferViews } from '../types/block.js'
+import { invalidValue } from '../types/invalid-value.js'
+import { isBytes } from '../types/user-value.js'
+import { BATCH_HEADER_BYTES, sealBatch } from './batch-header.js'
+import { encodeHeaders } from './headers.js'
+import { KeyScatter, type Message } from './key-scatter.js'
+import { BATCH_BYTES_MAX, type PreparedBatch, cutBatches, recordTooLarge } from './prepared-batch.js'
+import { recordBodyLength, writeRecordHead } from './rows-payload.js'
+import type { BatchBuilderOptions } from './typed-batch-builder.js'
+
+/** Bytes of strings that prepare() holds at once; it stops earlier rather than hold more. */
+const SCRATCH_TEXT_BYTES_MAX = 1 << 26
+
+/**
+ * The same for an untyped topic: keys and values are strings or bytes, batches hold Kafka's records byte for
+ * byte. Strings become UTF-8 in a scratch; bytes are taken from the user's arrays when the batch is written,
+ * within the same call of send().
+ */
+export class RowsBatchBuilder {
+  readonly batches: PreparedBatch[] = []
+  readonly #scatter: KeyScatter
+  readonly #batchBytesMax: number
+  /** Of row r: bytes of key, value and headers; -1 = null, and 0 = no headers. */
+  #lengths = new Int32Array(0)
+  /** Where the row's strings begin in #text: key, then value; bytes are in #keys and #values instead. */
+  #textStart = new Int32Array(0)
+  #keys: (Uint8Array | undefined)[] = []
+  #values: (Uint8Array | undefined)[] = []
+  #headers: (Uint8Array | null)[] = []
+  #text: Uint8Array = new Uint8Array(1024)
+  #busy = false
+
+  constructor(options: BatchBuilderOptions) {
+    this.#scatter = new KeyScatter(options.partitions, options.partitioner ?? 'murmur2', options.random)
+    this.#batchBytesMax = options.batchBytesMax ?? BATCH_BYTES_MAX
+  }
+
+  /** Makes batches of messages [from, end) for some end ≤ to, which it returns. See TypedBatchBuilder. */
+  prepare(messages: readonly Message[], from: number, to: number, defaultTimestamp: number): number {
+    assert(!this.#busy, 'prepare() was called from within prepare()')
+    this.#busy = true
+    this.batches.length = 0
+    try {
+      let end = to
+      while (!this.#encode(messages, from, end, defaultTimestamp)) end = from + Math.max(1, (end - from) >> 1)
+      return end
+    } catch (error) {
+      this.batches.length = 0
+      throw error
+    } finally {
+      this.#busy = false
+    }
+  }
+
+  /** Writes a whole record batch at `position` and returns its byteLength. */
+  writeTo(batch: PreparedBatch, views: BufferViews, position: number, baseOffset: number): number {
+    const { timestamps } = this.#scatter
+    const u8 = views.u8
+    const lengths = this.#lengths
+    const baseTimestamp = timestamps[batch.from] as number
+    let at = position + BATCH_HEADER_BYTES
+    for (let row = batch.from; row < batch.to; row++) {
+      const keyLength = lengths[3 * row] as number
+      const valueLength = lengths[3 * row + 1] as number
+      const headersLength = lengths[3 * row + 2] as number
+      const timestampDelta = (timestamps[row] as number) - baseTimestamp
+      const body = recordBodyLength(timestampDelta, row - batch.from, keyLength, valueLength, headersLength)
+      at = writeRecordHead(u8, at, body, timestampDelta, row - batch.from, keyLength)
+      let text = this.#textStart[row] as number
+      const key = this.#keys[row]
+      if (keyLength > 0) {
+        if (key === undefined) {
+          copyBytes(this.#text, text, keyLength, u8, at)
+          text += keyLength
+        } else copyBytes(key, 0, keyLength, u8, at)
+        at += keyLength
+      }
+      at = writeVarint(u8, at, valueLength)
+      if (valueLength > 0) {
+        const value = this.#values[row]
+        if (value === undefined) copyBytes(this.#text, text, valueLength, u8, at)
+        else copyBytes(value, 0, valueLength, u8, at)
+        at += valueLength
+      }
+      if (headersLength === 0) u8[at++] = 0
+      else {
+        u8.set(this.#headers[row] as Uint8Array, at)
+        at += headersLength
+      }
+    }
+    assert(at - position === batch.byteLength, `batch took ${at - position} bytes, ${batch.byteLength} were planned`)
+    sealBatch(views, position, {
+      baseOffset,
+      byteLength: batch.byteLength,
+      attributes: 0,
+      recordCount: batch.records,
+      baseTimestamp,
+      maxTimestamp: batch.maxTimestamp,
+    })
+    return batch.byteLength
+  }
+
+  /** Throws what prepare() of these messages would throw, and makes nothing. */
+  validate(messages: readonly Message[], from: number, to: number): void {
+    this.#scatter.check(messages, from, to)
+    for (let i = from; i < to; i++) {
+      const message = messages[i] as Message
+      const headers = encodeHeaders(message.headers, `messages[${i}].headers`)
+      const value = message.value
+      if (value !== null && typeof value !== 'string' && !isBytes(value)) throw badValue(i, value)
+      const bound = ((message.key?.length ?? 0) + (value?.length ?? 0)) * 3 + (headers?.length ?? 0) + BATCH_HEADER_BYTES + 64
+      if (bound > this.#batchBytesMax) {
+        this.prepare(messages, i, i + 1, 0)
+        this.batches.length = 0
+      }
+    }
+  }
+
+  /** False where the strings are more than the scratch may hold. */
+  #encode(messages: readonly Message[], from: number, to: number, defaultTimestamp: number): boolean {
+    const scatter = this.#scatter
+    const count = to - from
+    this.#ensure(count)
+    scatter.scatter(messages, from, to, defaultTimestamp)
+    const { order } = scatter
+    const lengths = this.#lengths
+    let end = 0
+    for (let row = 0; row < count; row++) {
+      const index = order[row] as number
+      const { key, value, headers } = messages[index] as Message
+      this.#textStart[row] = end
+      this.#keys[row] = undefined
+      this.#values[row] = undefined
+      if (typeof key === 'string') {
+        const start = end
+        end = this.#writeText(end, key, index)
+        lengths[3 * row] = end - start
+      } else if (key === null || key === undefined) lengths[3 * row] = -1
+      else {
+        this.#keys[row] = key
+        lengths[3 * row] = key.length
+      }
+      if (typeof value === 'string') {
+        const start = end
+        end = this.#writeText(end, value, index)
+        lengths[3 * row + 1] = end - start
+      } else if (value === null) lengths[3 * row + 1] = -1
+      else if (isBytes(value)) {
+        this.#values[row] = value
+        lengths[3 * row + 1] = value.length
+      } else throw badValue(index, value)
+      const encoded = headers === undefined || headers === null ? null : encodeHeaders(headers, `messages[${index}].headers`)
+      this.#headers[row] = encoded
+      lengths[3 * row + 2] = encoded === null ? 0 : encoded.length
+      if (end > SCRATCH_TEXT_BYTES_MAX && count > 1) return false
+    }
+    this.#cut()
+    return true
+  }
+
+  #cut(): void {
+    const { starts, partitions, timestamps, order, sticky, nullKeys } = this.#scatter
+    for (let p = 0; p < partitions; p++) {
+      const from = starts[p] as number
+      const to = starts[p + 1] as number
+      if (from === to) continue
+      let total = 0
+      const large = cutBatches(
+        from,
+        to,
+        this.#batchBytesMax,
+        (a, b) => this.#byteLength(a, b),
+        (a, b, byteLength) => {
+          total += byteLength
+          let maxTimestamp = timestamps[a] as number
+          for (let i = a + 1; i < b; i++) maxTimestamp = Math.max(maxTimestamp, timestamps[i] as number)
+          this.batches.push({ partition: p, from: a, to: b, records: b - a, byteLength, maxTimestamp })
+        },
+      )
+      if (large !== -1) throw recordTooLarge(`messages[${order[large]}]`, this.#byteLength(large, large + 1), this.#batchBytesMax)
+      if (nullKeys > 0 && p === sticky.current) sticky.wrote(total)
+    }
+  }
+
+  #byteLength(from: number, to: number): number {
+    const { timestamps } = this.#scatter
+    const lengths = this.#lengths
+    const baseTimestamp = timestamps[from] as number
+    let bytes = BATCH_HEADER_BYTES
+    for (let row = from; row < to; row++) {
+      const body = recordBodyLength(
+        (timestamps[row] as number) - baseTimestamp,
+        row - from,
+        lengths[3 * row] as number,
+        lengths[3 * row + 1] as number,
+        lengths[3 * row + 2] as number,
+      )
+      bytes += varintLength(body) + body
+    }
+    return bytes
+  }
+
+  #writeText(at: number, text: string, index: number): number {
+    if (at + text.length * 3 > this.#text.length) {
+      const room = at + text.length * 3 > SCRATCH_BYTES_MAX ? at + utf8Length(text) : at + text.length * 3
+      if (room > SCRATCH_BYTES_MAX) throw recordTooLarge(`messages[${index}]`, room - at, this.#batchBytesMax)
+      this.#text = grownBytes(this.#text, at, room)
+    }
+    return writeUtf8(this.#text, at, text)
+  }
+
+  #ensure(count: number): void {
+    this.#keys.length = count
+    this.#values.length = count
+    this.#headers.length = count
+    if (count <= this.#textStart.length) return
+    this.#lengths = new Int32Array(count * 3)
+    this.#textStart = new Int32Array(count)
+  }
+}
+
+const badValue = (index: number, found: unknown): Error => invalidValue(`messages[${index}].value`, found, 'a string, a Uint8Array, or null')
+
+/** Up to here a loop is quicker than making the view that `set` needs. */
+const LOOP_LENGTH_MAX = 48
+
+function copyBytes(source: Uint8Array, from: number, length: number, target: Uint8Array, at: number): void {
+  assert(from + length <= source.length, 'a byte array became shorter while it was sent')
+  if (length <= LOOP_LENGTH_MAX) for (let i = 0; i < length; i++) target[at + i] = source[from + i] as number
+  else if (from === 0 && length === source.length) target.set(source, at)
+  else target.set(source.subarray(from, from + length), at)
+}

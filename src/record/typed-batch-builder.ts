@@ -1,0 +1,232 @@
+import { assert } from '../common/assert.js'
+import { LONG_STRING_LENGTH, writeUtf8, writeUtf8From } from '../common/utf8.js'
+import { BlockBuilder, type ColumnBuffer, ScratchFull } from '../types/block-builder.js'
+import type { BufferViews } from '../types/block.js'
+import { type RowEncoder, compileRowEncoder } from '../types/column-builder.js'
+import type { StructType } from '../types/data-type.js'
+import { COLUMNS_PAYLOAD, COLUMNS_PAYLOAD_OFFSET, sealBatch } from './batch-header.js'
+import { encodeHeaders } from './headers.js'
+import { KeyScatter, type Message } from './key-scatter.js'
+import type { PartitionerName } from './partitioner.js'
+import { BATCH_BYTES_MAX, type PreparedBatch, cutBatches, recordTooLarge } from './prepared-batch.js'
+import { HEADERS_SLOT, KEY_HASH_SLOT, KEY_SLOT, TIMESTAMP_SLOT, VALUE_SLOT, topicRecordSchema } from './topic-record.js'
+
+export interface BatchBuilderOptions {
+  readonly partitions: number
+  readonly partitioner?: PartitionerName
+  /** Uniform in [0, 1): chooses the partitions of records without a key. */
+  readonly random: () => number
+  readonly batchBytesMax?: number
+}
+
+/** Most that one string or binary column of the scratch may take; prepare() then stops earlier. */
+const SCRATCH_COLUMN_BYTES_MAX = 1 << 26
+
+/**
+ * The kernel of `producer.send` for a typed topic: objects in, record batches with a columns payload out.
+ *
+ *   for (let at = from; at < to; ) {
+ *     at = builder.prepare(messages, at, to, now)
+ *     for (const batch of builder.batches) builder.writeTo(batch, views, place(batch.partition, batch.byteLength), baseOffset)
+ *   }
+ *
+ * prepare() checks everything and writes to scratch memory alone, so a message that does not fit throws
+ * before anybody sees anything. It mostly takes all of the range; where strings are so long that the
+ * scratch would not hold them it takes less, so a send that must be all or nothing calls validate() first.
+ */
+export class TypedBatchBuilder {
+  readonly schema: StructType
+  /** What prepare() made, by partition and in order within it. Good until the next prepare(). */
+  readonly batches: PreparedBatch[] = []
+
+  readonly #scatter: KeyScatter
+  readonly #builder: BlockBuilder
+  readonly #encoder: RowEncoder
+  readonly #batchBytesMax: number
+  #sizes = new Float64Array(0)
+  #busy = false
+
+  constructor(valueSchema: StructType, options: BatchBuilderOptions) {
+    this.schema = topicRecordSchema(valueSchema)
+    this.#scatter = new KeyScatter(options.partitions, options.partitioner ?? 'murmur2', options.random)
+    this.#builder = new BlockBuilder(this.schema)
+    this.#builder.columnBytesMax = SCRATCH_COLUMN_BYTES_MAX
+    this.#encoder = compileRowEncoder(valueSchema, { root: 'messages', unwrap: true, firstSlot: VALUE_SLOT })
+    this.#batchBytesMax = options.batchBytesMax ?? BATCH_BYTES_MAX
+  }
+
+  /** Makes batches of messages [from, end) for some end ≤ to, which it returns. */
+  prepare(messages: readonly Message[], from: number, to: number, defaultTimestamp: number): number {
+    // A getter in a user's object could call send() again, and this scratch is in use.
+    assert(!this.#busy, 'prepare() was called from within prepare()')
+    this.#busy = true
+    try {
+      for (let end = to; ; ) {
+        try {
+          this.#encode(messages, from, end, defaultTimestamp)
+          return end
+        } catch (error) {
+          if (!(error instanceof ScratchFull)) throw error
+          if (end - from <= 1) throw recordTooLarge(`messages[${from}]`, `over ${SCRATCH_COLUMN_BYTES_MAX}`, this.#batchBytesMax)
+          end = from + ((end - from) >> 1)
+        }
+      }
+    } catch (error) {
+      this.batches.length = 0
+      throw error
+    } finally {
+      this.#busy = false
+    }
+  }
+
+  /** Writes a whole record batch at `position`, a multiple of 8, and returns its byteLength, which is one too. */
+  writeTo(batch: PreparedBatch, views: BufferViews, position: number, baseOffset: number): number {
+    const { u8 } = views
+    u8[position + 61] = 0
+    u8[position + 62] = 0
+    u8[position + 63] = 0
+    this.#builder.writeTo(views, position + COLUMNS_PAYLOAD_OFFSET, batch.from, batch.to)
+    sealBatch(views, position, {
+      baseOffset,
+      byteLength: batch.byteLength,
+      attributes: COLUMNS_PAYLOAD,
+      recordCount: batch.records,
+      baseTimestamp: this.#scatter.timestamps[batch.from] as number,
+      maxTimestamp: batch.maxTimestamp,
+    })
+    return batch.byteLength
+  }
+
+  /** Throws what prepare() of these messages would throw, and makes nothing. */
+  validate(messages: readonly Message[], from: number, to: number): void {
+    this.#scatter.check(messages, from, to)
+    const count = to - from
+    if (count > this.#sizes.length) this.#sizes = new Float64Array(count)
+    this.#sizes.fill(0, 0, count)
+    this.#encoder.validate(messages, from, to, this.#sizes)
+    // What is certainly small enough is most of it; the rest is built to see.
+    const fixed = COLUMNS_PAYLOAD_OFFSET + 64 + this.schema.fields.length * 16 + this.#builder.slots.length * 64
+    for (let i = from; i < to; i++) {
+      const message = messages[i] as Message
+      const headers = message.headers === undefined || message.headers === null ? null : encodeHeaders(message.headers, `messages[${i}].headers`)
+      const key = message.key
+      const keyBytes = key === undefined || key === null ? 0 : key.length * 3
+      const bound = fixed + keyBytes + (headers === null ? 0 : headers.length) + (this.#sizes[i - from] as number)
+      if (bound > this.#batchBytesMax) {
+        this.prepare(messages, i, i + 1, 0)
+        this.batches.length = 0
+      }
+    }
+  }
+
+  #encode(messages: readonly Message[], from: number, to: number, defaultTimestamp: number): void {
+    const builder = this.#builder
+    const scatter = this.#scatter
+    const count = to - from
+    this.batches.length = 0
+    builder.reset()
+    builder.ensureRows(count)
+    scatter.scatter(messages, from, to, defaultTimestamp)
+    this.#writeKeys(messages, count)
+    this.#writeHeaders(messages, count)
+    this.#encoder.encode(builder, messages, scatter.order, 0, count, 0)
+    builder.rows = count
+    this.#cut()
+  }
+
+  #cut(): void {
+    const { starts, partitions, timestamps, order, sticky } = this.#scatter
+    const builder = this.#builder
+    for (let p = 0; p < partitions; p++) {
+      const from = starts[p] as number
+      const to = starts[p + 1] as number
+      if (from === to) continue
+      let total = 0
+      const large = cutBatches(
+        from,
+        to,
+        this.#batchBytesMax,
+        (a, b) => COLUMNS_PAYLOAD_OFFSET + builder.byteLength(a, b),
+        (a, b, byteLength) => {
+          total += byteLength
+          this.batches.push({ partition: p, from: a, to: b, records: b - a, byteLength, maxTimestamp: greatest(timestamps, a, b) })
+        },
+      )
+      if (large !== -1) {
+        throw recordTooLarge(`messages[${order[large]}]`, COLUMNS_PAYLOAD_OFFSET + builder.byteLength(large, large + 1), this.#batchBytesMax)
+      }
+      if (this.#scatter.nullKeys > 0 && p === sticky.current) sticky.wrote(total)
+    }
+  }
+
+  /** Key, hash and timestamp of rows 0…count. */
+  #writeKeys(messages: readonly Message[], count: number): void {
+    const builder = this.#builder
+    const { order, hashes, timestamps } = this.#scatter
+    const column = builder.columns[KEY_SLOT] as ColumnBuffer
+    const offsets = column.values
+    ;(builder.columns[KEY_HASH_SLOT] as ColumnBuffer).values.set(hashes.subarray(0, count))
+    const words = (builder.columns[TIMESTAMP_SLOT] as ColumnBuffer).values
+    let bytes = column.bytes
+    let end = 0
+    for (let row = 0; row < count; row++) {
+      const timestamp = timestamps[row] as number
+      words[2 * row] = timestamp | 0
+      words[2 * row + 1] = Math.floor(timestamp / 4294967296)
+      const key = (messages[order[row] as number] as Message).key
+      if (typeof key === 'string') {
+        const length = key.length
+        if (end + length * 3 > bytes.length) {
+          column.bytesLength = end
+          builder.ensureBytes(KEY_SLOT, end + length * 3)
+          bytes = column.bytes
+        }
+        if (length < LONG_STRING_LENGTH) {
+          let i = 0
+          for (; i < length; i++) {
+            const c = key.charCodeAt(i)
+            if (c > 127) break
+            bytes[end + i] = c
+          }
+          end = i === length ? end + length : writeUtf8From(bytes, end + i, key, i)
+        } else end = writeUtf8(bytes, end, key)
+      } else if (key === null || key === undefined) {
+        column.valid[row] = 0
+        column.nullCount++
+      } else {
+        column.bytesLength = end
+        builder.ensureBytes(KEY_SLOT, end + key.length)
+        bytes = column.bytes
+        bytes.set(key, end)
+        end += key.length
+      }
+      offsets[row + 1] = end
+    }
+    column.bytesLength = end
+  }
+
+  #writeHeaders(messages: readonly Message[], count: number): void {
+    const builder = this.#builder
+    const { order, withHeaders } = this.#scatter
+    const column = builder.columns[HEADERS_SLOT] as ColumnBuffer
+    if (withHeaders === 0) {
+      column.valid.fill(0, 0, count)
+      column.values.fill(0, 0, count + 1)
+      column.nullCount = count
+      return
+    }
+    for (let row = 0; row < count; row++) {
+      const index = order[row] as number
+      builder.write(HEADERS_SLOT, row, encodeHeaders((messages[index] as Message).headers, `messages[${index}].headers`))
+    }
+  }
+}
+
+function greatest(values: Float64Array, from: number, to: number): number {
+  let max = values[from] as number
+  for (let i = from + 1; i < to; i++) {
+    const value = values[i] as number
+    if (value > max) max = value
+  }
+  return max
+}

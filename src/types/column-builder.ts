@@ -1,0 +1,395 @@
+import { assert } from '../common/assert.js'
+import { FunctionSource, codeGenerationAllowed } from '../common/function-source.js'
+import { LONG_STRING_LENGTH, writeUtf8, writeUtf8From } from '../common/utf8.js'
+import type { BlockRef } from './block.js'
+import { BlockBuilder, ScratchFull } from './block-builder.js'
+import { type ColumnSlot, type Field, type StructType, columnSlots } from './data-type.js'
+import { expectation, invalidValue } from './invalid-value.js'
+import { dateOf, fieldFromUser, isBytes, isFieldsObject, property, timestampOf, writeDecimal } from './user-value.js'
+
+/**
+ * From objects to columns: a schema is compiled once to functions that check every declared field of an
+ * object and write it into the scratch columns of a BlockBuilder, without anything in between. A value that
+ * does not fit throws RECORD_INVALID with its path; what was written to the scratch by then is worth nothing
+ * and is reset. Fields that the schema does not name are not looked at.
+ *
+ * Measured for 7 fields: a property through a constant key is as quick as one by a literal name, so no name
+ * of a user's is in the code.
+ */
+export interface RowEncoder {
+  /** Writes objects[indexes[from…to)] as rows at, at + 1, …; the builder has room for them. `builder.rows` is the caller's. */
+  encode(builder: BlockBuilder, objects: readonly unknown[], indexes: Int32Array, from: number, to: number, at: number): void
+  /** Checks objects[from…to) and adds to sizes[i - from] the most bytes that object i takes as strings and bytes. */
+  validate(objects: readonly unknown[], from: number, to: number, sizes: Float64Array): void
+}
+
+export interface RowEncoderOptions {
+  /** What the array of objects is called in messages: `messages` → `messages[12].value.zip`. */
+  readonly root: string
+  /** True: row i is `objects[i].value`. False: it is `objects[i]`. */
+  readonly unwrap: boolean
+  /** Slot of the schema's first field in the builder. */
+  readonly firstSlot: number
+}
+
+const rowsOptions: RowEncoderOptions = { root: 'rows', unwrap: false, firstSlot: 0 }
+
+/** Leaf columns of one generated function. Wider schemas get several, since the optimizer gives up on very long ones. */
+const GROUP_SLOTS_MAX = 32
+/** Rows that one group writes before the next takes its turn, so that the objects are still in the cache. */
+const TILE_ROWS = 256
+
+export function compileRowEncoder(schema: StructType, options: RowEncoderOptions = rowsOptions): RowEncoder {
+  return codeGenerationAllowed() ? generatedRowEncoder(schema, options) : interpretedRowEncoder(schema, options)
+}
+
+/** Rows of one block of createDataFrame(), at most. */
+export const BLOCK_ROWS_MAX = 65536
+
+/** Rows as blocks in shared memory. */
+export function blocksFromRows(schema: StructType, rows: readonly unknown[], blockRowsMax = BLOCK_ROWS_MAX): BlockRef[] {
+  const encoder = compileRowEncoder(schema)
+  const builder = new BlockBuilder(schema)
+  const blocks: BlockRef[] = []
+  let step = blockRowsMax
+  for (let at = 0; at < rows.length; ) {
+    const count = Math.min(step, rows.length - at)
+    const indexes = new Int32Array(count).map((_, i) => at + i)
+    builder.reset()
+    builder.ensureRows(count)
+    try {
+      encoder.encode(builder, rows, indexes, 0, count, 0)
+    } catch (error) {
+      if (!(error instanceof ScratchFull) || count === 1) throw error
+      step = count >> 1
+      continue
+    }
+    builder.rows = count
+    blocks.push(builder.toBlock())
+    at += count
+  }
+  return blocks
+}
+
+type EncodeGroup = (builder: BlockBuilder, objects: readonly unknown[], indexes: Int32Array, from: number, to: number, at: number) => void
+type ValidateGroup = (objects: readonly unknown[], from: number, to: number, sizes: Float64Array, first: number) => void
+
+function generatedRowEncoder(schema: StructType, options: RowEncoderOptions): RowEncoder {
+  const groups = fieldGroups(schema)
+  const encoders = groups.map((group) => new WriterSource(schema, options, group).encoder())
+  // Validation alone is rare; it is compiled when it is first asked for.
+  let validators: ValidateGroup[] | undefined
+  return {
+    encode(builder, objects, indexes, from, to, at) {
+      for (let tile = from; tile < to; tile += TILE_ROWS) {
+        const end = Math.min(to, tile + TILE_ROWS)
+        for (let g = 0; g < encoders.length; g++) (encoders[g] as EncodeGroup)(builder, objects, indexes, tile, end, at + tile - from)
+      }
+    },
+    validate(objects, from, to, sizes) {
+      validators ??= groups.map((group) => new WriterSource(schema, options, group).validator())
+      for (let tile = from; tile < to; tile += TILE_ROWS) {
+        const end = Math.min(to, tile + TILE_ROWS)
+        for (let g = 0; g < validators.length; g++) (validators[g] as ValidateGroup)(objects, tile, end, sizes, from)
+      }
+    },
+  }
+}
+
+/** [first, last) top-level fields of each generated function. */
+function fieldGroups(schema: StructType): { readonly from: number; readonly to: number }[] {
+  const groups: { from: number; to: number }[] = []
+  let slots = 0
+  schema.fields.forEach((field, i) => {
+    const width = columnSlots({ kind: 'struct', fields: [field] }).length
+    const last = groups[groups.length - 1]
+    if (last === undefined || slots + width > GROUP_SLOTS_MAX) {
+      groups.push({ from: i, to: i + 1 })
+      slots = width
+    } else {
+      last.to = i + 1
+      slots += width
+    }
+  })
+  return groups
+}
+
+/** The reference, and what runs where code generation is forbidden. */
+export function interpretedRowEncoder(schema: StructType, options: RowEncoderOptions = rowsOptions): RowEncoder {
+  const root: Field = { name: '', type: schema, nullable: false }
+  const top = columnSlots(schema).filter((slot) => slot.parent === -1)
+  const valuesOf = (objects: readonly unknown[], index: number): readonly unknown[] => {
+    const value = options.unwrap ? unwrapped(objects, index, options) : objects[index]
+    return fieldFromUser(root, value, rootPath(options, index)) as readonly unknown[]
+  }
+  return {
+    encode(builder, objects, indexes, from, to, at) {
+      for (let i = from; i < to; i++) {
+        const values = valuesOf(objects, indexes[i] as number)
+        for (let f = 0; f < top.length; f++) builder.write(options.firstSlot + (top[f] as ColumnSlot).index, at + i - from, values[f])
+      }
+    },
+    validate(objects, from, to, sizes) {
+      for (let i = from; i < to; i++) sizes[i - from] = (sizes[i - from] as number) + bytesBound(valuesOf(objects, i))
+    },
+  }
+}
+
+function bytesBound(value: unknown): number {
+  if (typeof value === 'string') return value.length * 3
+  if (isBytes(value)) return value.length
+  let sum = 0
+  if (Array.isArray(value)) for (const part of value) sum += bytesBound(part)
+  return sum
+}
+
+function unwrapped(objects: readonly unknown[], index: number, options: RowEncoderOptions): unknown {
+  const message = objects[index]
+  if (!isFieldsObject(message)) throw invalidValue(`${options.root}[${index}]`, message, 'an object with a value')
+  return (message as { value?: unknown }).value
+}
+
+function rootPath(options: RowEncoderOptions, index: number): string {
+  return `${options.root}[${index}]${options.unwrap ? '.value' : ''}`
+}
+
+/** Writes the text of one group's functions. Local names end in the slot of the builder: c4 its column, v4 its values, … */
+class WriterSource {
+  readonly #source = new FunctionSource()
+  readonly #fail: string
+  #writes = true
+
+  constructor(
+    readonly schema: StructType,
+    readonly options: RowEncoderOptions,
+    readonly group: { readonly from: number; readonly to: number },
+  ) {
+    const fail = (index: number, path: string, expected: string, found: unknown): never => {
+      throw invalidValue(`${rootPath(options, index)}${path}`, found, expected)
+    }
+    this.#fail = this.#source.constant(fail)
+  }
+
+  encoder(): EncodeGroup {
+    const source = this.#source
+    const slots = this.#slots()
+    for (const slot of slots) this.#openColumn(slot)
+    source.line('let row = at')
+    source.block('for (let i = from; i < to; i++, row++)', () => {
+      source.line('const index = indexes[i]')
+      this.#record(slots)
+    })
+    for (const slot of slots) if (slot.physical === 'bytes') source.line(`c${slot.index}.bytesLength = e${slot.index}`)
+    return source.compile<EncodeGroup>('encodeRows', ['builder', 'objects', 'indexes', 'from', 'to', 'at'])
+  }
+
+  validator(): ValidateGroup {
+    const source = this.#source
+    this.#writes = false
+    source.block('for (let index = from; index < to; index++)', () => {
+      source.line('let size = 0')
+      this.#record(this.#slots())
+      source.line('sizes[index - first] += size')
+    })
+    return source.compile<ValidateGroup>('validateRows', ['objects', 'from', 'to', 'sizes', 'first'])
+  }
+
+  /** Slots of the group's fields, numbered as in the builder. */
+  #slots(): ColumnSlot[] {
+    const all = columnSlots(this.schema)
+    const shift = this.options.firstSlot
+    const top = all.filter((s) => s.parent === -1).map((s) => s.index)
+    const first = top[this.group.from] ?? 0
+    const end = top[this.group.to] ?? all.length
+    return all.slice(first, end).map((slot) => ({ ...slot, index: slot.index + shift, children: slot.children.map((c) => c + shift) }))
+  }
+
+  #openColumn(slot: ColumnSlot): void {
+    const s = slot.index
+    const source = this.#source
+    source.line(`const c${s} = builder.columns[${s}]`)
+    if (slot.physical === 'bytes') source.line(`let b${s} = c${s}.bytes, e${s} = c${s}.bytesLength`)
+    if (slot.physical !== 'struct') source.line(`const v${s} = c${s}.values`)
+    if (slot.type.kind === 'bigint') source.line(`const g${s} = c${s}.big`)
+    if (slot.nullable) source.line(`const n${s} = c${s}.valid`)
+  }
+
+  #record(slots: readonly ColumnSlot[]): void {
+    const source = this.#source
+    if (this.options.unwrap) {
+      source.line('const message = objects[index]')
+      source.line(`const record = typeof message === 'object' && message !== null ? message.value : undefined`)
+    } else source.line('const record = objects[index]')
+    const expected = source.constant(expectation(this.schema, false))
+    source.line(`if (typeof record !== 'object' || record === null || Array.isArray(record)) ${this.#fail}(index, '', ${expected}, record)`)
+    const bySlot = new Map(slots.map((slot) => [slot.index, slot]))
+    for (const slot of slots) if (slot.parent === -1) this.#field(slot, bySlot, 'record')
+  }
+
+  #field(slot: ColumnSlot, all: ReadonlyMap<number, ColumnSlot>, object: string): void {
+    const source = this.#source
+    const x = `x${slot.index}`
+    const name = slot.path[slot.path.length - 1] as string
+    const key = source.constant(name)
+    source.line(`const ${x} = ${name in Object.prototype ? `${source.constant(property)}(${object}, ${key})` : `${object}[${key}]`}`)
+    const path = source.constant(`.${slot.path.join('.')}`)
+    const refuse = `${this.#fail}(index, ${path}, ${source.constant(expectation(slot.type, slot.nullable))}, ${x})`
+    if (slot.physical === 'struct') {
+      source.block(`if (typeof ${x} === 'object' && ${x} !== null && !Array.isArray(${x}))`, () => {
+        for (const child of slot.children) this.#field(this.#slot(all, child), all, x)
+      })
+    } else this.#leaf(slot, x, refuse)
+    if (slot.nullable) {
+      source.block(`else if (${x} === null || ${x} === undefined)`, () => {
+        if (!this.#writes) return
+        source.line(`n${slot.index}[row] = 0; c${slot.index}.nullCount++`)
+        this.#zero(slot, all)
+      })
+    }
+    source.line(`else ${refuse}`)
+  }
+
+  /** `if (fits) { write }`, without the else. */
+  #leaf(slot: ColumnSlot, x: string, refuse: string): void {
+    const source = this.#source
+    const s = slot.index
+    const v = `v${s}`
+    const write = (text: string): void => {
+      if (this.#writes) source.line(text)
+    }
+    switch (slot.type.kind) {
+      case 'boolean':
+        source.block(`if (typeof ${x} === 'boolean')`, () => write(`${v}[row] = ${x} ? 1 : 0`))
+        return
+      case 'byte':
+        source.block(`if (typeof ${x} === 'number' && (${x} << 24 >> 24) === ${x})`, () => write(`${v}[row] = ${x}`))
+        return
+      case 'short':
+        source.block(`if (typeof ${x} === 'number' && (${x} << 16 >> 16) === ${x})`, () => write(`${v}[row] = ${x}`))
+        return
+      case 'int':
+        source.block(`if (typeof ${x} === 'number' && (${x} | 0) === ${x})`, () => write(`${v}[row] = ${x}`))
+        return
+      case 'long':
+        source.block(`if (typeof ${x} === 'number' && Number.isSafeInteger(${x}))`, () => this.#words(v, x))
+        return
+      case 'timestamp':
+        source.block(`if (typeof ${x} === 'number' && Number.isSafeInteger(${x}))`, () => this.#words(v, x))
+        source.block(`else if (typeof ${x} === 'object' && ${x} !== null)`, () => {
+          source.line(`const ms = ${source.constant(timestampOf)}(${x})`)
+          source.line(`if (ms !== ms) ${refuse}`)
+          this.#words(v, 'ms')
+        })
+        return
+      case 'bigint':
+        source.block(`if (typeof ${x} === 'bigint')`, () => {
+          source.line(`if (BigInt.asIntN(64, ${x}) !== ${x}) ${refuse}`)
+          write(`g${s}[row] = ${x}`)
+        })
+        source.block(`else if (typeof ${x} === 'number' && Number.isSafeInteger(${x}))`, () => this.#words(v, x))
+        return
+      case 'float':
+      case 'double':
+        source.block(`if (typeof ${x} === 'number')`, () => write(`${v}[row] = ${x}`))
+        return
+      case 'date':
+        source.block(`if (typeof ${x} === 'string')`, () => {
+          source.line(`const days = ${source.constant(dateOf)}(${x})`)
+          source.line(`if (days !== days) ${refuse}`)
+          write(`${v}[row] = days`)
+        })
+        return
+      case 'decimal': {
+        const { precision, scale } = slot.type
+        const target = this.#writes ? `c${s}` : source.constant(decimalScratch)
+        source.block(`if (typeof ${x} === 'string' || typeof ${x} === 'number')`, () => {
+          source.line(`if (!${source.constant(writeDecimal)}(${target}, ${this.#writes ? 'row' : '0'}, ${x}, ${precision}, ${scale})) ${refuse}`)
+        })
+        return
+      }
+      case 'string':
+        source.block(`if (typeof ${x} === 'string')`, () => this.#string(slot, x))
+        return
+      case 'binary':
+        source.block(`if (${source.constant(isBytes)}(${x}))`, () => {
+          if (!this.#writes) {
+            source.line(`size += ${x}.length`)
+            return
+          }
+          source.line(`const l = ${x}.length`)
+          this.#room(s, 'l')
+          source.line(`b${s}.set(${x}, e${s}); e${s} += l; ${v}[row + 1] = e${s}`)
+        })
+        return
+      case 'void':
+        source.line('if (false) {}')
+        return
+      default:
+        assert(false, `no writer for ${slot.type.kind}`)
+    }
+  }
+
+  /** A safe integer as two words. */
+  #words(v: string, x: string): void {
+    if (this.#writes) this.#source.line(`${v}[2 * row] = ${x} | 0; ${v}[2 * row + 1] = Math.floor(${x} / 4294967296)`)
+  }
+
+  #string(slot: ColumnSlot, x: string): void {
+    const source = this.#source
+    const s = slot.index
+    if (!this.#writes) {
+      source.line(`size += ${x}.length * 3`)
+      return
+    }
+    source.line(`const l = ${x}.length`)
+    this.#room(s, 'l * 3')
+    source.block(`if (l < ${LONG_STRING_LENGTH})`, () => {
+      source.line('let j = 0')
+      source.block('for (; j < l; j++)', () => {
+        source.line(`const ch = ${x}.charCodeAt(j)`)
+        source.line('if (ch > 127) break')
+        source.line(`b${s}[e${s} + j] = ch`)
+      })
+      source.line(`e${s} = j === l ? e${s} + l : ${source.constant(writeUtf8From)}(b${s}, e${s} + j, ${x}, j)`)
+    })
+    source.line(`else e${s} = ${source.constant(writeUtf8)}(b${s}, e${s}, ${x})`)
+    source.line(`v${s}[row + 1] = e${s}`)
+  }
+
+  #room(s: number, length: string): void {
+    this.#source.block(`if (e${s} + ${length} > b${s}.length)`, () => {
+      this.#source.line(`c${s}.bytesLength = e${s}; builder.ensureBytes(${s}, e${s} + ${length}); b${s} = c${s}.bytes`)
+    })
+  }
+
+  /** The value of a row that is null, or lies in a struct that is. */
+  #zero(slot: ColumnSlot, all: ReadonlyMap<number, ColumnSlot>): void {
+    const s = slot.index
+    const source = this.#source
+    switch (slot.physical) {
+      case 'bytes':
+        source.line(`v${s}[row + 1] = e${s}`)
+        return
+      case 'i64':
+        source.line(`v${s}[2 * row] = 0; v${s}[2 * row + 1] = 0`)
+        return
+      case 'i128':
+        source.line(`v${s}[4 * row] = 0; v${s}[4 * row + 1] = 0; v${s}[4 * row + 2] = 0; v${s}[4 * row + 3] = 0`)
+        return
+      case 'struct':
+        for (const child of slot.children) this.#zero(this.#slot(all, child), all)
+        return
+      default:
+        source.line(`v${s}[row] = 0`)
+    }
+  }
+
+  #slot(all: ReadonlyMap<number, ColumnSlot>, index: number): ColumnSlot {
+    const slot = all.get(index)
+    assert(slot !== undefined, `slot ${index} is not in the group`)
+    return slot
+  }
+}
+
+/** Where validation alone writes its decimals. */
+const decimalScratch = { big: new BigInt64Array(2) }
