@@ -6,7 +6,8 @@
  * No ring is lost: a thread reads the bell's sequence, then looks for work, and parks only if the
  * sequence is still the same. Ringing a thread that is awake costs one atomic add.
  *
- *   // a bell is two int32: sequence, parked (1 while its thread waits); bells are 64 bytes apart
+ *   // a bell is three int32: sequence, parked (1 while its thread waits), mail (1 = look into the message
+ *   // ports); bells are 64 bytes apart
  */
 export const HOST_SLOT = 0
 export const ENGINE_SLOT = 1
@@ -33,6 +34,18 @@ export class Doorbells {
     const at = slot * BELL_INTS
     Atomics.add(this.#ints, at, 1)
     if (Atomics.load(this.#ints, at + 1) !== 0) Atomics.notify(this.#ints, at)
+  }
+
+  /** Rings, and tells that a message was posted: taking a message costs much more than this flag. */
+  ringForMail(slot: number): void {
+    Atomics.store(this.#ints, slot * BELL_INTS + 2, 1)
+    this.ring(slot)
+  }
+
+  /** True once after `ringForMail`. */
+  takeMail(slot: number): boolean {
+    const at = slot * BELL_INTS + 2
+    return Atomics.load(this.#ints, at) !== 0 && Atomics.exchange(this.#ints, at, 0) !== 0
   }
 
   /** Rings every thread whose bit is set. */

@@ -1,0 +1,161 @@
+import { crc32c } from '../common/checksum.js'
+import type { Env, FileHandle } from '../common/env.js'
+import { MillraceError } from '../common/errors.js'
+
+/**
+ * The checkpoint of one query: an append-only file of records, written by the engine thread. What it says
+ * is only true once it is synced, so every fact is followed by `sync()` before anything relies on it.
+ *
+ *   // offset  size  file header
+ *   //      0     8  'MRCKPT01'
+ *   // offset  size  record
+ *   //      0     4  length of the payload
+ *   //      4     4  crc32c of type, epoch and payload
+ *   //      8     4  type
+ *   //     12     4  reserved, 0
+ *   //     16     8  epoch (float64)
+ *   //     24     …  payload: JSON (start, intent, commit) or a block (delta, output), padded to a multiple of 8
+ *
+ * start (who the query is) comes first; then for each epoch intent, deltas and outputs, commit, delivered.
+ * A torn tail is cut at opening: it was never synced, so nobody relied on it.
+ */
+export const RecordType = { start: 1, intent: 2, delta: 3, output: 4, commit: 5, delivered: 6, snapshot: 7 } as const
+export type RecordType = (typeof RecordType)[keyof typeof RecordType]
+
+export interface EpochRecord {
+  readonly type: RecordType
+  readonly epoch: number
+  readonly payload: Uint8Array
+}
+
+const MAGIC = new TextEncoder().encode('MRCKPT01')
+const HEADER = 24
+/** A file whose records of the past outweigh the state by this much is written anew. */
+const COMPACT_BYTES = 16 << 20
+
+export class EpochLog {
+  readonly #pending: Uint8Array[] = []
+  #pendingBytes = 0
+
+  private constructor(
+    private readonly env: Env,
+    private readonly path: string,
+    private file: FileHandle,
+    private end: number,
+  ) {}
+
+  /** Opens or creates `<directory>/epochs.log`, and gives the records that are whole. */
+  static open(env: Env, directory: string): { log: EpochLog; records: readonly EpochRecord[] } {
+    const path = `${directory}/epochs.log`
+    env.fs.makeDirectory(directory)
+    const fresh = !env.fs.exists(path)
+    if (fresh) env.fs.replaceFile(path, MAGIC)
+    const content = env.fs.readFile(path)
+    if (content.length < MAGIC.length || !MAGIC.every((byte, i) => content[i] === byte)) {
+      throw new MillraceError('CHECKPOINT_CORRUPT', `${path} is not a checkpoint of this version`, {
+        detail: `found ${Buffer.from(content.subarray(0, 8)).toString('latin1')}, expected MRCKPT01`,
+        hint: 'use another checkpointLocation, or restore the file',
+      })
+    }
+    const { records, end } = readRecords(content)
+    const file = env.fs.open(path, 'append')
+    if (end < content.length) file.truncate(end)
+    return { log: new EpochLog(env, path, file, end), records }
+  }
+
+  /** Queues a record; nothing is on the disk before `sync`. */
+  append(type: RecordType, epoch: number, payload: Uint8Array | object): void {
+    const record = encodeRecord(type, epoch, payload instanceof Uint8Array ? payload : toJson(payload))
+    this.#pending.push(record)
+    this.#pendingBytes += record.length
+  }
+
+  write(): void {
+    if (this.#pending.length === 0) return
+    const bytes = new Uint8Array(this.#pendingBytes)
+    let at = 0
+    for (const record of this.#pending) {
+      bytes.set(record, at)
+      at += record.length
+    }
+    this.file.write(bytes, this.end)
+    this.end += bytes.length
+    this.#pending.length = 0
+    this.#pendingBytes = 0
+  }
+
+  /** Resolves when everything appended before the call is on the disk. */
+  async sync(): Promise<void> {
+    this.write()
+    await this.file.sync()
+  }
+
+  /** Whether the past should be folded into a snapshot of `liveBytes`. */
+  shouldCompact(liveBytes: number): boolean {
+    return this.end > COMPACT_BYTES && this.end > 4 * liveBytes
+  }
+
+  /** Replaces the whole file by these records: temporary file, sync, rename, sync of the directory. */
+  rewrite(records: readonly EpochRecord[]): void {
+    this.#pending.length = 0
+    this.#pendingBytes = 0
+    const parts = [MAGIC, ...records.map((r) => encodeRecord(r.type, r.epoch, r.payload))]
+    const content = Buffer.concat(parts)
+    this.env.fs.replaceFile(this.path, content)
+    this.file.close()
+    this.file = this.env.fs.open(this.path, 'append')
+    this.end = content.length
+  }
+
+  get byteSize(): number {
+    return this.end
+  }
+
+  close(): void {
+    this.file.close()
+  }
+}
+
+export function recordJson<T>(record: EpochRecord): T {
+  return JSON.parse(Buffer.from(record.payload).toString('utf8').replace(/\0+$/, '')) as T
+}
+
+export function jsonPayload(value: object): Uint8Array {
+  return toJson(value)
+}
+
+/** JSON has no infinities; a watermark has. */
+function toJson(value: object): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(value))
+}
+
+function encodeRecord(type: RecordType, epoch: number, payload: Uint8Array): Uint8Array {
+  const length = (payload.length + 7) & ~7
+  const record = new Uint8Array(HEADER + length)
+  const view = new DataView(record.buffer)
+  view.setUint32(0, length, true)
+  view.setUint32(8, type, true)
+  view.setFloat64(16, epoch, true)
+  record.set(payload, HEADER)
+  view.setUint32(4, crc32c(record, 8, record.length) >>> 0, true)
+  return record
+}
+
+function readRecords(content: Uint8Array): { records: EpochRecord[]; end: number } {
+  const view = new DataView(content.buffer, content.byteOffset, content.byteLength)
+  const records: EpochRecord[] = []
+  let at = MAGIC.length
+  while (at + HEADER <= content.length) {
+    const length = view.getUint32(at, true)
+    const end = at + HEADER + length
+    if (length % 8 !== 0 || end > content.length) break
+    if (crc32c(content, at + 8, end) >>> 0 !== view.getUint32(at + 4, true)) break
+    records.push({
+      type: view.getUint32(at + 8, true) as RecordType,
+      epoch: view.getFloat64(at + 16, true),
+      payload: content.subarray(at + HEADER, end),
+    })
+    at = end
+  }
+  return { records, end: at }
+}

@@ -1,0 +1,418 @@
+import { present } from '../common/assert.js'
+import type { FunctionSource } from '../common/function-source.js'
+import {
+  type AggregateForm,
+  accumulatorCells,
+  aggregateForm,
+  aggregateStateSchema,
+  groupLayout,
+  isGlobal,
+} from '../operator/aggregate.js'
+import type { BoundAggregate } from '../plan/expression.js'
+import type { FinalAggregate, Grouping } from '../plan/physical-plan.js'
+import { bytesEqual, type GroupLayout } from '../state/group-table.js'
+import { combineHash, hashBigint, hashBytes, hashDouble, hashInteger, NULL_HASH } from '../state/hash.js'
+import { columnSlots, type DataType } from '../types/data-type.js'
+import type { BlockInput, BlockOutput } from './block-access.js'
+import {
+  addBigint,
+  averageDecimal,
+  extremeOf,
+  integerSumOverflow,
+  nullOnOverflow,
+  smallerOrGreaterBytes,
+} from './aggregate-values.js'
+import type { CodeValue } from './expression-compiler.js'
+
+/**
+ * Code that works on the columns of a GroupTable `T`: find or insert a group, update its cells from a row,
+ * merge cells that come from another table, and read groups out as state rows or as result rows. The
+ * columns are held in locals and taken anew after an insert, which may have replaced them.
+ */
+export class GroupCode {
+  readonly layout: GroupLayout
+  readonly #cellsOf: readonly (readonly number[])[]
+
+  constructor(
+    private readonly source: FunctionSource,
+    private readonly grouping: Grouping,
+    windowInKey: boolean,
+    private readonly ansi: boolean,
+  ) {
+    this.layout = groupLayout(grouping, windowInKey)
+    let next = 0
+    this.#cellsOf = grouping.aggregates.map((aggregate) =>
+      accumulatorCells(aggregate, grouping).map(() => next++),
+    )
+  }
+
+  /** Before the row loop (`declare`), and after `T` was set to another table. */
+  take(declare: boolean): void {
+    for (const [local, from] of this.#locals()) this.source.line(`${declare ? 'let ' : ''}${local} = ${from};`)
+  }
+
+  localNames(): readonly string[] {
+    return this.#locals().map(([local]) => local)
+  }
+
+  #locals(): readonly (readonly [string, string])[] {
+    const names: [string, string][] = [
+      ['index', 'T.index'],
+      ['mask', 'T.mask'],
+      ['hashes', 'T.hashes'],
+      ['keyHashes', 'T.keyHashes'],
+      ['arena', 'T.arena'],
+      ['arenaView', 'T.arenaView'],
+      ['flags', 'T.flags'],
+    ]
+    if (this.layout.nullableKeys) names.push(['nulls', 'T.nulls'])
+    if (this.layout.windowInKey) names.push(['windows', 'T.windows'])
+    this.layout.keys.forEach((part, i) => {
+      if (part === 'number') names.push([`kn${i}`, `T.keyNumbers[${i}]`])
+      if (part === 'bytes') names.push([`ks${i}`, `T.keyStarts[${i}]`], [`kl${i}`, `T.keyLengths[${i}]`])
+      if (part === 'boxed') names.push([`kb${i}`, `T.keyBoxed[${i}]`])
+    })
+    this.layout.cells.forEach((cell, j) => {
+      names.push([`a${j}`, cell.kind === 'number' ? `T.numbers[${j}]` : `T.boxed[${j}]`])
+    })
+    return names
+  }
+
+  /** Hash of the key into the local `h`. */
+  hash(keys: readonly CodeValue[]): void {
+    const combine = this.source.constant(combineHash)
+    if (keys.length === 0) {
+      this.source.line('const h = 0;')
+      return
+    }
+    const parts = keys.map((key, i) => {
+      const plain = this.#hashOf(key, i)
+      return key.isNull === 'false' ? plain : `(${key.isNull} ? ${NULL_HASH} : ${plain})`
+    })
+    this.source.line(`const h = ${parts.reduce((all, part) => `${combine}(${all}, ${part})`)};`)
+  }
+
+  /** The entry of the group into the local `e`, made where it is new. `h` is the key's hash, `ws` the window's start. */
+  findOrInsert(keys: readonly CodeValue[]): void {
+    const source = this.source
+    const window = this.layout.windowInKey ? this.grouping.window : undefined
+    if (window !== undefined) {
+      const combine = source.constant(combineHash)
+      source.line(`const sh = ${combine}(h, (ws / ${window.sizeMs}) | 0);`)
+    } else {
+      source.line('const sh = h;')
+    }
+    if (this.layout.nullableKeys) {
+      const bits = keys.map((key, i) => (key.isNull === 'false' ? '0' : `(${key.isNull} ? ${1 << i} : 0)`))
+      source.line(`const nm = ${bits.join(' | ')};`)
+    }
+    const tests = ['hashes[x - 1] === sh']
+    if (window !== undefined) tests.push('windows[x - 1] === ws')
+    if (this.layout.nullableKeys) tests.push('nulls[x - 1] === nm')
+    keys.forEach((key, i) => tests.push(this.#equals(key, i)))
+    source.line('let at = sh & mask, e = -1;')
+    source.block('for (;;)', () => {
+      source.line('const x = index[at];')
+      source.line('if (x === 0) break;')
+      source.line(`if (${tests.join(' && ')}) { e = x - 1; break; }`)
+      source.line('at = (at + 1) & mask;')
+    })
+    source.block('if (e < 0)', () => {
+      source.line('e = T.insert(sh);')
+      keys.forEach((key, i) => {
+        if (this.layout.keys[i] !== 'bytes') return
+        const bytes = bytesOf(key)
+        source.line(`const p${i} = T.store(${bytes.u8}, ${bytes.start}, ${bytes.end});`)
+      })
+      this.take(false)
+      if (window !== undefined) source.line('keyHashes[e] = h; windows[e] = ws;')
+      if (this.layout.nullableKeys) source.line('nulls[e] = nm;')
+      keys.forEach((key, i) => {
+        const part = this.layout.keys[i]
+        if (part === 'number') source.line(`kn${i}[e] = ${numberOf(key)};`)
+        if (part === 'boxed') source.line(`kb${i}[e] = ${key.value};`)
+        if (part === 'bytes') {
+          const bytes = bytesOf(key)
+          source.line(`ks${i}[e] = p${i}; kl${i}[e] = ${bytes.end} - ${bytes.start};`)
+        }
+      })
+    })
+  }
+
+  /** Folds one row's argument into the cells of aggregate `i`. */
+  update(i: number, argument: CodeValue | undefined): void {
+    const aggregate = present(this.grouping.aggregates[i], `aggregate ${i}`)
+    const cells = present(this.#cellsOf[i], `cells of aggregate ${i}`)
+    if (argument === undefined) {
+      this.source.line(`a${cells[0]}[e] += 1;`)
+      return
+    }
+    const lines = this.#updateLines(aggregateForm(aggregate), aggregate, cells, argument)
+    if (argument.isNull === 'false') for (const line of lines) this.source.line(line)
+    else {
+      this.source.block(`if (!${argument.isNull})`, () => {
+        for (const line of lines) this.source.line(line)
+      })
+    }
+  }
+
+  /** Folds the cells of a state row into the group's; `cell(j)` is the row's value of cell j. */
+  merge(cell: (j: number) => CodeValue): void {
+    this.grouping.aggregates.forEach((aggregate, i) => {
+      const cells = present(this.#cellsOf[i], `cells of aggregate ${i}`)
+      const values = cells.map(cell)
+      const form = aggregateForm(aggregate)
+      const first = values[0] as CodeValue
+      const add = (k: number): void => {
+        const c = cells[k]
+        if (c !== undefined) this.source.line(`a${c}[e] += ${(values[k] as CodeValue).value};`)
+      }
+      switch (form) {
+        case 'count':
+          add(0)
+          break
+        case 'sumInteger':
+          this.#addInteger(cells[0] as number, first.value)
+          add(1)
+          break
+        case 'sumDouble':
+        case 'avgDouble':
+          for (const line of twoSum(cells[0] as number, first.value)) this.source.line(line)
+          add(1)
+          add(2)
+          break
+        case 'extremeNumber':
+          this.source.line(extremeLine(aggregate, cells[0] as number, first.value))
+          add(1)
+          break
+        default:
+          this.source.block(`if (!${first.isNull})`, () => {
+            for (const line of this.#updateLines(form, aggregate, cells.slice(0, 1), first)) this.source.line(line)
+          })
+          if (form === 'avgBoxed') add(1)
+      }
+    })
+  }
+
+  /** Overwrites the group's cells by a state row's. */
+  replace(cell: (j: number) => CodeValue): void {
+    this.layout.cells.forEach((layout, j) => {
+      const value = cell(j)
+      if (layout.kind === 'number') this.source.line(`a${j}[e] = ${value.value};`)
+      else {
+        const boxed = value.bytes === undefined ? value.value : this.#copied(value)
+        this.source.line(`a${j}[e] = ${value.isNull} ? null : ${boxed};`)
+      }
+    })
+  }
+
+  /** Entry `e` as a state row; `window` is the JS expression of the window's start. */
+  storeState(output: BlockOutput, window: string): void {
+    let slot = 0
+    output.store(slot++, number('keyHashes[e]', 'int'))
+    this.grouping.keys.forEach((_, i) => output.store(slot++, this.#keyValue(i)))
+    if (this.grouping.window !== undefined) output.store(slot++, number(window, 'timestamp'))
+    this.layout.cells.forEach((cell, j) => {
+      const value = `a${j}[e]`
+      if (cell.kind === 'number') output.store(slot++, number(value, 'double'))
+      else output.store(slot++, { type: { kind: 'double' }, isNull: `(${value} === null)`, value })
+    })
+  }
+
+  /** Entry `e` as a result row of the final aggregate. */
+  storeResult(output: BlockOutput, final: FinalAggregate, window: string): void {
+    const grouping = this.grouping
+    const slots = columnSlots(final.schema).filter((slot) => slot.parent === -1)
+    let field = 0
+    const nextSlot = (): number => present(slots[field++], 'a result field').index
+    const putWindow = (): void => {
+      const slot = nextSlot()
+      output.store(slot, { type: { kind: 'timestamp' }, isNull: 'false', value: '' })
+      output.store(slot + 1, number(window, 'timestamp'))
+      output.store(slot + 2, number(`(${window} + ${grouping.window?.sizeMs ?? 0})`, 'timestamp'))
+    }
+    for (let i = 0; i <= grouping.keys.length; i++) {
+      if (grouping.window?.position === i) putWindow()
+      if (i < grouping.keys.length) output.store(nextSlot(), this.#keyValue(i))
+    }
+    grouping.aggregates.forEach((aggregate, i) => {
+      output.store(nextSlot(), this.#finish(aggregate, present(this.#cellsOf[i], 'cells')))
+    })
+  }
+
+  #keyValue(i: number): CodeValue {
+    const type = present(this.grouping.keys[i], `key ${i}`).value.type
+    const isNull = this.grouping.keys[i]?.value.nullable === true ? `((nulls[e] & ${1 << i}) !== 0)` : 'false'
+    const part = this.layout.keys[i]
+    if (part === 'bytes') {
+      const end = `(ks${i}[e] + kl${i}[e])`
+      return { type, isNull, value: '', bytes: { u8: 'arena', dv: 'arenaView', start: `ks${i}[e]`, end } }
+    }
+    if (part === 'boxed') return { type, isNull, value: `kb${i}[e]` }
+    return { type, isNull, value: type.kind === 'boolean' ? `(kn${i}[e] !== 0)` : `kn${i}[e]` }
+  }
+
+  #finish(aggregate: BoundAggregate, cells: readonly number[]): CodeValue {
+    const type = aggregate.type
+    const a = `a${cells[0]}[e]`
+    const counted = (k: number): string => (cells[k] === undefined ? 'false' : `(a${cells[k]}[e] === 0)`)
+    switch (aggregateForm(aggregate)) {
+      case 'count':
+        return { type, isNull: 'false', value: a }
+      case 'sumInteger': {
+        const overflowed = this.ansi ? counted(1) : or(counted(1), `(${a} !== ${a})`)
+        return { type, isNull: overflowed, value: a }
+      }
+      case 'sumDouble':
+        return { type, isNull: counted(2), value: compensated(cells) }
+      case 'avgDouble':
+        return { type, isNull: counted(2), value: `(${compensated(cells)} / a${cells[2]}[e])` }
+      case 'extremeNumber':
+        return { type, isNull: counted(1), value: type.kind === 'boolean' ? `(${a} !== 0)` : a }
+      case 'avgBoxed': {
+        const from = aggregate.arg?.type
+        const shift = type.kind === 'decimal' && from?.kind === 'decimal' ? type.scale - from.scale : 0
+        const average = this.source.constant(averageDecimal)
+        return { type, isNull: `(${a} === null)`, value: `${average}(${a}, a${cells[1]}[e], ${shift})` }
+      }
+      case 'sumBoxed': {
+        if (this.ansi) return { type, isNull: `(${a} === null)`, value: a }
+        const fits = this.source.constant(nullOnOverflow(type))
+        return { type, isNull: `(${fits}(${a}) === null)`, value: a }
+      }
+      case 'extremeBoxed':
+        return { type, isNull: `(${a} === null)`, value: a }
+    }
+  }
+
+  #updateLines(
+    form: AggregateForm,
+    aggregate: BoundAggregate,
+    cells: readonly number[],
+    v: CodeValue,
+  ): readonly string[] {
+    const count = (k: number): string[] => (cells[k] === undefined ? [] : [`a${cells[k]}[e] += 1;`])
+    const c = cells[0] as number
+    switch (form) {
+      case 'count':
+        return count(0)
+      case 'sumInteger':
+        return [this.#integerLine(c, v.value), ...count(1)]
+      case 'sumDouble':
+      case 'avgDouble':
+        return [...twoSum(c, v.value), ...count(2)]
+      case 'extremeNumber':
+        return [extremeLine(aggregate, c, numberOf(v)), ...count(1)]
+      case 'sumBoxed':
+      case 'avgBoxed': {
+        const add = this.source.constant(addBigint(aggregate.type, this.ansi))
+        return [`a${c}[e] = ${add}(a${c}[e], ${v.value});`, ...count(1)]
+      }
+      case 'extremeBoxed': {
+        const greatest = aggregate.fn === 'max'
+        if (v.bytes === undefined) {
+          const pick = this.source.constant(extremeOf(greatest))
+          return [`a${c}[e] = ${pick}(a${c}[e], ${v.value});`]
+        }
+        const pick = this.source.constant(smallerOrGreaterBytes(greatest))
+        return [`a${c}[e] = ${pick}(a${c}[e], ${v.bytes.u8}, ${v.bytes.start}, ${v.bytes.end});`]
+      }
+    }
+  }
+
+  #addInteger(cell: number, value: string): void {
+    this.source.line(this.#integerLine(cell, value))
+  }
+
+  #integerLine(cell: number, value: string): string {
+    const overflow = this.source.constant(integerSumOverflow(this.ansi))
+    const limit = String(Number.MAX_SAFE_INTEGER)
+    return `{ const s = a${cell}[e] + ${value}; a${cell}[e] = s <= ${limit} && s >= -${limit} ? s : ${overflow}(s); }`
+  }
+
+  #copied(value: CodeValue): string {
+    const bytes = bytesOf(value)
+    return `${bytes.u8}.slice(${bytes.start}, ${bytes.end})`
+  }
+
+  #hashOf(key: CodeValue, i: number): string {
+    const part = this.layout.keys[i]
+    if (part === 'bytes') {
+      const bytes = bytesOf(key)
+      return `${this.source.constant(hashBytes)}(${bytes.dv}, ${bytes.u8}, ${bytes.start}, ${bytes.end})`
+    }
+    if (part === 'boxed') return `${this.source.constant(hashBigint)}(${key.value})`
+    const floating = isFloating(key.type)
+    return `${this.source.constant(floating ? hashDouble : hashInteger)}(${numberOf(key)})`
+  }
+
+  #equals(key: CodeValue, i: number): string {
+    const part = this.layout.keys[i]
+    if (part === 'bytes') {
+      const bytes = bytesOf(key)
+      const equal = this.source.constant(bytesEqual)
+      const length = `${bytes.end} - ${bytes.start}`
+      return `kl${i}[x - 1] === ${length} && ${equal}(arenaView, ks${i}[x - 1], ${bytes.dv}, ${bytes.start}, ${length})`
+    }
+    if (part === 'boxed') return `kb${i}[x - 1] === ${key.value}`
+    const value = numberOf(key)
+    const nan = isFloating(key.type) ? ` || (${value} !== ${value} && kn${i}[x - 1] !== kn${i}[x - 1])` : ''
+    return `(kn${i}[x - 1] === ${value}${nan})`
+  }
+}
+
+/** A state row's columns as the inputs of a merge: hash, keys, window's start, cells. */
+export function stateRow(input: BlockInput, grouping: Grouping) {
+  const keyCount = grouping.keys.length
+  const windowSlots = grouping.window === undefined ? 0 : 1
+  return {
+    hash: () => input.load(0).value,
+    keys: () => grouping.keys.map((_, i) => input.load(1 + i)),
+    window: () => input.load(1 + keyCount).value,
+    cell: (j: number) => input.load(1 + keyCount + windowSlots + j),
+  }
+}
+
+export { aggregateStateSchema, isGlobal }
+
+const isFloating = (type: DataType): boolean => type.kind === 'double' || type.kind === 'float'
+
+const number = (value: string, kind: 'int' | 'double' | 'timestamp'): CodeValue => ({
+  type: { kind },
+  isNull: 'false',
+  value,
+})
+
+/** −0 becomes 0: they are one group. */
+function numberOf(value: CodeValue): string {
+  if (value.type.kind === 'boolean') return `(${value.value} ? 1 : 0)`
+  return isFloating(value.type) ? `(${value.value} + 0)` : value.value
+}
+
+function bytesOf(value: CodeValue): NonNullable<CodeValue['bytes']> {
+  return present(value.bytes, 'bytes of a string')
+}
+
+/** Knuth's two-sum: the exact error of the addition goes to the second cell, without a branch. */
+function twoSum(cell: number, value: string): readonly string[] {
+  return [
+    `{ const v = ${value}, s = a${cell}[e], t = s + v, b = t - s;`,
+    `  a${cell}[e] = t; a${cell + 1}[e] += (s - (t - b)) + (v - b); }`,
+  ]
+}
+
+/** An infinite sum has lost its error term. */
+function compensated(cells: readonly number[]): string {
+  const s = `a${cells[0]}[e]`
+  return `(Number.isFinite(${s}) ? ${s} + a${cells[1]}[e] : ${s})`
+}
+
+function extremeLine(aggregate: BoundAggregate, cell: number, value: string): string {
+  const a = `a${cell}[e]`
+  const test = aggregate.fn === 'min' ? `v < ${a} || ${a} !== ${a}` : `v > ${a} || v !== v`
+  return `{ const v = ${value}; if (${test}) ${a} = v; }`
+}
+
+function or(a: string, b: string): string {
+  return a === 'false' ? b : `(${a} || ${b})`
+}

@@ -1,0 +1,337 @@
+import { present } from '../common/assert.js'
+import { FunctionSource } from '../common/function-source.js'
+import type { BoundExpression } from '../plan/expression.js'
+import type { FinalAggregate, Grouping, NarrowOperator, ScanInput } from '../plan/physical-plan.js'
+import type { GroupTable } from '../state/group-table.js'
+import { KEY_GROUPS } from '../state/hash.js'
+import type { BlockBuilder } from '../types/block-builder.js'
+import type { BufferViews } from '../types/block.js'
+import { columnSlots, type StructType } from '../types/data-type.js'
+import { BlockInput, BlockOutput } from './block-access.js'
+import { type CodeValue, compileExpression } from './expression-compiler.js'
+import { aggregateStateSchema, GroupCode, stateRow } from './group-code.js'
+import { TextScratch } from './text-scratch.js'
+
+/**
+ * A stage becomes a handful of functions, each one loop over the rows of a block where it lies: scan,
+ * filter, projection and the update of the partial aggregate are one loop (RowsFunction); merging
+ * partial rows, writing state rows and writing result rows are one loop each.
+ */
+
+/** What the scan of one input partition remembers between blocks, and counts. */
+export const SourceCell = { maxEventTime: 0, late: 1, nullEventTime: 2, passed: 3 } as const
+export const SOURCE_CELLS = 4
+
+/** Rows [from, to) of the block at `pos` into the table or the builder `target`. */
+export type RowsFunction<Target> = (
+  views: BufferViews,
+  pos: number,
+  from: number,
+  to: number,
+  source: Float64Array,
+  target: Target,
+) => void
+
+export interface CompiledFunction<F> {
+  readonly run: F
+  /** For `explain('codegen')`. */
+  readonly text: string
+}
+
+const rowsParameters = ['views', 'pos', 'from', 'to', 'S', 'T']
+
+interface Level {
+  readonly schema: StructType
+  load(slot: number): CodeValue
+}
+
+export interface PipelineSpec {
+  /** Of the block that is read. */
+  readonly schema: StructType
+  /** Physical slot in the block for each slot of `schema`, where they differ. */
+  readonly physicalSlots?: readonly number[]
+  readonly watermark?: ScanInput['watermark']
+  readonly operators: readonly NarrowOperator[]
+  readonly ansi: boolean
+}
+
+/** scan → filters and projections → rows appended to a builder of `schema`. */
+export function compileToBuilder(spec: PipelineSpec, schema: StructType): CompiledFunction<RowsFunction<BlockBuilder>> {
+  return compileRows(spec, (source, level) => {
+    const output = new BlockOutput(source, schema, 'T')
+    return {
+      before: () => output.declare(),
+      row: () => {
+        for (const slot of output.slots) output.store(slot.index, level().load(slot.index))
+        output.endRow()
+      },
+      after: () => output.finish(),
+    }
+  })
+}
+
+/** scan → filters and projections → update of the partial aggregate's table (the window is in its key). */
+export function compileToTable(spec: PipelineSpec, grouping: Grouping): CompiledFunction<RowsFunction<GroupTable>> {
+  return compileRows(spec, (source, level, evaluate) => {
+    const group = new GroupCode(source, grouping, true, spec.ansi)
+    const window = grouping.window
+    return {
+      before: () => {
+        group.take(true)
+        if (window !== undefined) source.line('let ws = 0, windowEnd = -Infinity;')
+      },
+      row: () => {
+        if (window !== undefined) {
+          const time = evaluate(window.eventTime, level())
+          if (time.isNull !== 'false') source.line(`if (${time.isNull}) { nullEventTime++; continue; }`)
+          const t = time.value
+          // Neighbouring records mostly fall into one window: the division is done only when they do not.
+          source.block(`if (!(${t} >= ws && ${t} < windowEnd))`, () => {
+            const shifted = window.startMs === 0 ? t : `(${t} - ${window.startMs})`
+            const back = window.startMs === 0 ? '' : ` + ${window.startMs}`
+            source.line(`ws = Math.floor(${shifted} / ${window.sizeMs}) * ${window.sizeMs}${back};`)
+            source.line(`windowEnd = ws + ${window.sizeMs};`)
+          })
+          if (grouping.closesWindows) source.line('if (windowEnd <= watermark) { late++; continue; }')
+        }
+        const keys = grouping.keys.map((key) => asBytes(source, evaluate(key.value, level())))
+        const values = grouping.aggregates.map((a) => (a.arg === undefined ? undefined : evaluate(a.arg, level())))
+        group.hash(keys)
+        group.findOrInsert(keys)
+        grouping.aggregates.forEach((_, i) => group.update(i, values[i]))
+      },
+      after: () => undefined,
+    }
+  })
+}
+
+interface Terminal {
+  before(): void
+  row(): void
+  after(): void
+}
+
+function compileRows<Target>(
+  spec: PipelineSpec,
+  makeTerminal: (
+    source: FunctionSource,
+    level: () => Level,
+    evaluate: (expression: BoundExpression, level: Level) => CodeValue,
+  ) => Terminal,
+): CompiledFunction<RowsFunction<Target>> {
+  const source = new FunctionSource()
+  const evaluate = (expression: BoundExpression, level: Level): CodeValue => {
+    for (const slot of inputSlots(expression)) level.load(slot)
+    return compileExpression(source, expression, (slot) => level.load(slot), { ansi: spec.ansi })
+  }
+  BlockInput.declareViews(source)
+  const input = new BlockInput(source, source.section(), spec.schema, spec.physicalSlots)
+  let level: Level = { schema: spec.schema, load: (slot) => input.load(slot) }
+  const terminal = makeTerminal(source, () => level, evaluate)
+  source.line(`let maxEventTime = S[0], late = 0, nullEventTime = 0, passed = 0;`)
+  terminal.before()
+  source.block('for (let r = from; r < to; r++)', () => {
+    const stamp = spec.watermark
+    if (stamp !== undefined) {
+      const time = evaluate(stamp.eventTime, level)
+      source.line(`const watermark = maxEventTime - ${stamp.delayMs};`)
+      const known = time.isNull === 'false' ? '' : `!${time.isNull} && `
+      source.line(`if (${known}${time.value} > maxEventTime) maxEventTime = ${time.value};`)
+    }
+    for (const operator of spec.operators) {
+      if (operator.op === 'filter') {
+        const condition = evaluate(operator.condition, level)
+        const fails = condition.isNull === 'false' ? `!${condition.value}` : `${condition.isNull} || !${condition.value}`
+        source.line(`if (${fails}) continue;`)
+      } else {
+        level = projected(operator.columns, operator.schema, level, evaluate)
+      }
+    }
+    source.line('passed++;')
+    terminal.row()
+  })
+  source.line('S[0] = maxEventTime; S[1] += late; S[2] += nullEventTime; S[3] += passed;')
+  terminal.after()
+  return finish(source, 'rows', rowsParameters)
+}
+
+/** The rows after a projection: a column is computed where it is first used, at the level of the row loop. */
+function projected(
+  columns: readonly BoundExpression[],
+  schema: StructType,
+  below: Level,
+  evaluate: (expression: BoundExpression, level: Level) => CodeValue,
+): Level {
+  const slots = columnSlots(schema)
+  const fieldOf = slots.map((slot) => slot)
+  const topLevel = slots.filter((slot) => slot.parent === -1)
+  const loaded = new Map<number, CodeValue>()
+  const load = (slot: number): CodeValue => {
+    const known = loaded.get(slot)
+    if (known !== undefined) return known
+    const target = present(fieldOf[slot], `slot ${slot}`)
+    let root = target
+    while (root.parent !== -1) root = present(slots[root.parent], 'a parent slot')
+    const expression = present(columns[topLevel.indexOf(root)], 'a projected column')
+    let value: CodeValue
+    if (root.type.kind === 'struct') {
+      // A struct only ever passes through: its slots lie one behind the other on both sides.
+      if (expression.kind !== 'input') throw new Error('assertion failed: a computed struct in a projection')
+      value = below.load(expression.slot + (target.index - root.index))
+    } else {
+      value = evaluate(expression, below)
+    }
+    loaded.set(slot, value)
+    return value
+  }
+  return { schema, load }
+}
+
+/** Finds the table of a window (0 where there is none); undefined where the window is closed already. */
+export type TableFor = (windowStart: number) => GroupTable | undefined
+
+export type MergeFunction = (
+  views: BufferViews,
+  pos: number,
+  from: number,
+  to: number,
+  tableFor: TableFor,
+  /** CHANGED_FOR_… flags to set on every group touched. */
+  marks: number,
+  /** Only rows whose key group `target` of `tasks` owns are taken. */
+  target: number,
+  tasks: number,
+) => number
+
+/**
+ * State rows of a block into the tables of their windows; returns how many rows came for a closed window.
+ * `replace` takes a row as the group's new state (recovery) instead of adding it.
+ */
+export function compileMerge(grouping: Grouping, ansi: boolean, replace: boolean): CompiledFunction<MergeFunction> {
+  const source = new FunctionSource()
+  BlockInput.declareViews(source)
+  const input = new BlockInput(source, source.section(), aggregateStateSchema(grouping), undefined)
+  const row = stateRow(input, grouping)
+  const group = new GroupCode(source, grouping, false, ansi)
+  source.line('let refused = 0, current = 0, T = tableFor(0);')
+  if (grouping.window !== undefined) source.line('current = NaN; T = undefined;')
+  source.line('let known = false;')
+  // The locals exist before there is a table: they are filled when the first row asks for one.
+  source.line(`let ${group.localNames().join(', ')};`)
+  source.block('for (let r = from; r < to; r++)', () => {
+    if (grouping.window !== undefined) {
+      const ws = row.window()
+      source.block(`if (${ws} !== current)`, () => {
+        source.line(`current = ${ws}; T = tableFor(current); known = false;`)
+      })
+      source.line('if (T === undefined) { refused++; continue; }')
+    }
+    source.block('if (!known)', () => {
+      source.line('known = true;')
+      group.take(false)
+    })
+    source.line(`const h = ${row.hash()};`)
+    source.line(`if (tasks > 1 && ((h >>> 25) * tasks / ${KEY_GROUPS} | 0) !== target) continue;`)
+    const keys = row.keys()
+    const cells = group.layout.cells.map((_, j) => row.cell(j))
+    group.findOrInsert(keys)
+    const cell = (j: number): CodeValue => present(cells[j], `cell ${j}`)
+    if (replace) group.replace(cell)
+    else group.merge(cell)
+    source.line('if ((flags[e] & marks) !== marks) T.mark(e, marks);')
+  })
+  source.line('return refused;')
+  return finish(source, 'merge', ['views', 'pos', 'from', 'to', 'tableFor', 'marks', 'target', 'tasks'])
+}
+
+/** Entries [from, to) of `list` (of the table itself where it is null) that `target` of `tasks` owns, as state rows. */
+export type StateFunction = (
+  T: GroupTable,
+  list: Int32Array | null,
+  from: number,
+  to: number,
+  B: BlockBuilder,
+  windowStart: number,
+  target: number,
+  tasks: number,
+) => void
+
+export function compileState(
+  grouping: Grouping,
+  windowInKey: boolean,
+  ansi: boolean,
+): CompiledFunction<StateFunction> {
+  const source = new FunctionSource()
+  const group = new GroupCode(source, grouping, windowInKey, ansi)
+  const output = new BlockOutput(source, aggregateStateSchema(grouping), 'B')
+  group.take(true)
+  output.declare()
+  source.block('for (let i = from; i < to; i++)', () => {
+    source.line('const e = list === null ? i : list[i];')
+    source.line(`if (tasks > 1 && (((keyHashes[e] >>> 25) * tasks / ${KEY_GROUPS}) | 0) !== target) continue;`)
+    group.storeState(output, group.layout.windowInKey ? 'windows[e]' : 'windowStart')
+    output.endRow()
+  })
+  output.finish()
+  return finish(source, 'state', ['T', 'list', 'from', 'to', 'B', 'windowStart', 'target', 'tasks'])
+}
+
+/** Entries [from, to) of `list` (of the table itself where it is null) as rows of the final aggregate. */
+export type ResultFunction = (
+  T: GroupTable,
+  list: Int32Array | null,
+  from: number,
+  to: number,
+  B: BlockBuilder,
+  windowStart: number,
+) => void
+
+export function compileResult(final: FinalAggregate, ansi: boolean): CompiledFunction<ResultFunction> {
+  const source = new FunctionSource()
+  const group = new GroupCode(source, final.grouping, false, ansi)
+  const output = new BlockOutput(source, final.schema, 'B')
+  group.take(true)
+  output.declare()
+  source.block('for (let i = from; i < to; i++)', () => {
+    source.line('const e = list === null ? i : list[i];')
+    group.storeResult(output, final, 'windowStart')
+    output.endRow()
+  })
+  output.finish()
+  return finish(source, 'result', ['T', 'list', 'from', 'to', 'B', 'windowStart'])
+}
+
+function finish<F>(source: FunctionSource, name: string, parameters: readonly string[]): CompiledFunction<F> {
+  return { run: source.compile<F>(name, parameters), text: source.text(name, parameters) }
+}
+
+/** A computed string gets bytes of its own, since keys are hashed and compared as bytes. */
+function asBytes(source: FunctionSource, value: CodeValue): CodeValue {
+  if (value.bytes !== undefined || (value.type.kind !== 'string' && value.type.kind !== 'binary')) return value
+  const scratch = source.constant(new TextScratch())
+  const held = value.isNull === 'false' ? value.value : `${value.isNull} ? '' : ${value.value}`
+  source.line(`${scratch}.set(${held});`)
+  return {
+    ...value,
+    bytes: { u8: `${scratch}.u8`, dv: `${scratch}.dv`, start: '0', end: `${scratch}.length` },
+  }
+}
+
+/** Every input slot that the expression reads. */
+export function inputSlots(expression: BoundExpression): readonly number[] {
+  switch (expression.kind) {
+    case 'input':
+      return [expression.slot]
+    case 'literal':
+      return []
+    case 'call':
+      return expression.args.flatMap(inputSlots)
+    case 'cast':
+    case 'field':
+      return inputSlots(expression.arg)
+    case 'case': {
+      const branches = expression.branches.flatMap((b) => [...inputSlots(b.when), ...inputSlots(b.then)])
+      return expression.otherwise === undefined ? branches : [...branches, ...inputSlots(expression.otherwise)]
+    }
+  }
+}

@@ -1,0 +1,22 @@
+import type { BufferViews } from '../types/block.js'
+
+/**
+ * One input partition of a source, as the task that scans it sees it: a cursor over blocks. A block is
+ * looked at between `next` and `release` and not a moment longer, since its memory may be recycled.
+ * Offsets are dense enough that `offset` says where to go on.
+ */
+export interface InputPartition {
+  /** The next offset to be read; moves behind the block on `release`. */
+  readonly offset: number
+  /** Of the block that `next` found; rows [from, to) are at or after `offset` and below the limit. */
+  readonly views: BufferViews
+  readonly position: number
+  readonly from: number
+  readonly to: number
+  /** Finds the next block with rows below `limit`. False: there is nothing to read now. */
+  next(limit: number): boolean
+  release(): void
+  /** Cheap: may something have come since `next` said no? */
+  hasNew(): boolean
+  close(): void
+}

@@ -1,0 +1,77 @@
+import { present } from '../common/assert.js'
+import type { Env } from '../common/env.js'
+import type { ChunkTable } from '../log/chunk-table.js'
+import type { PartitionDescriptor } from '../log/partition-descriptor.js'
+import { PartitionReader } from '../log/partition-reader.js'
+import type { ScanInput } from '../plan/physical-plan.js'
+import { VALUE_SLOT } from '../record/topic-record.js'
+import type { BufferViews } from '../types/block.js'
+import { columnSlots, type StructType, topLevelSlots } from '../types/data-type.js'
+import type { InputPartition } from './input-partition.js'
+import { LogInput } from './log-input.js'
+import { MemoryInput } from './memory-input.js'
+import { RateInput } from './rate-input.js'
+import { TopicInput } from './topic-input.js'
+
+/** A block in shared memory, as messages carry it. */
+export interface BlockDescriptor {
+  readonly buffer: SharedArrayBuffer
+  readonly position: number
+}
+
+/** One input partition of a scan, with the offset from which it is read. */
+export interface ScanPartition {
+  /** Number among all input partitions of the source; the same in every run. */
+  readonly index: number
+  readonly offset: number
+  /** Greatest event time seen before `offset`; -Infinity where there is none. */
+  readonly maxEventTime: number
+  readonly topic?: { readonly partition: PartitionDescriptor; readonly schema: StructType | undefined }
+  readonly blocks?: readonly BlockDescriptor[]
+  readonly rate?: { readonly rowsPerSecond: number; readonly startedAt: number; readonly partitions: number }
+}
+
+export interface InputSurroundings {
+  readonly chunks: ChunkTable
+  readonly env: Env
+  /** Doorbell slot of this thread. */
+  readonly slot: number
+  viewsOf(block: BlockDescriptor): BufferViews
+}
+
+export function openInput(scan: ScanInput, partition: ScanPartition, around: InputSurroundings): InputPartition {
+  if (scan.source.format === 'memory') {
+    const blocks = (partition.blocks ?? []).map((block) => ({ views: around.viewsOf(block), position: block.position }))
+    return new MemoryInput(blocks, partition.offset)
+  }
+  if (scan.source.format === 'rate') {
+    return new RateInput(around.env, present(partition.rate, 'the rate'), partition.index, partition.offset)
+  }
+  const topic = present(partition.topic, 'the topic of an input partition')
+  const reader = new PartitionReader({
+    partition: topic.partition,
+    chunks: around.chunks,
+    env: around.env,
+    slot: around.slot,
+  })
+  if (scan.source.format === 'topic') return new TopicInput(reader, partition.offset)
+  return new LogInput(reader, topic.partition, topic.schema, scan.schema, partition.offset)
+}
+
+/** Where the slots of the scan's schema lie in the source's blocks. The `log` source makes blocks of the scan's schema itself. */
+export function physicalSlotsOf(scan: ScanInput): readonly number[] | undefined {
+  if (scan.source.format === 'log') return undefined
+  const sourceSlots = topLevelSlots(scan.source.schema)
+  const first = scan.source.format === 'topic' ? VALUE_SLOT : 0
+  const slots = columnSlots(scan.schema)
+  let field = -1
+  let root = 0
+  return slots.map((slot) => {
+    if (slot.parent === -1) {
+      field += 1
+      root = slot.index
+    }
+    const source = present(sourceSlots[present(scan.fields[field], 'a scanned field')], 'a source slot')
+    return first + source + (slot.index - root)
+  })
+}

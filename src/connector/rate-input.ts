@@ -1,0 +1,69 @@
+import type { Env } from '../common/env.js'
+import { BlockBuilder } from '../types/block-builder.js'
+import type { BufferViews } from '../types/block.js'
+import { type StructType, scalar, structType } from '../types/data-type.js'
+import type { InputPartition } from './input-partition.js'
+
+/** Spark's rate source: `value` counts from 0, `timestamp` is when the row was due. */
+export const rateSchema: StructType = structType([
+  { name: 'timestamp', type: scalar('timestamp'), nullable: false },
+  { name: 'value', type: scalar('long'), nullable: false },
+])
+
+const BLOCK_ROWS = 8192
+
+/**
+ * One partition of the rate source. Row n of partition p of P has value n·P + p and is due at
+ * start + value / rowsPerSecond, so any range of offsets can be made again, with the same rows.
+ */
+export class RateInput implements InputPartition {
+  offset: number
+  views: BufferViews
+  position = 0
+  from = 0
+  to = 0
+  readonly #builder = new BlockBuilder(rateSchema)
+
+  constructor(
+    private readonly env: Env,
+    private readonly rate: { readonly rowsPerSecond: number; readonly startedAt: number; readonly partitions: number },
+    private readonly partition: number,
+    offset: number,
+  ) {
+    this.offset = offset
+    this.views = this.#builder.toBlock().views
+  }
+
+  /** How many rows of the partition are due by `now`. */
+  static due(now: number, rate: { readonly rowsPerSecond: number; readonly startedAt: number; readonly partitions: number }, partition: number): number {
+    const values = Math.floor(((now - rate.startedAt) * rate.rowsPerSecond) / 1000)
+    return Math.max(0, Math.ceil((values - partition) / rate.partitions))
+  }
+
+  next(limit: number): boolean {
+    const due = Math.min(limit, RateInput.due(this.env.now(), this.rate, this.partition))
+    const rows = Math.min(BLOCK_ROWS, due - this.offset)
+    if (!(rows > 0)) return false
+    this.#builder.reset()
+    const { partitions, rowsPerSecond, startedAt } = this.rate
+    for (let i = 0; i < rows; i++) {
+      const value = (this.offset + i) * partitions + this.partition
+      this.#builder.append([startedAt + Math.floor((value * 1000) / rowsPerSecond), value])
+    }
+    const block = this.#builder.toBlock()
+    this.views = block.views
+    this.position = block.position
+    this.to = rows
+    return true
+  }
+
+  release(): void {
+    this.offset += this.to
+  }
+
+  hasNew(): boolean {
+    return RateInput.due(this.env.now(), this.rate, this.partition) > this.offset
+  }
+
+  close(): void {}
+}

@@ -1,0 +1,120 @@
+import { type ChannelReader, FrameType } from '../exchange/channel.js'
+import type { FinalAggregate, Stage } from '../plan/physical-plan.js'
+import type { BufferViews } from '../types/block.js'
+import { BarrierInputs } from './barrier-inputs.js'
+import { GroupState } from './group-state.js'
+import type { OutputPort } from './output-port.js'
+import type { BlockDescriptor } from './protocol.js'
+import { StagePipeline } from './stage-pipeline.js'
+import { type Counters, newCounters, type Task } from './task.js'
+
+/** Frames merged before the step ends. */
+const STEP_FRAMES = 16
+
+export interface AggregateTaskOptions {
+  readonly stage: Stage
+  readonly ansi: boolean
+  readonly task: number
+  readonly tasks: number
+  readonly inputs: readonly ChannelReader[]
+  readonly output: OutputPort
+  readonly stateLog: OutputPort | undefined
+  readonly emitEagerly: boolean
+  readonly onBarrier: (epoch: number, closedUntil: number) => void
+}
+
+/**
+ * The final aggregate on one task: merges what the partial aggregates send, closes windows by the global
+ * watermark (the least of its inputs'), emits by the output mode, and at a barrier writes down what changed.
+ */
+export class AggregateTask implements Task {
+  readonly counters: Counters = newCounters()
+  readonly #state: GroupState
+  readonly #inputs: BarrierInputs
+  readonly #pipeline: StagePipeline
+  readonly #mode: string
+  #epoch = 0
+  #dirty = false
+
+  constructor(private readonly options: AggregateTaskOptions) {
+    const final = options.stage.head as FinalAggregate
+    this.#state = new GroupState(final, options.ansi, options.stateLog !== undefined, this.counters)
+    this.#inputs = new BarrierInputs(options.inputs)
+    this.#pipeline = new StagePipeline(options.stage, final.schema, options.ansi, options.output)
+    this.#mode = final.grouping.outputMode
+  }
+
+  restore(blocks: readonly BlockDescriptor[], closedUntil: number, viewsOf: (b: BlockDescriptor) => BufferViews): void {
+    for (const block of blocks) {
+      this.#state.restore(viewsOf(block), block.position, this.options.task, this.options.tasks)
+    }
+    // Only now: windows that were open when a block was written may be closed by the end of it.
+    this.#state.closeWindows(closedUntil, undefined)
+  }
+
+  step(): boolean {
+    if (!this.#drain()) return false
+    let frames = 0
+    for (let i = 0; i < this.options.inputs.length; i++) {
+      while (frames < STEP_FRAMES && this.#inputs.next(i)) {
+        frames += 1
+        const reader = this.options.inputs[i] as ChannelReader
+        if (reader.type === FrameType.data) {
+          this.#state.add(reader.views, reader.position)
+          this.#dirty = true
+        }
+        this.#inputs.consume(i)
+      }
+    }
+    if (frames === 0) return false
+    if (this.#inputs.barrierComplete()) {
+      this.#endEpoch(this.#inputs.epoch, this.#inputs.final)
+    } else {
+      if (this.options.emitEagerly && this.#dirty && this.#mode === 'update') this.#emitChanged()
+      this.#closeWindows(this.#inputs.watermark)
+    }
+    this.#drain()
+    return true
+  }
+
+  close(): void {}
+
+  #endEpoch(epoch: number, final: boolean): void {
+    const { output, stateLog } = this.options
+    if (final) this.#state.ensureGlobalGroup()
+    if (this.#mode === 'update') this.#emitChanged()
+    this.#closeWindows(final ? Number.POSITIVE_INFINITY : this.#inputs.watermark)
+    if (this.#mode === 'complete' || (final && this.#mode === 'append')) this.#pipeline.emit((b) => this.#state.emitAll(b))
+    if (stateLog !== undefined) {
+      this.#state.writeLog(stateLog.builder, false)
+      stateLog.setBarrier(epoch, final)
+    }
+    output.setBarrier(epoch, final)
+    this.#state.measure()
+    this.counters.rowsOut = output.rowsOut
+    this.#inputs.nextEpoch()
+    this.#epoch = epoch + 1
+    this.options.onBarrier(epoch, this.#state.closedUntil)
+  }
+
+  #emitChanged(): void {
+    this.#dirty = false
+    this.#pipeline.emit((builder) => this.#state.emitChanged(builder))
+  }
+
+  #closeWindows(watermark: number): void {
+    if (watermark <= this.#state.closedUntil) return
+    if (this.#mode === 'append') this.#pipeline.emit((builder) => this.#state.closeWindows(watermark, builder))
+    else if (this.#mode === 'update') {
+      if (this.#dirty) this.#emitChanged()
+      this.#state.closeWindows(watermark, undefined)
+    }
+  }
+
+  #drain(): boolean {
+    const { output, stateLog } = this.options
+    const a = output.drain(this.#epoch)
+    const b = stateLog === undefined || stateLog.drain(this.#epoch)
+    return a && b
+  }
+}

@@ -1,0 +1,84 @@
+import { type ChannelWriter, FrameType } from '../exchange/channel.js'
+import { BlockBuilder } from '../types/block-builder.js'
+import type { StructType } from '../types/data-type.js'
+
+/** Small enough that several frames fit the ring, so that writer and reader work at the same time. */
+const FRAME_BYTES = 256 << 10
+
+/**
+ * One output of a task: rows are collected in a builder and leave as frames when the channel has room.
+ * A full channel is no error and no wait: `drain` says no, and the task yields until its bell rings.
+ * Order is kept: rows, then the watermark that covers them, then the barrier.
+ */
+export class OutputPort {
+  readonly builder: BlockBuilder
+  rowsOut = 0
+  #sent = 0
+  #watermark = Number.NaN
+  #barrier = -1
+  #final = 0
+
+  /** Without a channel rows are counted and discarded (the noop sink). */
+  constructor(
+    schema: StructType,
+    readonly channel: ChannelWriter | undefined,
+  ) {
+    this.builder = new BlockBuilder(schema)
+  }
+
+  setWatermark(watermark: number): void {
+    this.#watermark = watermark
+  }
+
+  setBarrier(epoch: number, final: boolean): void {
+    this.#barrier = epoch
+    this.#final = final ? 1 : 0
+  }
+
+  /** True where everything has left. */
+  drain(epoch: number): boolean {
+    if (!this.#drainRows(epoch)) return false
+    const channel = this.channel
+    if (!Number.isNaN(this.#watermark)) {
+      if (channel !== undefined && !channel.signal(FrameType.watermark, epoch, this.#watermark)) return false
+      this.#watermark = Number.NaN
+    }
+    if (this.#barrier >= 0) {
+      if (channel !== undefined && !channel.signal(FrameType.barrier, this.#barrier, 0, this.#final)) return false
+      this.#barrier = -1
+    }
+    return true
+  }
+
+  #drainRows(epoch: number): boolean {
+    const builder = this.builder
+    const channel = this.channel
+    if (builder.rows === 0) return true
+    while (channel !== undefined && this.#sent < builder.rows) {
+      const to = this.#frameEnd(builder, channel.maxPayloadBytes)
+      const bytes = builder.byteLength(this.#sent, to)
+      const position = channel.reserve(bytes)
+      if (position < 0) return false
+      builder.writeTo(channel.views, position, this.#sent, to)
+      channel.publish(position, FrameType.data, bytes, epoch, 0, 0)
+      this.#sent = to
+    }
+    this.rowsOut += builder.rows
+    this.#sent = 0
+    builder.reset()
+    return true
+  }
+
+  #frameEnd(builder: BlockBuilder, limit: number): number {
+    let to = builder.rows
+    let bytes = builder.byteLength(this.#sent, to)
+    while (bytes > FRAME_BYTES && to - this.#sent > 1) {
+      const fit = Math.floor(((to - this.#sent) * FRAME_BYTES) / bytes)
+      const next = this.#sent + Math.max(1, Math.min(fit, to - this.#sent - 1))
+      to = next
+      bytes = builder.byteLength(this.#sent, to)
+      if (bytes <= limit && to - this.#sent <= 1) break
+    }
+    return to
+  }
+}

@@ -1,0 +1,104 @@
+import type { MessagePort } from 'node:worker_threads'
+import type { ErrorShape } from '../common/errors.js'
+import type { ChannelDescriptor } from '../exchange/channel.js'
+import type { BlockDescriptor, ScanPartition } from '../connector/inputs.js'
+import type { SharedLogMemory } from '../log/shared-memory.js'
+import type { PhysicalPlan } from '../plan/physical-plan.js'
+
+/**
+ * The control messages between the engine thread and the workers. They are few and small: rows never
+ * travel here. A message to a worker is followed by a ring of its bell, since a parked worker reads no port.
+ */
+
+/** What a worker is started with (the argument of its piscina task). */
+export interface WorkerStart {
+  readonly slot: number
+  /** Control messages to and from the engine. */
+  readonly control: MessagePort
+  /** Announcements of the log's chunks. */
+  readonly memory: readonly MessagePort[]
+  /** Shared memory of the log, the doorbells among it. */
+  readonly log: SharedLogMemory
+}
+
+export type { BlockDescriptor, ScanPartition }
+
+export interface TaskSpec {
+  readonly stage: number
+  readonly task: number
+  /** How many tasks the stage has. */
+  readonly tasks: number
+  readonly scan?: readonly ScanPartition[]
+  readonly inputs?: readonly ChannelDescriptor[]
+  /** To the tasks of the next stage, or to the sink's thread (one channel); none where rows are discarded. */
+  readonly outputs: readonly ChannelDescriptor[]
+  /** State rows to the engine, where there is state and a checkpoint. */
+  readonly stateLog?: ChannelDescriptor
+  /** State to begin with: blocks in the order in which they were written, later rows replace earlier ones. */
+  readonly restore?: { readonly blocks: readonly BlockDescriptor[]; readonly closedUntil: number }
+}
+
+export interface Deployment {
+  readonly query: string
+  readonly plan: PhysicalPlan
+  readonly tasks: readonly TaskSpec[]
+  /** Rows of update mode leave as soon as they are computed (continuous), or once at the barrier. */
+  readonly emitEagerly: boolean
+  /** A partition without data for so long no longer holds the watermark back; Infinity = never. */
+  readonly idleAfterMs: number
+}
+
+export type ToWorker =
+  | { readonly type: 'deploy'; readonly deployment: Deployment }
+  /**
+   * To the scanning tasks. `ends`: offsets by index of the input partition at which to stop, null = no
+   * limit. `barrier`: the epoch to end there (with null: at once), -1 = none. `open`: go on reading after it.
+   */
+  | {
+      readonly type: 'goal'
+      readonly query: string
+      readonly ends: readonly number[] | null
+      readonly barrier: number
+      /** The input is over: windows close, watermark to infinity. */
+      readonly final: boolean
+      readonly open: boolean
+    }
+  | { readonly type: 'undeploy'; readonly query: string }
+  | { readonly type: 'shutdown' }
+
+/** What a task counted since the query was deployed. */
+export interface TaskMetrics {
+  readonly rowsIn: number
+  readonly rowsOut: number
+  readonly lateRows: number
+  readonly nullEventTimes: number
+  readonly stateRows: number
+  readonly stateBytes: number
+  readonly stateRowsUpdated: number
+  readonly stateRowsRemoved: number
+  readonly minEventTime: number
+  readonly maxEventTime: number
+}
+
+export interface PartitionPosition {
+  readonly index: number
+  readonly offset: number
+  readonly maxEventTime: number
+}
+
+export type FromWorker =
+  | { readonly type: 'deployed'; readonly query: string; readonly slot: number }
+  | { readonly type: 'undeployed'; readonly query: string; readonly slot: number }
+  | {
+      readonly type: 'barrier'
+      readonly query: string
+      readonly stage: number
+      readonly task: number
+      readonly epoch: number
+      /** Of a scanning task: where it stood when it sent the barrier. */
+      readonly positions: readonly PartitionPosition[]
+      /** Of a task with windows: those that end at or before are closed. */
+      readonly closedUntil: number
+      readonly metrics: TaskMetrics
+    }
+  | { readonly type: 'failed'; readonly query: string; readonly slot: number; readonly error: ErrorShape }

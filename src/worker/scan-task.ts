@@ -1,0 +1,256 @@
+import { assert, present } from '../common/assert.js'
+import type { Env } from '../common/env.js'
+import {
+  compileState,
+  compileToBuilder,
+  compileToTable,
+  type PipelineSpec,
+  type RowsFunction,
+  SOURCE_CELLS,
+  type StateFunction,
+} from '../codegen/stage-compiler.js'
+import type { InputPartition } from '../connector/input-partition.js'
+import { aggregateStateSchema, groupLayout } from '../operator/aggregate.js'
+import type { ScanInput, Stage } from '../plan/physical-plan.js'
+import { GroupTable } from '../state/group-table.js'
+import type { BlockBuilder } from '../types/block-builder.js'
+import type { OutputPort } from './output-port.js'
+import type { PartitionPosition } from './protocol.js'
+import { type Counters, newCounters, type Task } from './task.js'
+
+/** Rows of one step: long enough that a partial aggregate pays, short enough (a few ms) that other tasks get their turn. */
+const STEP_ROWS = 131_072
+/** Rows that a narrow stage collects before they leave. */
+const BUILDER_ROWS = 16_384
+
+export interface ScannedPartition {
+  readonly index: number
+  readonly input: InputPartition
+  readonly maxEventTime: number
+}
+
+export interface Goal {
+  readonly ends: readonly number[] | null
+  readonly barrier: number
+  readonly final: boolean
+  readonly open: boolean
+}
+
+interface Cursor {
+  readonly index: number
+  readonly input: InputPartition
+  /** See SourceCell: the greatest event time so far, and counters. */
+  readonly cells: Float64Array
+  /** Monotonic time of the last row. */
+  lastDataAt: number
+}
+
+/**
+ * The first stage of a query on one worker: reads its input partitions up to the goal, runs the compiled
+ * loop over every block, hands partial aggregates (or rows) on after each step, and ends epochs by barriers.
+ * What it reads and in which order per partition depends on the log alone; how it is cut into steps does not
+ * show in any result.
+ */
+export class ScanTask implements Task {
+  readonly counters: Counters = newCounters()
+  readonly #cursors: Cursor[]
+  readonly #toTable: RowsFunction<GroupTable> | undefined
+  readonly #toBuilder: RowsFunction<BlockBuilder> | undefined
+  readonly #table: GroupTable | undefined
+  readonly #writeState: StateFunction | undefined
+  readonly #delayMs: number
+  #goal: Goal | undefined
+  #watermark = Number.NEGATIVE_INFINITY
+  #epoch = 0
+  #next = 0
+  #passed = 0
+
+  constructor(
+    stage: Stage,
+    ansi: boolean,
+    partitions: readonly ScannedPartition[],
+    physicalSlots: readonly number[] | undefined,
+    private readonly outputs: readonly OutputPort[],
+    private readonly env: Env,
+    private readonly idleAfterMs: number,
+    private readonly onBarrier: (epoch: number, positions: readonly PartitionPosition[]) => void,
+  ) {
+    const scan = stage.input as ScanInput
+    assert(scan.kind === 'scan', `stage ${stage.id} scans`)
+    const spec: PipelineSpec = {
+      schema: scan.schema,
+      ...(physicalSlots === undefined ? {} : { physicalSlots }),
+      watermark: scan.watermark,
+      operators: stage.pipeline,
+      ansi,
+    }
+    if (stage.output.kind === 'partialAggregate') {
+      const grouping = stage.output.grouping
+      this.#toTable = compileToTable(spec, grouping).run
+      this.#table = new GroupTable(groupLayout(grouping, true), 1024)
+      this.#writeState = compileState(grouping, true, ansi).run
+    } else {
+      this.#toBuilder = compileToBuilder(spec, stage.output.schema).run
+    }
+    this.#delayMs = scan.watermark?.delayMs ?? Number.NaN
+    this.#cursors = partitions.map((partition) => {
+      const cells = new Float64Array(SOURCE_CELLS)
+      cells[0] = partition.maxEventTime
+      return { index: partition.index, input: partition.input, cells, lastDataAt: env.monotonic() }
+    })
+  }
+
+  static outputSchema(stage: Stage) {
+    return stage.output.kind === 'partialAggregate' ? aggregateStateSchema(stage.output.grouping) : stage.output.schema
+  }
+
+  setGoal(goal: Goal): void {
+    this.#goal = goal
+  }
+
+  step(): boolean {
+    if (!this.#drain()) return false
+    const goal = this.#goal
+    if (goal === undefined) return false
+    if (goal.ends === null && goal.barrier >= 0) {
+      this.#endEpoch(goal)
+      return true
+    }
+    const rows = this.#readSome(goal)
+    if (rows > 0) this.#handOn()
+    const done = goal.ends !== null && this.#reached(goal.ends)
+    if (rows > 0 || done) this.#advanceWatermark(false)
+    else if (goal.open) this.#advanceIdleWatermark()
+    if (done && goal.barrier >= 0) {
+      this.#endEpoch(goal)
+      return true
+    }
+    if (rows > 0) this.#drain()
+    return rows > 0
+  }
+
+  close(): void {
+    for (const cursor of this.#cursors) cursor.input.close()
+  }
+
+  #readSome(goal: Goal): number {
+    const cursors = this.#cursors
+    let rows = 0
+    let quiet = 0
+    // Round robin over the partitions, a block at a time, so that none runs far ahead of the others.
+    while (rows < STEP_ROWS && quiet < cursors.length) {
+      const cursor = cursors[this.#next] as Cursor
+      this.#next = this.#next + 1 === cursors.length ? 0 : this.#next + 1
+      const limit = goal.ends === null ? Number.POSITIVE_INFINITY : (goal.ends[cursor.index] as number)
+      const read = this.#readBlock(cursor, limit)
+      if (read === 0) quiet += 1
+      else quiet = 0
+      rows += read
+      if (this.#toBuilder !== undefined && (this.outputs[0] as OutputPort).builder.rows >= BUILDER_ROWS) break
+    }
+    this.counters.rowsIn += rows
+    return rows
+  }
+
+  #readBlock(cursor: Cursor, limit: number): number {
+    const input = cursor.input
+    if (input.offset >= limit || !input.next(limit)) return 0
+    const { views, position, from, to } = input
+    try {
+      if (this.#toTable !== undefined) {
+        this.#toTable(views, position, from, to, cursor.cells, this.#table as GroupTable)
+      } else {
+        const builder = (this.outputs[0] as OutputPort).builder
+        builder.ensureRows(builder.rows + to - from)
+        ;(this.#toBuilder as RowsFunction<BlockBuilder>)(views, position, from, to, cursor.cells, builder)
+      }
+    } finally {
+      input.release()
+    }
+    cursor.lastDataAt = -1
+    return to - from
+  }
+
+  /** Partial aggregates never outlive the step: whatever was read is on its way before the next read. */
+  #handOn(): void {
+    const table = this.#table
+    if (table === undefined || table.size === 0) return
+    const writeState = this.#writeState as StateFunction
+    const outputs = this.outputs
+    for (let target = 0; target < outputs.length; target++) {
+      const builder = (outputs[target] as OutputPort).builder
+      builder.ensureRows(builder.rows + table.size)
+      writeState(table, null, 0, table.size, builder, 0, target, outputs.length)
+    }
+    table.reset()
+  }
+
+  #reached(ends: readonly number[]): boolean {
+    for (const cursor of this.#cursors) {
+      if (cursor.input.offset < present(ends[cursor.index], 'the end of an input partition')) return false
+    }
+    return true
+  }
+
+  /** The least watermark of the partitions that are not idle; it never goes back. */
+  #advanceWatermark(final: boolean): void {
+    if (Number.isNaN(this.#delayMs)) return
+    const now = this.env.monotonic()
+    let least = Number.POSITIVE_INFINITY
+    let waiting = false
+    for (const cursor of this.#cursors) {
+      if (cursor.lastDataAt < 0) cursor.lastDataAt = now
+      if (now - cursor.lastDataAt >= this.idleAfterMs && !cursor.input.hasNew()) continue
+      waiting = true
+      least = Math.min(least, (cursor.cells[0] as number) - this.#delayMs)
+    }
+    // All partitions idle: nothing says how far time has come. Without any partition this task holds nobody back.
+    if (!waiting && this.#cursors.length > 0) return
+    if (final) least = Number.POSITIVE_INFINITY
+    if (least <= this.#watermark) return
+    this.#watermark = least
+    for (const output of this.outputs) output.setWatermark(least)
+  }
+
+  #advanceIdleWatermark(): void {
+    if (this.idleAfterMs === Number.POSITIVE_INFINITY) return
+    const before = this.#watermark
+    this.#advanceWatermark(false)
+    if (this.#watermark !== before) this.#drain()
+  }
+
+  #endEpoch(goal: Goal): void {
+    this.#advanceWatermark(goal.final)
+    this.#count()
+    for (const output of this.outputs) output.setBarrier(goal.barrier, goal.final)
+    this.#goal = goal.open ? { ends: null, barrier: -1, final: false, open: true } : undefined
+    const positions = this.#cursors.map((cursor) => ({
+      index: cursor.index,
+      offset: cursor.input.offset,
+      maxEventTime: cursor.cells[0] as number,
+    }))
+    this.#epoch = goal.barrier + 1
+    this.onBarrier(goal.barrier, positions)
+    this.#drain()
+  }
+
+  #count(): void {
+    const counters = this.counters
+    counters.lateRows = 0
+    counters.nullEventTimes = 0
+    this.#passed = 0
+    for (const { cells } of this.#cursors) {
+      counters.lateRows += cells[1] as number
+      counters.nullEventTimes += cells[2] as number
+      this.#passed += cells[3] as number
+      counters.maxEventTime = Math.max(counters.maxEventTime, cells[0] as number)
+    }
+    counters.rowsOut = this.outputs.reduce((sum, output) => sum + output.rowsOut, 0)
+  }
+
+  #drain(): boolean {
+    let empty = true
+    for (const output of this.outputs) if (!output.drain(this.#epoch)) empty = false
+    return empty
+  }
+}

@@ -1,0 +1,235 @@
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
+import { present } from '../common/assert.js'
+import type { Doorbells } from '../common/doorbell.js'
+import type { Env } from '../common/env.js'
+import { toErrorShape } from '../common/errors.js'
+import { openInput, physicalSlotsOf } from '../connector/inputs.js'
+import { ChannelReader, ChannelWriter } from '../exchange/channel.js'
+import type { ChunkTable } from '../log/chunk-table.js'
+import { LogMemory } from '../log/shared-memory.js'
+import { aggregateStateSchema } from '../operator/aggregate.js'
+import type { FinalAggregate, ScanInput, Stage } from '../plan/physical-plan.js'
+import { type BufferViews, viewsOf } from '../types/block.js'
+import { AggregateTask } from './aggregate-task.js'
+import { OrderTask } from './order-task.js'
+import { OutputPort } from './output-port.js'
+import type { BlockDescriptor, Deployment, FromWorker, TaskSpec, ToWorker, WorkerStart } from './protocol.js'
+import { ScanTask } from './scan-task.js'
+import { Scheduler } from './scheduler.js'
+import { type Task, toMetrics } from './task.js'
+
+interface Deployed {
+  readonly query: string
+  readonly tasks: readonly Task[]
+  readonly scans: readonly ScanTask[]
+}
+
+/** One worker thread: keeps the tasks that were deployed on it, and runs them until it is told to shut down. */
+export class Worker {
+  readonly #bells: Doorbells
+  readonly #chunks: ChunkTable
+  readonly #scheduler: Scheduler
+  readonly #deployed = new Map<string, Deployed>()
+  readonly #control: MessagePort
+  readonly #slot: number
+
+  constructor(
+    private readonly env: Env,
+    start: WorkerStart,
+  ) {
+    this.#slot = start.slot
+    this.#control = start.control
+    const memory = new LogMemory(start.log, start.slot)
+    this.#bells = memory.bells
+    this.#chunks = memory.chunks
+    for (const port of start.memory) this.#chunks.attachThread(port)
+    this.#scheduler = new Scheduler(this.#bells, start.slot, () => this.#readMail())
+  }
+
+  run(): void {
+    this.#bells.ringForMail(this.#slot)
+    this.#scheduler.run((task, error) => {
+      for (const deployed of this.#deployed.values()) {
+        if (deployed.tasks.includes(task)) this.#fail(deployed.query, error)
+      }
+    })
+  }
+
+  #readMail(): void {
+    for (;;) {
+      const mail = receiveMessageOnPort(this.#control) as { message: ToWorker } | undefined
+      if (mail === undefined) return
+      this.#obey(mail.message)
+    }
+  }
+
+  #obey(message: ToWorker): void {
+    switch (message.type) {
+      case 'deploy':
+        try {
+          this.#deploy(message.deployment)
+          this.#say({ type: 'deployed', query: message.deployment.query, slot: this.#slot })
+        } catch (error) {
+          this.#fail(message.deployment.query, error)
+        }
+        break
+      case 'goal':
+        for (const scan of this.#deployed.get(message.query)?.scans ?? []) scan.setGoal(message)
+        break
+      case 'undeploy':
+        this.#undeploy(message.query)
+        this.#say({ type: 'undeployed', query: message.query, slot: this.#slot })
+        break
+      case 'shutdown':
+        for (const query of [...this.#deployed.keys()]) this.#undeploy(query)
+        this.#scheduler.stop()
+        this.#chunks.close()
+        this.#control.close()
+    }
+  }
+
+  #deploy(deployment: Deployment): void {
+    const tasks: Task[] = []
+    const scans: ScanTask[] = []
+    for (const spec of deployment.tasks) {
+      const stage = present(deployment.plan.stages[spec.stage], `stage ${spec.stage}`)
+      if (stage.input.kind === 'scan') {
+        const scan = this.#scanTask(deployment, stage, spec)
+        scans.push(scan)
+        tasks.push(scan)
+      } else if (stage.head?.op === 'finalAggregate') {
+        tasks.push(this.#aggregateTask(deployment, stage, spec))
+      } else {
+        tasks.push(this.#orderTask(deployment, stage, spec))
+      }
+    }
+    this.#deployed.set(deployment.query, { query: deployment.query, tasks, scans })
+    this.#schedule()
+  }
+
+  #scanTask(deployment: Deployment, stage: Stage, spec: TaskSpec): ScanTask {
+    const scan = stage.input as ScanInput
+    const opened = (spec.scan ?? []).map((partition) => ({
+      index: partition.index,
+      maxEventTime: partition.maxEventTime,
+      input: openInput(scan, partition, {
+        chunks: this.#chunks,
+        env: this.env,
+        slot: this.#slot,
+        viewsOf: viewsOfDescriptor,
+      }),
+    }))
+    const task: ScanTask = new ScanTask(
+      stage,
+      deployment.plan.ansi,
+      opened,
+      physicalSlotsOf(scan),
+      this.#outputs(spec, ScanTask.outputSchema(stage)),
+      this.env,
+      deployment.idleAfterMs,
+      (epoch, positions) => {
+        this.#say({
+          type: 'barrier',
+          query: deployment.query,
+          stage: spec.stage,
+          task: spec.task,
+          epoch,
+          positions,
+          closedUntil: Number.NEGATIVE_INFINITY,
+          metrics: toMetrics(task.counters),
+        })
+      },
+    )
+    return task
+  }
+
+  #aggregateTask(deployment: Deployment, stage: Stage, spec: TaskSpec): AggregateTask {
+    const final = stage.head as FinalAggregate
+    const schema = stage.output.kind === 'partialAggregate' ? aggregateStateSchema(stage.output.grouping) : stage.output.schema
+    const task: AggregateTask = new AggregateTask({
+      stage,
+      ansi: deployment.plan.ansi,
+      task: spec.task,
+      tasks: spec.tasks,
+      inputs: this.#inputs(spec),
+      output: present(this.#outputs(spec, schema)[0], 'an output'),
+      stateLog:
+        spec.stateLog === undefined
+          ? undefined
+          : new OutputPort(aggregateStateSchema(final.grouping), new ChannelWriter(spec.stateLog, this.#bells)),
+      emitEagerly: deployment.emitEagerly,
+      onBarrier: (epoch, closedUntil) => {
+        this.#say({
+          type: 'barrier',
+          query: deployment.query,
+          stage: spec.stage,
+          task: spec.task,
+          epoch,
+          positions: [],
+          closedUntil,
+          metrics: toMetrics(task.counters),
+        })
+      },
+    })
+    if (spec.restore !== undefined) task.restore(spec.restore.blocks, spec.restore.closedUntil, viewsOfDescriptor)
+    return task
+  }
+
+  #orderTask(deployment: Deployment, stage: Stage, spec: TaskSpec): OrderTask {
+    const schema = stage.output.kind === 'partialAggregate' ? aggregateStateSchema(stage.output.grouping) : stage.output.schema
+    const output = present(this.#outputs(spec, schema)[0], 'an output')
+    const task: OrderTask = new OrderTask(stage, deployment.plan.ansi, this.#inputs(spec), output, (epoch) => {
+      this.#say({
+        type: 'barrier',
+        query: deployment.query,
+        stage: spec.stage,
+        task: spec.task,
+        epoch,
+        positions: [],
+        closedUntil: Number.NEGATIVE_INFINITY,
+        metrics: toMetrics(task.counters),
+      })
+    })
+    return task
+  }
+
+  #inputs(spec: TaskSpec): ChannelReader[] {
+    return (spec.inputs ?? []).map((channel) => new ChannelReader(channel, this.#bells))
+  }
+
+  /** A task without channels discards its rows, but still counts them. */
+  #outputs(spec: TaskSpec, schema: ConstructorParameters<typeof OutputPort>[0]): OutputPort[] {
+    if (spec.outputs.length === 0) return [new OutputPort(schema, undefined)]
+    return spec.outputs.map((channel) => new OutputPort(schema, new ChannelWriter(channel, this.#bells)))
+  }
+
+  #undeploy(query: string): void {
+    for (const task of this.#deployed.get(query)?.tasks ?? []) task.close()
+    this.#deployed.delete(query)
+    this.#schedule()
+  }
+
+  #schedule(): void {
+    this.#scheduler.setTasks([...this.#deployed.values()].flatMap((deployed) => deployed.tasks))
+  }
+
+  #fail(query: string, error: unknown): void {
+    this.#undeploy(query)
+    this.#say({ type: 'failed', query, slot: this.#slot, error: toErrorShape(error) })
+  }
+
+  #say(message: FromWorker): void {
+    this.#control.postMessage(message)
+  }
+}
+
+const viewsByBuffer = new WeakMap<SharedArrayBuffer, BufferViews>()
+
+function viewsOfDescriptor(block: BlockDescriptor): BufferViews {
+  let views = viewsByBuffer.get(block.buffer)
+  if (views === undefined) {
+    views = viewsOf(block.buffer)
+    viewsByBuffer.set(block.buffer, views)
+  }
+  return views
+}
