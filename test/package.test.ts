@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import ts from 'typescript'
 import { describe, expect, test } from 'vitest'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -24,13 +25,10 @@ function importedBy(folders: readonly string[]): Set<string> {
     for (const entry of readdirSync(`${root}${folder}`, { recursive: true, withFileTypes: true })) {
       if (!entry.isFile() || !/\.(ts|js|mjs|cjs)$/.test(entry.name)) continue
       const text = readFileSync(`${entry.parentPath}/${entry.name}`, 'utf8')
-      for (const [, name = ''] of text.matchAll(/(?:from|import|require\()\s*['"]([^'".][^'"]*)['"]/g)) {
-        found.add(
-          name
-            .split('/')
-            .slice(0, name.startsWith('@') ? 2 : 1)
-            .join('/'),
-        )
+      for (const { fileName: name } of ts.preProcessFile(text, true, true).importedFiles) {
+        if (name.startsWith('.')) continue
+        const parts = name.split('/')
+        found.add(parts.slice(0, name.startsWith('@') ? 2 : 1).join('/'))
       }
     }
   }
