@@ -1,0 +1,85 @@
+import { BATCH_HEADER_BYTES, baseOffsetOf, batchByteLength, nextOffsetOf } from '../record/batch-header.js'
+import { checksumFault, headerFault } from './batch-check.js'
+import type { FileWindow } from './file-window.js'
+
+/**
+ * Walks the record batches of a segment file with every check there is: header, checksum, and that offsets go on where they
+ * left off. The base offset is outside the checksum, so its only check is its neighbours.
+ */
+export interface ScannedBatch {
+  /** Of the batch in the file. */
+  position: number
+  byteLength: number
+  baseOffset: number
+  lastOffset: number
+}
+
+export interface Resync {
+  readonly position: number
+  readonly baseOffset: number
+}
+
+export class BatchScan {
+  /** Why the last `check` said no. */
+  fault = ''
+  readonly batch: ScannedBatch = { position: 0, byteLength: 0, baseOffset: 0, lastOffset: 0 }
+
+  constructor(
+    readonly window: FileWindow,
+    /** Bytes of the file that count. */
+    public end: number,
+    readonly dense: boolean,
+  ) {}
+
+  /** True where a whole batch with the right checksum begins at `position` and its offsets follow; then `batch` and the window have it. */
+  check(position: number, expectedOffset: number): boolean {
+    const { window, batch } = this
+    const available = this.end - position
+    if (!window.ensure(position, Math.min(available, BATCH_HEADER_BYTES))) return this.#no('the file ends before its length')
+    const headerProblem = headerFault(window.views.dv, window.at(position), available)
+    if (headerProblem !== undefined) return this.#no(headerProblem)
+    const bytes = batchByteLength(window.views.dv, window.at(position))
+    if (!window.ensure(position, bytes)) return this.#no('the file ends before its length')
+    const at = window.at(position)
+    const checksumProblem = checksumFault(window.views, at)
+    if (checksumProblem !== undefined) return this.#no(checksumProblem)
+    const baseOffset = baseOffsetOf(window.views.dv, at)
+    if (this.dense ? baseOffset !== expectedOffset : baseOffset < expectedOffset) {
+      return this.#no(`base offset is ${baseOffset}, expected ${this.dense ? '' : 'at least '}${expectedOffset}`)
+    }
+    batch.position = position
+    batch.byteLength = bytes
+    batch.baseOffset = baseOffset
+    batch.lastOffset = nextOffsetOf(window.views.dv, at) - 1
+    return true
+  }
+
+  /** The same where it is not known which offset to expect. */
+  isBatchAt(position: number): boolean {
+    const { window } = this
+    if (!window.ensure(position, Math.min(this.end - position, BATCH_HEADER_BYTES))) return false
+    if (headerFault(window.views.dv, window.at(position), this.end - position) !== undefined) return false
+    return this.check(position, baseOffsetOf(window.views.dv, window.at(position)))
+  }
+
+  /** The next whole batch at or after `from` whose base offset is at least `minOffset` and below `limitOffset`. */
+  resync(from: number, minOffset: number, limitOffset: number): Resync | undefined {
+    const { window } = this
+    for (let position = from; position + BATCH_HEADER_BYTES <= this.end; position++) {
+      if (!window.ensure(position, BATCH_HEADER_BYTES)) return undefined
+      const at = window.at(position)
+      const dv = window.views.dv
+      if (headerFault(dv, at, this.end - position) !== undefined) continue
+      const baseOffset = baseOffsetOf(dv, at)
+      if (baseOffset < minOffset || baseOffset >= limitOffset) continue
+      if (!window.ensure(position, batchByteLength(dv, at))) continue
+      if (checksumFault(window.views, window.at(position)) === undefined) return { position, baseOffset }
+    }
+    return undefined
+  }
+
+  #no(fault: string): false {
+    this.fault = fault
+    return false
+  }
+}

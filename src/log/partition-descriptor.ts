@@ -1,0 +1,40 @@
+import type { PartitionerName } from '../record/partitioner.js'
+import type { StructType } from '../types/data-type.js'
+
+/** What a thread must be told to append to a partition or to read it. Survives structuredClone; the control block is shared. */
+export interface PartitionDescriptor {
+  readonly topicId: string
+  readonly topic: string
+  readonly partition: number
+  /** The engine's number for it, the same for all threads, never given twice. */
+  readonly ordinal: number
+  readonly control: SharedArrayBuffer
+  readonly controlOffset: number
+  /** Where its segment files are, or will be once it spills. */
+  readonly directory: string | undefined
+  readonly ackWhen: AckWhen
+  /** Offsets have no gaps (the topic is not compacted), so a batch with another base offset than expected is damage. */
+  readonly dense: boolean
+}
+
+/** What an acknowledgement waits for: nothing but the append, bytes handed to the operating system, or bytes on the disk. */
+export type AckWhen = 'appended' | 'written' | 'synced'
+
+export interface TopicDescriptor {
+  readonly id: string
+  readonly name: string
+  readonly storage: 'memory' | 'disk'
+  /** Schema of the value; undefined for an untyped topic. */
+  readonly schema: StructType | undefined
+  readonly partitioner: PartitionerName
+  /** Kafka's names, with their defaults filled in. */
+  readonly config: TopicConfig
+  readonly createdAt: number
+  readonly partitions: readonly PartitionDescriptor[]
+}
+
+export type TopicConfig = Readonly<Record<string, string | number>>
+
+export function partitionName(descriptor: Pick<PartitionDescriptor, 'topic' | 'partition'>): string {
+  return `${descriptor.topic}-${descriptor.partition}`
+}

@@ -1,0 +1,291 @@
+import type { Env } from '../common/env.js'
+import { MillraceError } from '../common/errors.js'
+import type { BufferViews } from '../types/block.js'
+import { baseOffsetOf, batchByteLength, nextOffsetOf } from '../record/batch-header.js'
+import { WRITE_SLICE_BYTES } from './limits.js'
+import { PartitionControl, PartitionStatus } from './partition-control.js'
+import { type PartitionDescriptor, partitionName } from './partition-descriptor.js'
+import type { CleanEnd, DamagedRange, RecoveredPartition } from './recovery.js'
+import { type RollLimits, Segment } from './segment.js'
+import { segmentPath } from './segment-files.js'
+import type { LogMemory } from './shared-memory.js'
+
+/**
+ * One partition as the engine thread holds it: copies published bytes from its chunks to segment files, in order, and
+ * syncs them. What is written and what is synced is told to all threads through the control block; acknowledgements follow from that.
+ *
+ * A failed sync is final: the system marks the pages clean, a second sync would lie. So is a failed write, unless the disk is full: then
+ * the same bytes are written again, to the same place, when there is space.
+ */
+export class PartitionLog {
+  readonly control: PartitionControl
+  readonly #env: Env
+  readonly #memory: LogMemory
+  readonly #limits: RollLimits
+  #segments: { readonly baseOffset: number; size: number }[] = []
+  #active: Segment | undefined
+  /** Sealed, with bytes that are not synced yet; in order. */
+  #unsynced: Segment[] = []
+  #directoryIsDirty = false
+  #mustRoll = false
+  /** The chunk being written to files, and how far. */
+  #sequence = 1
+  #position = 0
+  #written: number
+  #synced: number
+  #syncing: Promise<void> | undefined
+  /** Why it takes no more, once it does not. */
+  failure: MillraceError | undefined
+  damaged: readonly DamagedRange[] = []
+
+  constructor(
+    readonly descriptor: PartitionDescriptor,
+    options: { readonly env: Env; readonly memory: LogMemory; readonly limits: RollLimits; readonly recovered?: RecoveredPartition | undefined },
+  ) {
+    this.#env = options.env
+    this.#memory = options.memory
+    this.#limits = options.limits
+    this.control = new PartitionControl(descriptor.control, descriptor.controlOffset)
+    const { recovered } = options
+    this.#written = recovered?.logEndOffset ?? 0
+    this.#synced = this.#written
+    this.control.initialize(recovered?.logStartOffset ?? 0, this.#written, descriptor.ackWhen !== 'appended')
+    if (recovered !== undefined) this.#resume(recovered)
+  }
+
+  get writtenOffset(): number {
+    return this.#written
+  }
+
+  get syncedOffset(): number {
+    return this.#synced
+  }
+
+  get hasUnsynced(): boolean {
+    return this.#synced < this.#written
+  }
+
+  get isSyncing(): boolean {
+    return this.#syncing !== undefined
+  }
+
+  get openHandle(): boolean {
+    return this.#active?.isOpen === true
+  }
+
+  logBytes(): number {
+    let bytes = 0
+    for (const segment of this.#segments) bytes += segment.size
+    return bytes
+  }
+
+  /**
+   * Writes what is published, a slice of it: at most `batchesMax` batches. True where more is left. Throws DISK_FULL
+   * (retriable; nothing is lost, call again) or marks the partition failed.
+   */
+  write(batchesMax = Number.MAX_SAFE_INTEGER): boolean {
+    if (this.failure !== undefined) return false
+    const { control } = this
+    let budget = WRITE_SLICE_BYTES
+    let batches = batchesMax
+    try {
+      while (budget > 0 && batches > 0) {
+        const tail = control.tail()
+        if (this.#sequence > tail) break
+        const end = control.chunkBytes(this.#sequence)
+        if (this.#position === end) {
+          if (this.#sequence === tail) break
+          this.#sequence += 1
+          this.#position = 0
+          continue
+        }
+        const views = this.#memory.chunks.get(control.chunkId(this.#sequence))
+        const from = this.#position
+        batches -= this.#writeRun(views, end, batches)
+        budget -= this.#position - from
+      }
+    } catch (error) {
+      this.#publishWritten()
+      throw this.#writeFailed(error)
+    }
+    this.#publishWritten()
+    if (control.status() === PartitionStatus.noSpace) control.setStatus(PartitionStatus.ok)
+    return this.hasPublishedUnwritten()
+  }
+
+  /** Everything written before the call is on the disk when it resolves. One at a time; who comes meanwhile waits for the next. */
+  sync(): Promise<void> {
+    if (this.#syncing !== undefined) return this.#syncing.then(() => this.sync())
+    if (this.failure !== undefined) return Promise.reject(this.failure)
+    if (!this.hasUnsynced) return Promise.resolve()
+    const done = this.#syncOnce().finally(() => {
+      this.#syncing = undefined
+    })
+    this.#syncing = done
+    return done
+  }
+
+  /** Gives the file handle back; it is opened again when there is something to write. */
+  closeIdleHandle(): void {
+    if (!this.hasUnsynced && this.#syncing === undefined) this.#active?.closeHandle()
+  }
+
+  /** Whether there is anything published that `write` would write. */
+  hasPublishedUnwritten(): boolean {
+    if (this.failure !== undefined) return false
+    const tail = this.control.tail()
+    let from = this.#position
+    for (let sequence = this.#sequence; sequence <= tail; sequence++) {
+      if (this.control.chunkBytes(sequence) > from) return true
+      from = 0
+    }
+    return false
+  }
+
+  /** Takes the oldest chunk off the partition where it is in files and nobody reads it; its id, or -1. */
+  reclaim(slot: number): number {
+    if (!this.control.tryLock(slot)) return -1
+    const id = this.control.takeOldestChunk(true)
+    this.control.unlock(slot)
+    return id
+  }
+
+  /** The same for a deleted partition, whose bytes nobody needs to find in a file. */
+  retireChunk(slot: number): number {
+    if (!this.control.tryLock(slot)) return -1
+    const id = this.control.dropOldestChunk()
+    this.control.unlock(slot)
+    return id
+  }
+
+  cleanEnd(): CleanEnd {
+    const last = this.#segments[this.#segments.length - 1]
+    return {
+      logStartOffset: this.control.logStartOffset(),
+      logEndOffset: this.#written,
+      lastSegment: last?.baseOffset ?? -1,
+      lastSegmentBytes: last?.size ?? 0,
+      mustRoll: this.#mustRoll,
+    }
+  }
+
+  /** After the last sync. */
+  close(status: PartitionStatus = PartitionStatus.closed): void {
+    if (this.failure === undefined) this.#active?.index.flush()
+    for (const segment of this.#unsynced) segment.dropHandle()
+    this.#active?.dropHandle()
+    this.control.setStatus(status)
+  }
+
+  #resume(recovered: RecoveredPartition): void {
+    this.damaged = recovered.damaged
+    this.#segments = recovered.segments.map((segment) => ({ ...segment }))
+    this.#mustRoll = recovered.mustRoll
+    const last = recovered.segments[recovered.segments.length - 1]
+    if (last === undefined || recovered.activeIndex === undefined) return
+    this.#active = new Segment(this.#env.fs, this.#directory(), last.baseOffset, this.#limits, {
+      size: last.size,
+      firstTimestamp: recovered.activeFirstTimestamp,
+      index: recovered.activeIndex,
+    })
+  }
+
+  /** Writes batches of one chunk up to `end` or to where a segment ends; how many. */
+  #writeRun(views: BufferViews, end: number, batchesMax: number): number {
+    const from = this.#position
+    const segment = this.#segmentFor(views, from)
+    let to = from
+    let batches = 0
+    let nextOffset = this.#written
+    while (to < end && batches < batchesMax && to - from < WRITE_SLICE_BYTES) {
+      if (to > from && segment.mustRollBefore(views.dv, to, to - from)) break
+      segment.noteTime(views.dv, to)
+      nextOffset = nextOffsetOf(views.dv, to)
+      to += batchByteLength(views.dv, to)
+      batches += 1
+    }
+    segment.write(views, from, to)
+    const last = this.#segments[this.#segments.length - 1]
+    if (last !== undefined) last.size = segment.size
+    this.#position = to
+    this.#written = nextOffset
+    return batches
+  }
+
+  #segmentFor(views: BufferViews, at: number): Segment {
+    const active = this.#active
+    if (active !== undefined && !this.#mustRoll && !active.mustRollBefore(views.dv, at, 0)) return active
+    if (active !== undefined) {
+      active.seal()
+      this.#unsynced.push(active)
+    }
+    const baseOffset = baseOffsetOf(views.dv, at)
+    const segment = new Segment(this.#env.fs, this.#directory(), baseOffset, this.#limits, { size: 0 })
+    this.#active = segment
+    this.#mustRoll = false
+    this.#segments.push({ baseOffset, size: 0 })
+    this.#directoryIsDirty = true
+    return segment
+  }
+
+  #publishWritten(): void {
+    const { control } = this
+    const chunkIsDone = this.#sequence < control.tail() && this.#position === control.chunkBytes(this.#sequence)
+    control.setWritten(this.#written, chunkIsDone ? this.#sequence + 1 : this.#sequence)
+  }
+
+  async #syncOnce(): Promise<void> {
+    const target = this.#written
+    const sealed = this.#unsynced.slice()
+    const active = this.#active
+    try {
+      for (const segment of sealed) await segment.sync()
+      if (active !== undefined) await active.sync()
+      if (this.#directoryIsDirty) {
+        this.#directoryIsDirty = false
+        await this.#env.fs.syncDirectoryLater(this.#directory())
+      }
+    } catch (error) {
+      throw this.#fail(error, 'sync')
+    }
+    for (const segment of sealed) segment.dropHandle()
+    this.#unsynced.splice(0, sealed.length)
+    this.#synced = target
+    this.control.setSynced(target)
+  }
+
+  #writeFailed(error: unknown): MillraceError {
+    const code = (error as { code?: unknown }).code
+    if (code === 'ENOSPC' || code === 'EDQUOT') {
+      this.control.setStatus(PartitionStatus.noSpace)
+      return new MillraceError('DISK_FULL', `there is no space left for partition ${partitionName(this.descriptor)}`, {
+        detail: String(error),
+        retriable: true,
+        cause: error,
+      })
+    }
+    return this.#fail(error, 'write')
+  }
+
+  #fail(error: unknown, what: 'write' | 'sync'): MillraceError {
+    this.failure ??= new MillraceError(
+      'PARTITION_READ_ONLY',
+      `partition ${partitionName(this.descriptor)} is read-only since a ${what} of it failed`,
+      {
+        detail: `${segmentPath(this.#directory(), this.#active?.baseOffset ?? 0, 'log')}: ${String(error)}`,
+        hint: 'check the disk, then open the engine again: it verifies the files',
+        cause: error,
+      },
+    )
+    this.control.setStatus(PartitionStatus.failed)
+    return this.failure
+  }
+
+  #directory(): string {
+    const { directory } = this.descriptor
+    if (directory === undefined) {
+      throw new MillraceError('MEMORY_BUDGET_EXCEEDED', `partition ${partitionName(this.descriptor)} has no directory to spill to`)
+    }
+    return directory
+  }
+}

@@ -1,0 +1,253 @@
+import type { Env } from '../common/env.js'
+import { batchMaxTimestamp } from '../record/batch-header.js'
+import { BatchScan } from './batch-scan.js'
+import { FileWindow } from './file-window.js'
+import { OffsetIndex } from './offset-index.js'
+import { listSegments, segmentAt, segmentPath } from './segment-files.js'
+import { SegmentIndexWriter } from './segment-index-writer.js'
+import { TimeIndex } from './time-index.js'
+
+/**
+ * Opens a partition's directory after a clean stop or a crash. Everything below the recovery point was synced once:
+ * a fault there is damage, which is reported with its offsets and left as it is. What is above it may be torn: the file is cut
+ * behind the last whole batch with the right checksum, and what came after is gone, acknowledged by nobody.
+ * Indexes of the segments that were scanned are built anew.
+ */
+export interface DamagedRange {
+  readonly fromOffset: number
+  /** The first offset behind the damage. */
+  readonly toOffset: number
+  readonly file: string
+  readonly fromByte: number
+  readonly toByte: number
+  readonly reason: string
+}
+
+export interface RecoveredSegment {
+  readonly baseOffset: number
+  readonly size: number
+}
+
+export interface RecoveredPartition {
+  readonly segments: readonly RecoveredSegment[]
+  readonly logStartOffset: number
+  readonly logEndOffset: number
+  readonly damaged: readonly DamagedRange[]
+  /** What was cut from the tail, if anything. */
+  readonly cut: { readonly file: string; readonly fromByte: number; readonly bytes: number; readonly reason: string } | undefined
+  /** Where the last segment ends in damage nothing may be appended to it. */
+  readonly mustRoll: boolean
+  /** Of the last segment: its first batch's time, and an index writer that goes on where the files end. */
+  readonly activeFirstTimestamp: number | undefined
+  readonly activeIndex: SegmentIndexWriter | undefined
+}
+
+export interface CleanEnd {
+  readonly logStartOffset: number
+  readonly logEndOffset: number
+  readonly lastSegment: number
+  readonly lastSegmentBytes: number
+  readonly mustRoll: boolean
+}
+
+export interface RecoveryOptions {
+  readonly env: Env
+  readonly directory: string
+  readonly recoveryPoint: number
+  readonly logStartOffset: number
+  readonly dense: boolean
+  readonly indexIntervalBytes: number
+  /** What the clean-shutdown mark says of this partition; the scan is spared where the files agree with it. */
+  readonly cleanEnd: CleanEnd | undefined
+}
+
+export function recoverPartition(options: RecoveryOptions): RecoveredPartition {
+  const { env, directory, cleanEnd } = options
+  const bases = listSegments(env.fs, directory)
+  const sizes = bases.map((base) => fileSize(env, segmentPath(directory, base, 'log')))
+  const last = bases.length - 1
+  if (
+    cleanEnd !== undefined &&
+    (bases[last] ?? -1) === cleanEnd.lastSegment &&
+    (sizes[last] ?? 0) === cleanEnd.lastSegmentBytes
+  ) {
+    return {
+      segments: bases.map((baseOffset, i) => ({ baseOffset, size: sizes[i] as number })),
+      logStartOffset: cleanEnd.logStartOffset,
+      logEndOffset: cleanEnd.logEndOffset,
+      damaged: [],
+      cut: undefined,
+      mustRoll: cleanEnd.mustRoll,
+      ...resumeActive(options, bases[last], sizes[last] ?? 0),
+    }
+  }
+  return scanPartition(options, bases, sizes)
+}
+
+function scanPartition(options: RecoveryOptions, bases: readonly number[], sizes: readonly number[]): RecoveredPartition {
+  const { env, directory, recoveryPoint } = options
+  const segments: RecoveredSegment[] = []
+  const damaged: DamagedRange[] = []
+  let cut: RecoveredPartition['cut']
+  let mustRoll = false
+  let index: SegmentIndexWriter | undefined
+  let firstTimestamp: number | undefined
+  const firstScanned = Math.max(0, segmentAt(bases, recoveryPoint))
+  let nextOffset = bases[firstScanned] ?? recoveryPoint
+
+  for (let i = 0; i < bases.length; i++) {
+    const baseOffset = bases[i] as number
+    if (i < firstScanned) {
+      segments.push({ baseOffset, size: sizes[i] as number })
+      continue
+    }
+    const path = segmentPath(directory, baseOffset, 'log')
+    if (cut !== undefined) {
+      removeSegment(env, directory, baseOffset)
+      continue
+    }
+    if ((options.dense ? baseOffset !== nextOffset : baseOffset < nextOffset) && nextOffset >= recoveryPoint) {
+      // Above the recovery point a file may be missing between two: the order in which unsynced files reach the disk is not ours.
+      cut = { file: path, fromByte: 0, bytes: sizes[i] as number, reason: `segment begins at offset ${baseOffset}, expected ${nextOffset}` }
+      removeSegment(env, directory, baseOffset)
+      continue
+    }
+    if (options.dense && baseOffset > nextOffset) {
+      damaged.push({ fromOffset: nextOffset, toOffset: baseOffset, file: path, fromByte: 0, toByte: 0, reason: 'the segment before ends too early' })
+    }
+    const limitOffset = bases[i + 1] ?? Number.MAX_SAFE_INTEGER
+    const found = scanSegment(options, baseOffset, sizes[i] as number, limitOffset)
+    damaged.push(...found.damaged)
+    cut = found.cut
+    mustRoll = found.mustRoll
+    index = found.index
+    firstTimestamp = found.firstTimestamp
+    nextOffset = found.nextOffset
+    segments.push({ baseOffset, size: found.size })
+  }
+  if (cut !== undefined) env.fs.syncDirectory(directory)
+  // Synced offsets that no file holds any more are lost, and say so; they are not given twice.
+  if (nextOffset < recoveryPoint) {
+    const file = segmentPath(directory, bases[bases.length - 1] ?? 0, 'log')
+    damaged.push({ fromOffset: nextOffset, toOffset: recoveryPoint, file, fromByte: sizes[sizes.length - 1] ?? 0, toByte: sizes[sizes.length - 1] ?? 0, reason: 'the file ends before the recovery point' })
+    nextOffset = recoveryPoint
+    mustRoll = bases.length > 0
+  }
+  return {
+    segments,
+    logStartOffset: Math.max(options.logStartOffset, bases[0] ?? 0),
+    logEndOffset: nextOffset,
+    damaged,
+    cut,
+    mustRoll,
+    activeFirstTimestamp: firstTimestamp,
+    activeIndex: index,
+  }
+}
+
+interface SegmentFindings {
+  readonly size: number
+  readonly nextOffset: number
+  readonly damaged: readonly DamagedRange[]
+  readonly cut: RecoveredPartition['cut']
+  readonly mustRoll: boolean
+  readonly index: SegmentIndexWriter
+  readonly firstTimestamp: number | undefined
+}
+
+function scanSegment(options: RecoveryOptions, baseOffset: number, fileBytes: number, limitOffset: number): SegmentFindings {
+  const { env, directory, recoveryPoint, dense } = options
+  const path = segmentPath(directory, baseOffset, 'log')
+  env.fs.remove(segmentPath(directory, baseOffset, 'index'))
+  env.fs.remove(segmentPath(directory, baseOffset, 'timeindex'))
+  const index = new SegmentIndexWriter(env.fs, directory, baseOffset, options.indexIntervalBytes)
+  const damaged: DamagedRange[] = []
+  let firstTimestamp: number | undefined
+  let cut: RecoveredPartition['cut']
+  let mustRoll = false
+  let size = fileBytes
+  let position = 0
+  let nextOffset = baseOffset
+  const handle = env.fs.open(path, 'append')
+  try {
+    const scan = new BatchScan(new FileWindow(handle), fileBytes, dense)
+    while (position < size) {
+      if (scan.check(position, nextOffset)) {
+        const at = scan.window.at(position)
+        firstTimestamp ??= batchMaxTimestamp(scan.window.views.dv, at)
+        index.note(scan.window.views.dv, at, position)
+        position += scan.batch.byteLength
+        nextOffset = scan.batch.lastOffset + 1
+        continue
+      }
+      const reason = scan.fault
+      if (nextOffset >= recoveryPoint) {
+        cut = { file: path, fromByte: position, bytes: size - position, reason }
+        handle.truncate(position)
+        handle.syncNow()
+        size = position
+        break
+      }
+      const resync = scan.resync(position + 1, nextOffset + 1, limitOffset)
+      if (resync === undefined) {
+        const toOffset = limitOffset === Number.MAX_SAFE_INTEGER ? recoveryPoint : limitOffset
+        damaged.push({ fromOffset: nextOffset, toOffset, file: path, fromByte: position, toByte: size, reason })
+        nextOffset = toOffset
+        mustRoll = true
+        break
+      }
+      damaged.push({ fromOffset: nextOffset, toOffset: resync.baseOffset, file: path, fromByte: position, toByte: resync.position, reason })
+      position = resync.position
+      nextOffset = resync.baseOffset
+    }
+  } finally {
+    handle.close()
+  }
+  index.flush()
+  return { size, nextOffset, damaged, cut, mustRoll, index, firstTimestamp }
+}
+
+/** After a clean stop the last segment is gone on with as it is; its indexes are believed where they can be right. */
+function resumeActive(
+  options: RecoveryOptions,
+  baseOffset: number | undefined,
+  size: number,
+): Pick<RecoveredPartition, 'activeFirstTimestamp' | 'activeIndex'> {
+  const { env, directory } = options
+  if (baseOffset === undefined) return { activeFirstTimestamp: undefined, activeIndex: undefined }
+  const offsets = OffsetIndex.load(env.fs, segmentPath(directory, baseOffset, 'index'))
+  const times = TimeIndex.load(env.fs, segmentPath(directory, baseOffset, 'timeindex'))
+  if (offsets.fault(size) !== undefined || times.fault() !== undefined) {
+    const found = scanSegment({ ...options, recoveryPoint: Number.MAX_SAFE_INTEGER }, baseOffset, size, Number.MAX_SAFE_INTEGER - 1)
+    return { activeFirstTimestamp: found.firstTimestamp, activeIndex: found.index }
+  }
+  const handle = env.fs.open(segmentPath(directory, baseOffset, 'log'), 'read')
+  let firstTimestamp: number | undefined
+  try {
+    const scan = new BatchScan(new FileWindow(handle), size, options.dense)
+    if (scan.check(0, baseOffset)) firstTimestamp = batchMaxTimestamp(scan.window.views.dv, 0)
+  } finally {
+    handle.close()
+  }
+  const index = new SegmentIndexWriter(env.fs, directory, baseOffset, options.indexIntervalBytes, offsets.count * 8, times.count * 12)
+  const lastEntry = times.count - 1
+  if (lastEntry >= 0) {
+    index.resume(times.timestamp(lastEntry), baseOffset + times.relativeOffset(lastEntry), times.timestamp(lastEntry))
+  }
+  return { activeFirstTimestamp: firstTimestamp, activeIndex: index }
+}
+
+function fileSize(env: Env, path: string): number {
+  const handle = env.fs.open(path, 'read')
+  try {
+    return handle.size()
+  } finally {
+    handle.close()
+  }
+}
+
+function removeSegment(env: Env, directory: string, baseOffset: number): void {
+  env.fs.remove(segmentPath(directory, baseOffset, 'log'))
+  env.fs.remove(segmentPath(directory, baseOffset, 'index'))
+  env.fs.remove(segmentPath(directory, baseOffset, 'timeindex'))
+}

@@ -1,0 +1,171 @@
+import type { FileHandle, FileSystem } from '../common/env.js'
+import { MillraceError } from '../common/errors.js'
+import type { BufferViews } from '../types/block.js'
+import { BatchScan } from './batch-scan.js'
+import { FileWindow } from './file-window.js'
+import { OffsetIndex } from './offset-index.js'
+import { type PartitionDescriptor, partitionName } from './partition-descriptor.js'
+import type { DamagedRange } from './recovery.js'
+import { listSegments, segmentAt, segmentPath } from './segment-files.js'
+import { TimeIndex } from './time-index.js'
+
+/**
+ * Reads a partition's segment files with handles of its own, never beyond what the engine says is written. Every batch is checked: header,
+ * checksum, and that its offsets follow.
+ */
+export class SegmentReader {
+  readonly #fs: FileSystem
+  readonly #partition: PartitionDescriptor
+  readonly #directory: string
+  #bases: readonly number[] = []
+  #base = -1
+  #handle: FileHandle | undefined
+  #scan: BatchScan | undefined
+  /** Where the batch behind the last one begins, and its offset. */
+  #filePosition = 0
+  #fileOffset = -1
+
+  constructor(fs: FileSystem, partition: PartitionDescriptor) {
+    this.#fs = fs
+    this.#partition = partition
+    this.#directory = partition.directory ?? ''
+  }
+
+  /** The batch found by `next`, in the window. */
+  get views(): BufferViews {
+    return this.#window().views
+  }
+
+  get position(): number {
+    const scan = this.#scan as BatchScan
+    return scan.window.at(scan.batch.position)
+  }
+
+  /** Moves to the batch that holds `offset` or, in a log with gaps, the first behind it; tells of damage where there is some instead. */
+  next(offset: number, writtenOffset: number): DamagedRange | undefined {
+    if (this.#fileOffset !== offset) this.#locate(offset)
+    for (;;) {
+      const scan = this.#scan as BatchScan
+      if (this.#filePosition >= scan.end) scan.end = (this.#handle as FileHandle).size()
+      if (this.#filePosition >= scan.end && this.#openFollowing(this.#fileOffset)) continue
+      if (!this.#check(scan)) {
+        const damage = this.#damage(scan, scan.fault, writtenOffset)
+        // Damage in front of what is asked for is somebody else's to hear of.
+        if (damage.toOffset <= offset) continue
+        return damage
+      }
+      this.#filePosition += scan.batch.byteLength
+      this.#fileOffset = scan.batch.lastOffset + 1
+      if (scan.batch.lastOffset >= offset) return undefined
+    }
+  }
+
+  /** An offset at or before the first record that is not older than `timestamp`: where to begin to look. */
+  offsetBeforeTimestamp(timestamp: number, writtenOffset: number): number {
+    const bases = listSegments(this.#fs, this.#directory)
+    for (let i = 0; i < bases.length; i++) {
+      const base = bases[i] as number
+      const times = TimeIndex.load(this.#fs, segmentPath(this.#directory, base, 'timeindex'))
+      const isLast = i === bases.length - 1
+      // A sealed segment's index ends with its greatest time; without one nothing is known.
+      if (!isLast && times.count > 0 && times.fault() === undefined && times.maxTimestamp() < timestamp) continue
+      return times.fault() === undefined ? Math.min(base + times.lookup(timestamp), writtenOffset) : base
+    }
+    return writtenOffset
+  }
+
+  /** The reader has gone back to memory: the file and its window are let go until they are needed again. */
+  rest(): void {
+    if (this.#handle !== undefined) this.close()
+  }
+
+  close(): void {
+    this.#handle?.close()
+    this.#handle = undefined
+    this.#scan = undefined
+    this.#base = -1
+    this.#fileOffset = -1
+  }
+
+  /** Looks twice: the window may have been read before the engine had finished writing there. */
+  #check(scan: BatchScan): boolean {
+    if (scan.check(this.#filePosition, this.#fileOffset)) return true
+    scan.window.forget()
+    scan.end = (this.#handle as FileHandle).size()
+    return scan.check(this.#filePosition, this.#fileOffset)
+  }
+
+  #locate(offset: number): void {
+    let at = segmentAt(this.#bases, offset)
+    if (at === -1 || at === this.#bases.length - 1) {
+      this.#bases = listSegments(this.#fs, this.#directory)
+      at = segmentAt(this.#bases, offset)
+    }
+    const base = this.#bases[at]
+    if (base === undefined) {
+      throw new MillraceError('SEGMENT_MISSING', `no segment of ${partitionName(this.#partition)} holds offset ${offset}`, {
+        detail: `segments in ${this.#directory} begin at ${this.#bases.join(', ') || '(none)'}`,
+        hint: 'restore the file from a copy',
+      })
+    }
+    this.#open(base)
+    const scan = this.#scan as BatchScan
+    const index = OffsetIndex.load(this.#fs, segmentPath(this.#directory, base, 'index'))
+    const position = index.fault(scan.end) === undefined ? index.lookup(offset - base) : 0
+    this.#filePosition = 0
+    this.#fileOffset = base
+    // The index is only believed where a whole batch begins at or below the offset.
+    if (position > 0 && scan.isBatchAt(position) && scan.batch.baseOffset <= offset && scan.batch.baseOffset >= base) {
+      this.#filePosition = position
+      this.#fileOffset = scan.batch.baseOffset
+    }
+  }
+
+  #open(base: number): void {
+    if (base === this.#base) return
+    const handle = this.#fs.open(segmentPath(this.#directory, base, 'log'), 'read')
+    const window = this.#scan?.window.reuse(handle) ?? new FileWindow(handle)
+    this.#handle?.close()
+    this.#handle = handle
+    this.#base = base
+    this.#scan = new BatchScan(window, handle.size(), this.#partition.dense)
+  }
+
+  /** True where the segment that begins at `offset`, or in a log with gaps the one behind the present, has been opened. */
+  #openFollowing(offset: number): boolean {
+    this.#bases = listSegments(this.#fs, this.#directory)
+    const following = this.#bases[segmentAt(this.#bases, this.#base) + 1]
+    if (following === undefined || following < offset || (this.#partition.dense && following !== offset)) return false
+    this.#open(following)
+    this.#filePosition = 0
+    this.#fileOffset = following
+    return true
+  }
+
+  /** Where whole batches begin again, so that the range can be named. */
+  #damage(scan: BatchScan, reason: string, writtenOffset: number): DamagedRange {
+    const file = segmentPath(this.#directory, this.#base, 'log')
+    const fromOffset = Math.max(this.#fileOffset, 0)
+    const following = listSegments(this.#fs, this.#directory)[segmentAt(this.#bases, this.#base) + 1]
+    const limitOffset = Math.min(following ?? writtenOffset, writtenOffset)
+    const resync = scan.resync(this.#filePosition + 1, fromOffset + 1, limitOffset)
+    const toOffset = resync?.baseOffset ?? limitOffset
+    const range: DamagedRange = {
+      fromOffset,
+      toOffset,
+      file,
+      fromByte: this.#filePosition,
+      toByte: resync?.position ?? scan.end,
+      reason,
+    }
+    if (resync !== undefined) {
+      this.#filePosition = resync.position
+      this.#fileOffset = resync.baseOffset
+    } else this.#fileOffset = -1
+    return range
+  }
+
+  #window(): FileWindow {
+    return (this.#scan as BatchScan).window
+  }
+}

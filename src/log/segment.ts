@@ -1,0 +1,97 @@
+import { assert } from '../common/assert.js'
+import type { FileHandle, FileSystem } from '../common/env.js'
+import type { BufferViews } from '../types/block.js'
+import { batchByteLength, batchMaxTimestamp, nextOffsetOf } from '../record/batch-header.js'
+import { segmentPath } from './segment-files.js'
+import { SegmentIndexWriter } from './segment-index-writer.js'
+
+const RELATIVE_OFFSET_MAX = 0x7fff_ffff
+
+export interface RollLimits {
+  readonly segmentBytes: number
+  readonly segmentMs: number
+  readonly indexIntervalBytes: number
+  readonly segmentIndexBytes: number
+}
+
+/**
+ * The segment that a partition is written to, as the engine holds it: one file that only grows, and its indexes.
+ * Its handle is opened when there is something to write and may be closed while there is nothing to sync.
+ */
+export class Segment {
+  readonly index: SegmentIndexWriter
+  readonly path: string
+  size: number
+  /** Of these the disk has said that it has them. */
+  syncedSize: number
+  #firstTimestamp: number | undefined
+  #handle: FileHandle | undefined
+
+  constructor(
+    readonly fs: FileSystem,
+    directory: string,
+    readonly baseOffset: number,
+    readonly limits: RollLimits,
+    start: { readonly size: number; readonly firstTimestamp?: number | undefined; readonly index?: SegmentIndexWriter },
+  ) {
+    this.path = segmentPath(directory, baseOffset, 'log')
+    this.size = start.size
+    this.syncedSize = start.size
+    this.#firstTimestamp = start.firstTimestamp
+    this.index = start.index ?? new SegmentIndexWriter(fs, directory, baseOffset, limits.indexIntervalBytes)
+  }
+
+  get isOpen(): boolean {
+    return this.#handle !== undefined
+  }
+
+  handle(): FileHandle {
+    this.#handle ??= this.fs.open(this.path, 'append')
+    return this.#handle
+  }
+
+  /** Whether the batch must begin a new segment: this one would grow too large, too old, or past what an index entry can say. */
+  mustRollBefore(dv: DataView, at: number, pendingBytes: number): boolean {
+    const size = this.size + pendingBytes
+    if (size === 0) return false
+    if (size + batchByteLength(dv, at) > this.limits.segmentBytes) return true
+    if (this.#firstTimestamp !== undefined && batchMaxTimestamp(dv, at) - this.#firstTimestamp > this.limits.segmentMs) return true
+    if (nextOffsetOf(dv, at) - 1 - this.baseOffset > RELATIVE_OFFSET_MAX) return true
+    return this.index.offsetBytes >= this.limits.segmentIndexBytes
+  }
+
+  /** Whole batches, `[from, to)` of the views. Where the write throws nothing has changed, and it may be tried again. */
+  write(views: BufferViews, from: number, to: number): void {
+    this.handle().write(views.u8.subarray(from, to), this.size)
+    for (let at = from; at < to; at += batchByteLength(views.dv, at)) {
+      this.noteTime(views.dv, at)
+      this.index.note(views.dv, at, this.size + at - from)
+    }
+    this.size += to - from
+  }
+
+  noteTime(dv: DataView, at: number): void {
+    this.#firstTimestamp ??= batchMaxTimestamp(dv, at)
+  }
+
+  async sync(): Promise<void> {
+    const size = this.size
+    if (size === this.syncedSize) return
+    await this.handle().sync()
+    this.syncedSize = size
+  }
+
+  seal(): void {
+    this.index.seal()
+  }
+
+  closeHandle(): void {
+    assert(this.syncedSize === this.size || this.#handle === undefined, `segment ${this.path} is closed with bytes not synced`)
+    this.dropHandle()
+  }
+
+  dropHandle(): void {
+    this.#handle?.close()
+    this.#handle = undefined
+  }
+}

@@ -1,0 +1,186 @@
+import type { Env } from '../common/env.js'
+import { MillraceError } from '../common/errors.js'
+import type { PartitionerName } from '../record/partitioner.js'
+import type { StructType } from '../types/data-type.js'
+import { TOPIC_NAME_LENGTH_MAX, TOPIC_PARTITIONS_MAX } from './limits.js'
+import { nearestName } from './nearest-name.js'
+import type { TopicConfig } from './partition-descriptor.js'
+import { completeTopicConfig } from './topic-config.js'
+
+/** What is known of a topic apart from its records. Kept in `<dir>/topics/<name>.json`, replaced as a whole. */
+export interface Topic {
+  readonly id: string
+  readonly name: string
+  readonly partitions: number
+  readonly storage: 'memory' | 'disk'
+  readonly schema: StructType | undefined
+  readonly partitioner: PartitionerName
+  readonly config: TopicConfig
+  readonly createdAt: number
+}
+
+export interface TopicSpec {
+  readonly name: string
+  /** Default 1. */
+  readonly partitions?: number | undefined
+  readonly schema?: StructType | undefined
+  readonly partitioner?: PartitionerName | undefined
+  readonly config?: TopicConfig | undefined
+  /** Default: where the engine's other topics are. */
+  readonly storage?: 'memory' | 'disk' | undefined
+}
+
+export class Topics {
+  readonly #env: Env
+  readonly #directory: string | undefined
+  readonly #byName = new Map<string, Topic>()
+  /** Two names that differ in case alone would be one directory on some systems. */
+  readonly #byLowerName = new Map<string, string>()
+
+  /** Reads what is there; `directory` undefined: nothing is kept. */
+  constructor(env: Env, directory: string | undefined) {
+    this.#env = env
+    this.#directory = directory
+    if (directory === undefined) return
+    env.fs.makeDirectory(directory)
+    for (const file of env.fs.list(directory)) {
+      if (!file.endsWith('.json')) continue
+      this.#add(parseTopic(`${directory}/${file}`, env.fs.readFile(`${directory}/${file}`)))
+    }
+  }
+
+  list(): readonly Topic[] {
+    return [...this.#byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  has(name: string): boolean {
+    return this.#byName.has(name)
+  }
+
+  get(name: string): Topic {
+    const topic = this.#byName.get(name)
+    if (topic !== undefined) return topic
+    throw unknownTopic(name, [...this.#byName.keys()])
+  }
+
+  /** Checks everything, keeps nothing yet. */
+  plan(spec: TopicSpec): Topic {
+    assertTopicName(spec.name)
+    const existing = this.#byLowerName.get(spec.name.toLowerCase())
+    if (existing !== undefined) {
+      throw new MillraceError('TOPIC_EXISTS', `topic ${spec.name} cannot be created`, {
+        detail: existing === spec.name ? 'it exists already' : `topic ${existing} exists, and the two differ in case alone`,
+        hint: existing === spec.name ? 'use it as it is, or delete it first' : 'choose a name that differs in more than case',
+      })
+    }
+    const partitions = spec.partitions ?? 1
+    if (!Number.isInteger(partitions) || partitions < 1 || partitions > TOPIC_PARTITIONS_MAX) {
+      throw new MillraceError('TOPIC_PARTITIONS_INVALID', `topic ${spec.name} cannot have ${partitions} partitions`, {
+        detail: `expected a whole number from 1 to ${TOPIC_PARTITIONS_MAX}`,
+      })
+    }
+    const partitioner = spec.partitioner ?? 'murmur2'
+    if (partitioner !== 'murmur2' && partitioner !== 'murmur3') {
+      throw new MillraceError('TOPIC_CONFIG_INVALID', `partitioner of topic ${spec.name} is ${JSON.stringify(partitioner)}`, {
+        detail: "expected 'murmur2' (Kafka's) or 'murmur3'",
+      })
+    }
+    return Object.freeze({
+      id: Buffer.from(this.#env.randomBytes(16)).toString('base64url'),
+      name: spec.name,
+      partitions,
+      storage: spec.storage ?? (this.#directory === undefined ? 'memory' : 'disk'),
+      schema: spec.schema,
+      partitioner,
+      config: completeTopicConfig(spec.name, spec.config ?? {}),
+      createdAt: this.#env.now(),
+    })
+  }
+
+  keep(topic: Topic): void {
+    if (topic.storage === 'disk') this.#env.fs.replaceFile(this.#path(topic.name), `${JSON.stringify(topic, null, 2)}\n`)
+    this.#add(topic)
+  }
+
+  remove(name: string): void {
+    const topic = this.get(name)
+    if (topic.storage === 'disk') {
+      this.#env.fs.remove(this.#path(name))
+      this.#env.fs.syncDirectory(this.#directory as string)
+    }
+    this.#byName.delete(name)
+    this.#byLowerName.delete(name.toLowerCase())
+  }
+
+  #add(topic: Topic): void {
+    this.#byName.set(topic.name, topic)
+    this.#byLowerName.set(topic.name.toLowerCase(), topic.name)
+  }
+
+  #path(name: string): string {
+    return `${this.#directory}/${name}.json`
+  }
+}
+
+const NAME = /^[a-zA-Z0-9._-]+$/
+const DEVICE_NAME = /^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)/i
+
+/** Kafka's rule, and what file systems add to it. */
+export function assertTopicName(name: unknown): asserts name is string {
+  const fault = topicNameFault(name)
+  if (fault === undefined) return
+  const shown = typeof name === 'string' && name.length > 60 ? `${name.slice(0, 60)}…` : name
+  throw new MillraceError('TOPIC_NAME_INVALID', `${JSON.stringify(shown) ?? String(shown)} cannot be the name of a topic`, {
+    detail: fault,
+    hint: `use 1 to ${TOPIC_NAME_LENGTH_MAX} letters, digits, '.', '_' and '-'`,
+  })
+}
+
+function topicNameFault(name: unknown): string | undefined {
+  if (typeof name !== 'string') return `found ${typeof name}, expected a string`
+  if (name.length === 0) return 'it is empty'
+  if (name.length > TOPIC_NAME_LENGTH_MAX) return `it has ${name.length} characters, at most ${TOPIC_NAME_LENGTH_MAX} are allowed`
+  if (name === '.' || name === '..') return 'it names a directory of every file system'
+  const odd = [...name].find((c) => !NAME.test(c))
+  if (odd !== undefined) return `it holds ${JSON.stringify(odd)}`
+  if (DEVICE_NAME.test(name)) return 'it names a device on Windows, so the directory could not be moved there'
+  if (name.endsWith('.')) return 'it ends in a dot, which Windows drops'
+  return undefined
+}
+
+export function unknownTopic(name: string, known: readonly string[]): MillraceError {
+  const nearest = nearestName(name, known)
+  const shown = [...known].sort().slice(0, 20)
+  const more = known.length > shown.length ? `, and ${known.length - shown.length} more` : ''
+  return new MillraceError('UNKNOWN_TOPIC', `there is no topic ${JSON.stringify(name)}`, {
+    detail: known.length === 0 ? 'there are no topics yet' : `topics are ${shown.join(', ')}${more}`,
+    hint: nearest === undefined ? 'create it with mill.topics.create' : `did you mean '${nearest}'?`,
+  })
+}
+
+function parseTopic(path: string, content: Uint8Array): Topic {
+  try {
+    const topic = JSON.parse(Buffer.from(content).toString('utf8')) as Partial<Topic>
+    const { id, name, partitions, schema, partitioner, config, createdAt } = topic
+    assertTopicName(name)
+    if (typeof id !== 'string' || typeof partitions !== 'number' || typeof config !== 'object' || createdAt === undefined) {
+      throw new Error('a field is missing')
+    }
+    return Object.freeze({
+      id,
+      name,
+      partitions,
+      storage: 'disk',
+      schema,
+      partitioner: partitioner ?? 'murmur2',
+      config: completeTopicConfig(name, config),
+      createdAt,
+    })
+  } catch (error) {
+    throw new MillraceError('TOPIC_FILE_CORRUPT', `${path} does not describe a topic`, {
+      detail: error instanceof Error ? error.message : String(error),
+      hint: 'restore the file from a copy; the records are untouched',
+      cause: error,
+    })
+  }
+}
