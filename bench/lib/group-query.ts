@@ -1,5 +1,5 @@
 import { count, type Millrace, sum, window } from 'millrace'
-import { TOPIC } from './click-topic.js'
+import { Click, TOPIC } from './click-topic.js'
 import type { ClickMessage } from './clicks.js'
 import { groupsOf, nearly } from './expected.js'
 import { check } from './measure.js'
@@ -9,7 +9,7 @@ export const WINDOW_MS = 3_600_000
 
 const perUser = (mill: Millrace, streaming: boolean) =>
   (streaming ? mill.readStream.option('startingOffsets', 'earliest') : mill.read)
-    .topic(TOPIC)
+    .topic(TOPIC, Click)
     .groupBy(window('ts', '1 hour'), 'userId')
     .agg({ clicks: count(), revenue: sum('price') })
 
@@ -32,11 +32,10 @@ export async function checkGroupQuery(
   const rows = await perUser(mill, false).collect()
   check(rows.length === expected.size, `${rows.length} groups of ${expected.size}`)
   for (const row of rows) {
-    const { start } = row['window'] as { start: number }
-    const group = expected.get(`${String(row['userId'])}@${start}`)
+    const group = expected.get(`${row.userId}@${row.window.start}`)
     check(
-      group !== undefined && row['clicks'] === group.count && nearly(Number(row['revenue']), group.sum),
-      `user ${String(row['userId'])} has ${String(row['clicks'])} clicks of ${group?.count}`,
+      group !== undefined && row.clicks === group.count && nearly(Number(row.revenue), group.sum),
+      `user ${row.userId} has ${row.clicks} clicks of ${group?.count}`,
     )
   }
 }

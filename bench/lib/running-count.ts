@@ -28,7 +28,7 @@ export async function runningCount(required: LatencyRequirement, seconds: number
   const producer = mill.producer()
   const rows = mill.readStream
     .option('startingOffsets', 'earliest')
-    .topic('events')
+    .topic('events', Event)
     .groupBy('user')
     .agg({ seen: count(), dueAt: max('dueAt') })
     .writeStream.outputMode('update')

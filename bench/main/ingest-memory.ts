@@ -1,5 +1,5 @@
 import { BareIngest } from '../lib/bare-ingest.js'
-import { ingest, openClicks, PARTITIONS, TOPIC } from '../lib/click-topic.js'
+import { Click, ingest, openClicks, PARTITIONS, TOPIC } from '../lib/click-topic.js'
 import { type ClickMessage, clickBatches } from '../lib/clicks.js'
 import { nearly, totalsOf } from '../lib/expected.js'
 import type { Bench } from '../lib/line.js'
@@ -58,9 +58,9 @@ const sending: number[] = []
 async function checkStored(batches: readonly ClickMessage[][]): Promise<void> {
   const mill = await openClicks({ workers: 1 })
   const sent = await ingest(mill, batches, 1)
-  const rows = await mill.read.topic(TOPIC).collect()
+  const rows = await mill.read.topic(TOPIC, Click).collect()
   const expected = totalsOf(batches, 1, () => true)
-  const sum = rows.reduce((total, row) => total + Number(row['price']) * Number(row['quantity']), 0)
+  const sum = rows.reduce((total, row) => total + row.price * row.quantity, 0)
   check(rows.length === sent && nearly(sum, expected.sum), `${rows.length} rows of ${sent}, sum ${sum}`)
   await mill.close()
 }

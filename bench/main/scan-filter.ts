@@ -1,7 +1,7 @@
 import { col, type Millrace } from 'millrace'
 import { BareIngest } from '../lib/bare-ingest.js'
 import { bareFilterProject } from '../lib/bare-scan.js'
-import { ingest, openClicks, PARTITIONS, TOPIC } from '../lib/click-topic.js'
+import { Click, ingest, openClicks, PARTITIONS, TOPIC } from '../lib/click-topic.js'
 import { clickBatches } from '../lib/clicks.js'
 import { nearly, totalsOf } from '../lib/expected.js'
 import type { Bench } from '../lib/line.js'
@@ -12,7 +12,7 @@ const THRESHOLD = 50
 
 const question = (mill: Millrace, streaming: boolean) =>
   (streaming ? mill.readStream.option('startingOffsets', 'earliest') : mill.read)
-    .topic(TOPIC)
+    .topic(TOPIC, Click)
     .filter(col('price').gt(THRESHOLD))
     .select('userId', col('price').mul(col('quantity')).as('total'))
 
@@ -25,7 +25,7 @@ const bench: Bench = {
     await ingest(small, batches, 1)
     const rows = await question(small, false).collect()
     const expected = totalsOf(batches, 1, (price) => price > THRESHOLD)
-    const sum = rows.reduce((total, row) => total + Number(row['total']), 0)
+    const sum = rows.reduce((total, row) => total + Number(row.total), 0)
     check(rows.length === expected.count && nearly(sum, expected.sum), `${rows.length} rows of ${expected.count}`)
     await small.close()
 
