@@ -17,14 +17,14 @@ const MIN_COLUMN_WIDTH = 3
 
 export function renderTable(
   schema: StructType,
-  rows: readonly Readonly<Record<string, unknown>>[],
+  rows: readonly object[],
   options: TableOptions = {},
 ): string {
   const { truncate = true, more = false } = options
   const longest = truncate === true ? DEFAULT_CELL_LENGTH : truncate === false ? 0 : Math.max(0, truncate)
   const header = schema.fields.map((f) => cut(escapeControls(f.name), longest))
   const cells = rows.map((row) =>
-    schema.fields.map((f) => cut(escapeControls(valueText(row[f.name], f.type)), longest)),
+    schema.fields.map((f) => cut(escapeControls(valueText(Reflect.get(row, f.name), f.type)), longest)),
   )
   const widths = header.map((name, i) =>
     cells.reduce((w, row) => Math.max(w, displayWidth(row[i] ?? '')), Math.max(MIN_COLUMN_WIDTH, displayWidth(name))),

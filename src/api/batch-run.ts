@@ -1,0 +1,43 @@
+import type { LogicalPlan } from '../plan/logical-plan.js'
+import type { BlockRef } from '../types/block.js'
+import type { EngineContext } from './engine-context.js'
+import type { PlanTables } from './memory-tables.js'
+import { physicalPlan, tablesOf } from './planning.js'
+
+/** How far a batch query has come. */
+export interface BatchProgress {
+  readonly inputRows: number
+}
+
+export interface BoundPlan {
+  readonly plan: LogicalPlan
+  readonly tables: PlanTables
+}
+
+let runs = 0
+
+/** Runs a bounded query to its end. `take` gets each block of its result, valid during the call. */
+export async function runBatch(
+  context: EngineContext,
+  { plan, tables }: BoundPlan,
+  take: (block: BlockRef) => void,
+  onProgress?: (progress: BatchProgress) => void,
+): Promise<void> {
+  runs += 1
+  const handle = await context.session.start({
+    name: `batch-${runs}`,
+    plan: physicalPlan(plan, { ansi: context.ansi, outputMode: 'append' }),
+    tables: tablesOf(tables),
+    mode: { kind: 'batch' },
+    sink: { kind: 'host', sink: { rows: take } },
+    options: {},
+  })
+  if (onProgress !== undefined) {
+    let inputRows = 0
+    handle.onProgress((progress) => {
+      inputRows += progress.numInputRows
+      onProgress({ inputRows })
+    })
+  }
+  await handle.awaitTermination()
+}

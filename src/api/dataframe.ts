@@ -1,0 +1,317 @@
+import { MillraceError } from '../common/errors.js'
+import type { AggregateName, Expression } from '../plan/expression.js'
+import type { LogicalPlan } from '../plan/logical-plan.js'
+import type { BlockRef } from '../types/block.js'
+import { type StructType, typeName } from '../types/data-type.js'
+import { type Row, readRows } from '../types/row-reader.js'
+import { type ArrowTable, toArrowTable } from './arrow-table.js'
+import { type BatchProgress, runBatch } from './batch-run.js'
+import type { Column } from './column.js'
+import { parseDuration } from './duration.js'
+import type { EngineContext } from './engine-context.js'
+import { nextTableId, type PlanTables } from './memory-tables.js'
+import { analyzedSchema, explainPlan, isStreamingPlan, replaceScan } from './planning.js'
+import type {
+  AggregatedRow,
+  ColumnLike,
+  ColumnName,
+  ColumnPath,
+  NamedColumns,
+  NumericName,
+  SelectedRow,
+  ShortcutRow,
+  WithColumn,
+  Without,
+} from './row-types.js'
+import { schemaTree } from './schema-tree.js'
+import { copyBlock } from './sink/foreach-batch-sink.js'
+import type { ExplainMode } from './streaming-query.js'
+import { renderTable } from './table-renderer.js'
+import { DataStreamWriter } from './writer.js'
+
+/**
+ * A query over rows, as a plan that nothing has run: every method gives a new DataFrame. Names and types are
+ * checked at once. What ends (`mill.read`, `createDataFrame`) is answered by `collect`, `show` and `count`; what does
+ * not (`mill.readStream`) is started by `writeStream`.
+ */
+export class DataFrame<R extends object = Row> {
+  readonly #context: EngineContext
+  readonly #plan: LogicalPlan
+  readonly #tables: PlanTables
+  #schema: StructType | undefined
+
+  /** DataFrames come from `mill.read`, `mill.readStream`, `mill.createDataFrame` and `mill.table`. */
+  constructor(context: EngineContext, plan: LogicalPlan, tables: PlanTables) {
+    this.#context = context
+    this.#plan = plan
+    this.#tables = tables
+    // Analyzed here, so that an unknown column is reported where it was written.
+    this.#schema = analyzedSchema(plan, context.ansi)
+  }
+
+  get schema(): StructType {
+    this.#schema ??= analyzedSchema(this.#plan, this.#context.ansi)
+    return this.#schema
+  }
+
+  get columns(): string[] {
+    return this.schema.fields.map((field) => field.name)
+  }
+
+  /** True where the input never ends. */
+  get isStreaming(): boolean {
+    return isStreamingPlan(this.#plan)
+  }
+
+  /** `[name, type]` of each column, as in Spark. */
+  get dtypes(): [string, string][] {
+    return this.schema.fields.map((field) => [field.name, typeName(field.type)])
+  }
+
+  printSchema(): void {
+    this.#context.print(schemaTree(this.schema))
+  }
+
+  /** Prints the logical and the physical plan, with `'codegen'` the generated code too, and returns the text. */
+  explain(mode: ExplainMode = 'extended'): string {
+    const text = explainPlan(this.#plan, { ansi: this.#context.ansi, mode })
+    this.#context.print(`${text}\n`)
+    return text
+  }
+
+  select<const C extends readonly ColumnLike<R>[]>(...columns: C): DataFrame<SelectedRow<R, C>> {
+    return this.#derive({ op: 'select', input: this.#plan, columns: columns.map(expressionOf) })
+  }
+
+  withColumn<const N extends string, T>(name: N, column: Column<T, string>): DataFrame<WithColumn<R, N, T>> {
+    return this.#derive({ op: 'withColumn', input: this.#plan, name, value: column.expression })
+  }
+
+  withColumns<const A extends NamedColumns>(columns: A): DataFrame<AggregatedRow<Omit<R, keyof A>, A>> {
+    // As in Spark, every expression sees the columns as they were: one projection, not one after another.
+    const given = new Map(Object.entries(columns))
+    const kept = this.columns.map((name): Expression => {
+      const replaced = given.get(name)
+      given.delete(name)
+      return replaced === undefined ? columnNamed(name) : named(name, replaced.expression)
+    })
+    const added = [...given].map(([name, column]) => named(name, column.expression))
+    return this.#derive({ op: 'select', input: this.#plan, columns: [...kept, ...added] })
+  }
+
+  drop<const N extends ColumnName<R>>(...names: readonly N[]): DataFrame<Without<R, N>> {
+    return this.#derive({ op: 'drop', input: this.#plan, names })
+  }
+
+  filter(condition: Column<unknown, string>): DataFrame<R> {
+    return this.#derive({ op: 'filter', input: this.#plan, condition: condition.expression })
+  }
+
+  where(condition: Column<unknown, string>): DataFrame<R> {
+    return this.filter(condition)
+  }
+
+  /** Records whose window ended more than `delay` before the greatest event time of their partition are late. */
+  withWatermark(column: ColumnName<R>, delay: string | number): DataFrame<R> {
+    const delayMs = parseDuration(delay, 'the delay of withWatermark')
+    return this.#derive({ op: 'withWatermark', input: this.#plan, column, delayMs })
+  }
+
+  groupBy<const C extends readonly ColumnLike<R>[]>(...keys: C): GroupedData<R, SelectedRow<R, C>> {
+    return new GroupedData(this.#grouping(keys.map(expressionOf)))
+  }
+
+  /** Aggregates over all rows, without keys. */
+  agg<const A extends NamedColumns>(aggregates: A): DataFrame<AggregatedRow<unknown, A>> {
+    return new GroupedData<R, unknown>(this.#grouping([])).agg(aggregates)
+  }
+
+  orderBy(...keys: readonly ColumnLike<R>[]): DataFrame<R> {
+    return this.#derive({ op: 'orderBy', input: this.#plan, keys: keys.map(expressionOf) })
+  }
+
+  sort(...keys: readonly ColumnLike<R>[]): DataFrame<R> {
+    return this.orderBy(...keys)
+  }
+
+  limit(count: number): DataFrame<R> {
+    if (!Number.isInteger(count) || count < 0) {
+      throw new MillraceError('LIMIT_INVALID', 'limit() takes a whole number from 0 on', { detail: `found ${String(count)}` })
+    }
+    return this.#derive({ op: 'limit', input: this.#plan, count })
+  }
+
+  /** The same query over another input of the same schema: bounded or a stream, one topic or another. */
+  withInput<I extends object>(input: DataFrame<I>): DataFrame<R> {
+    const plan = replaceScan(this.#plan, input.#plan, input.schema)
+    return new DataFrame(this.#context, plan, new Map([...this.#tables, ...input.#tables]))
+  }
+
+  async collect(): Promise<R[]> {
+    const rows: R[] = []
+    await this.#run('collect', (block) => {
+      for (const row of readRows(this.schema, block)) rows.push(row as R)
+    })
+    return rows
+  }
+
+  /** Calls `fn` with every row, in this thread, without holding them all. */
+  async foreach(fn: (row: R) => void, options: { readonly onProgress?: (progress: BatchProgress) => void } = {}): Promise<void> {
+    await this.#run(
+      'foreach',
+      (block) => {
+        for (const row of readRows(this.schema, block)) fn(row as R)
+      },
+      options.onProgress,
+    )
+  }
+
+  async take(count: number): Promise<R[]> {
+    this.#assertBounded('take')
+    return await this.limit(count).collect()
+  }
+
+  async first(): Promise<R | null> {
+    this.#assertBounded('first')
+    const [row] = await this.limit(1).collect()
+    return row ?? null
+  }
+
+  async count(): Promise<number> {
+    this.#assertBounded('count')
+    const [row] = await new GroupedData<R, unknown>(this.#grouping([])).count().collect()
+    return Number((row as Row | undefined)?.['count'] ?? 0)
+  }
+
+  /** Prints the first rows as a table. `truncate`: the longest cell; false for all of it. */
+  async show(count = 20, truncate: boolean | number = true): Promise<void> {
+    this.#assertBounded('show')
+    const rows = await this.limit(count + 1).collect()
+    const table = renderTable(this.schema, rows.slice(0, count), { truncate, more: rows.length > count })
+    this.#context.print(table)
+  }
+
+  /** A Table of the package apache-arrow, which must be installed. The values are not copied. */
+  async toArrow(): Promise<ArrowTable> {
+    const blocks: BlockRef[] = []
+    await this.#run('toArrow', (block) => void blocks.push(copyBlock(block)))
+    return await toArrowTable(this.schema, blocks)
+  }
+
+  get writeStream(): DataStreamWriter<R, DataFrame<R>> {
+    if (!this.isStreaming) {
+      throw new MillraceError('NOT_STREAMING', 'writeStream needs a stream, and the input of this DataFrame ends', {
+        hint: 'read it with mill.readStream, or take the result with collect(), show() or foreach()',
+      })
+    }
+    return new DataStreamWriter(this.#context, { plan: this.#plan, tables: this.#tables }, (schema, blocks) => {
+      const tableId = nextTableId()
+      const scan: LogicalPlan = {
+        op: 'scan',
+        source: { format: 'memory', streaming: false, schema, tableId, options: {} },
+      }
+      return new DataFrame(this.#context, scan, new Map([[tableId, { schema, blocks: () => blocks }]]))
+    })
+  }
+
+  #grouping(keys: readonly Expression[]): GroupingInput {
+    return {
+      keys,
+      input: this.#plan,
+      derive: (plan) => this.#derive(plan),
+    }
+  }
+
+  #derive<T extends object>(plan: LogicalPlan): DataFrame<T> {
+    return new DataFrame<T>(this.#context, plan, this.#tables)
+  }
+
+  async #run(action: string, take: (block: BlockRef) => void, onProgress?: (progress: BatchProgress) => void): Promise<void> {
+    this.#assertBounded(action)
+    await runBatch(this.#context, { plan: this.#plan, tables: this.#tables }, take, onProgress)
+  }
+
+  #assertBounded(action: string): void {
+    if (!this.isStreaming) return
+    throw new MillraceError('STREAMING_ACTION', `${action}() needs an input that ends, and this DataFrame is a stream`, {
+      hint: 'start it with writeStream…start(), or read what is stored with mill.read instead of mill.readStream',
+    })
+  }
+}
+
+interface GroupingInput {
+  readonly keys: readonly Expression[]
+  readonly input: LogicalPlan
+  derive<T extends object>(plan: LogicalPlan): DataFrame<T>
+}
+
+/** Rows by group, waiting for their aggregates: what `groupBy` gives. `K` is the row of the keys. */
+export class GroupedData<R, K> {
+  readonly #grouping: GroupingInput
+
+  constructor(grouping: GroupingInput) {
+    this.#grouping = grouping
+  }
+
+  /** `agg({ views: count(), revenue: sum('price') })`: a column for each name. */
+  agg<const A extends NamedColumns>(aggregates: A): DataFrame<AggregatedRow<K, A>> {
+    const names = Object.entries(aggregates)
+    if (names.length === 0) {
+      throw new MillraceError('AGGREGATE_MISSING', 'agg() needs at least one aggregate', { hint: 'agg({ n: count() })' })
+    }
+    return this.#aggregate(names.map(([name, column]) => named(name, column.expression)))
+  }
+
+  /** Rows of each group, as the column `count`. */
+  count(): DataFrame<AggregatedRow<K, { count: Column<number, string> }>> {
+    return this.#aggregate([named('count', { kind: 'aggregate', fn: 'count', args: [] })])
+  }
+
+  sum<const N extends NumericName<R> & string>(...names: readonly N[]): DataFrame<ShortcutRow<K, 'sum', N, number | null>> {
+    return this.#each('sum', names)
+  }
+
+  avg<const N extends NumericName<R> & string>(...names: readonly N[]): DataFrame<ShortcutRow<K, 'avg', N, number | null>> {
+    return this.#each('avg', names)
+  }
+
+  mean<const N extends NumericName<R> & string>(...names: readonly N[]): DataFrame<ShortcutRow<K, 'avg', N, number | null>> {
+    return this.#each('avg', names)
+  }
+
+  min<const N extends ColumnPath<R> & string>(...names: readonly N[]): DataFrame<ShortcutRow<K, 'min', N, unknown>> {
+    return this.#each('min', names)
+  }
+
+  max<const N extends ColumnPath<R> & string>(...names: readonly N[]): DataFrame<ShortcutRow<K, 'max', N, unknown>> {
+    return this.#each('max', names)
+  }
+
+  #each<T extends object>(fn: AggregateName, names: readonly string[]): DataFrame<T> {
+    return this.#aggregate(
+      names.map((name) => named(`${fn}(${name})`, { kind: 'aggregate', fn, args: [columnNamed(name)] })),
+    )
+  }
+
+  #aggregate<T extends object>(aggregates: readonly Expression[]): DataFrame<T> {
+    const { input, keys } = this.#grouping
+    return this.#grouping.derive<T>({ op: 'aggregate', input, keys, aggregates })
+  }
+}
+
+function expressionOf(column: string | Column<unknown, string>): Expression {
+  if (typeof column === 'string') return columnNamed(column)
+  if (typeof column === 'object' && column !== null && 'expression' in column) return column.expression
+  throw new MillraceError('COLUMN_EXPECTED', 'a column is expected: its name, or an expression', {
+    detail: `found ${String(column)}`,
+    hint: "write 'price' or col('price').gt(0)",
+  })
+}
+
+function columnNamed(name: string): Expression {
+  return { kind: 'column', name }
+}
+
+function named(name: string, arg: Expression): Expression {
+  return { kind: 'alias', name, arg }
+}

@@ -1,0 +1,41 @@
+import type { BlockRef } from '../types/block.js'
+import type { StructType } from '../types/data-type.js'
+import type { Row } from '../types/row-reader.js'
+import { unknownName } from './unknown-name.js'
+
+/** Rows in memory that a plan reads by an id: of createDataFrame, of foreachBatch, of a memory sink. */
+export interface MemoryTable {
+  readonly schema: StructType
+  /** As it is now; a memory sink's grows. */
+  blocks(): readonly BlockRef[]
+}
+
+/** The tables that a plan's scans name. A DataFrame carries its own, so that rows die with the last that reads them. */
+export type PlanTables = ReadonlyMap<string, MemoryTable>
+
+let made = 0
+
+export function nextTableId(): string {
+  made += 1
+  return `rows-${made}`
+}
+
+export interface NamedTable {
+  readonly schema: StructType
+  snapshot(): Row[]
+}
+
+/** What `mill.table(name)` finds: the memory sinks by their query's name, also after the query has ended. */
+export class NamedTables {
+  readonly #tables = new Map<string, NamedTable>()
+
+  set(name: string, table: NamedTable): void {
+    this.#tables.set(name, table)
+  }
+
+  get(name: string): NamedTable {
+    const table = this.#tables.get(name)
+    if (table !== undefined) return table
+    throw unknownName('TABLE_UNKNOWN', `there is no table '${name}'`, name, [...this.#tables.keys()])
+  }
+}

@@ -1,0 +1,149 @@
+import { MillraceError } from '../common/errors.js'
+import type { BlockRef } from '../types/block.js'
+import { blocksFromRows } from '../types/column-builder.js'
+import type { Row } from '../types/row-reader.js'
+import { type StructSchema, t } from '../types/schema.js'
+import { DataFrame } from './dataframe.js'
+import type { EngineContext } from './engine-context.js'
+import { NamedTables, nextTableId } from './memory-tables.js'
+import { type FsyncMode, type MillraceOptions, type ResolvedOptions, resolveOptions } from './open-options.js'
+import { QueryRegistry } from './query-registry.js'
+import { DataFrameReader, structOf } from './reader.js'
+import { EngineSession } from './runtime-contract.js'
+
+/** What {@link Millrace.describe} answers. */
+export interface EngineDescription {
+  readonly dir: string | null
+  readonly workers: number
+  readonly memoryBudget: number
+  readonly ansi: boolean
+  readonly fsync: { readonly mode: FsyncMode; readonly lossWindow: string }
+  readonly topics: readonly { readonly name: string; readonly partitions: number; readonly typed: boolean }[]
+  readonly queries: readonly { readonly name: string | null; readonly id: string }[]
+}
+
+const lossWindows: Readonly<Record<FsyncMode, string>> = {
+  never: 'what the operating system has not written by itself, mostly the last 30 seconds; nothing where only the process dies',
+  interval: 'what was sent since the last sync, at most one interval; nothing where only the process dies',
+  group: 'nothing that was acknowledged: an acknowledgement waits for the sync that it shares with other sends',
+  always: 'nothing that was acknowledged: every send has a sync of its own',
+}
+
+/**
+ * The engine: a partitioned log and its queries, in this process.
+ *
+ *   await using mill = await Millrace.open({ dir: './data' })
+ */
+export class Millrace {
+  /** The queries of this engine. */
+  readonly queries: QueryRegistry
+  readonly #session: EngineSession
+  readonly #options: ResolvedOptions
+  readonly #context: EngineContext
+  #closing: Promise<void> | undefined
+
+  private constructor(session: EngineSession, options: ResolvedOptions) {
+    this.#session = session
+    this.#options = options
+    const queries = new QueryRegistry()
+    this.queries = queries
+    const open = (): EngineSession => this.#open()
+    this.#context = {
+      get session() {
+        return open()
+      },
+      ansi: options.ansi,
+      dir: options.dir,
+      queries,
+      tables: new NamedTables(),
+      topic: (name) => open().log.topics.get(name),
+      print: (text) => void process.stdout.write(text),
+    }
+  }
+
+  /** Opens the engine: in memory, or on the files of `dir`, which no second process may have open. */
+  static async open(options: MillraceOptions = {}): Promise<Millrace> {
+    const resolved = resolveOptions(options)
+    return new Millrace(await EngineSession.open(resolved), resolved)
+  }
+
+  /** Topics: `create`, `list`, `describe`, `delete`. */
+  get topics(): EngineSession['log']['topics'] {
+    return this.#open().log.topics
+  }
+
+  producer(...args: Parameters<EngineSession['log']['producer']>): ReturnType<EngineSession['log']['producer']> {
+    return this.#open().log.producer(...args)
+  }
+
+  consumer(...args: Parameters<EngineSession['log']['consumer']>): ReturnType<EngineSession['log']['consumer']> {
+    return this.#open().log.consumer(...args)
+  }
+
+  /** Reads what is stored, and ends. */
+  get read(): DataFrameReader {
+    this.#open()
+    return new DataFrameReader(this.#context, false)
+  }
+
+  /** Reads what comes, without an end. */
+  get readStream(): DataFrameReader {
+    this.#open()
+    return new DataFrameReader(this.#context, true)
+  }
+
+  /** Bounded rows from this thread. A value that does not fit the schema is refused with its path. */
+  createDataFrame<Out extends object, In>(rows: readonly In[], schema: StructSchema<Out, In>): DataFrame<Out>
+  createDataFrame(rows: readonly Row[], ddl: string): DataFrame
+  createDataFrame<Out extends object, In>(rows: readonly unknown[], schema: StructSchema<Out, In> | string): DataFrame<Out> | DataFrame {
+    this.#open()
+    const type = structOf(typeof schema === 'string' ? t.ddl(schema) : schema)
+    if (!Array.isArray(rows)) {
+      throw new MillraceError('ROWS_EXPECTED', 'createDataFrame() takes an array of objects', {
+        detail: `found ${rows === null ? 'null' : typeof rows}`,
+      })
+    }
+    const blocks: readonly BlockRef[] = blocksFromRows(type, rows)
+    const tableId = nextTableId()
+    return new DataFrame<Out>(
+      this.#context,
+      { op: 'scan', source: { format: 'memory', streaming: false, schema: type, tableId, options: {} } },
+      new Map([[tableId, { schema: type, blocks: () => blocks }]]),
+    )
+  }
+
+  /** What the memory sink of the query with this name holds; it is read at the time of the action. */
+  table(name: string): DataFrame {
+    return this.read.table(name)
+  }
+
+  /** How the engine is set up, and what a crash could cost. */
+  async describe(): Promise<EngineDescription> {
+    const { dir, workers, memoryBudget, ansi, fsync } = this.#options
+    const topics = this.#open().log.topics.list()
+    return {
+      dir: dir ?? null,
+      workers,
+      memoryBudget,
+      ansi,
+      fsync: { mode: fsync, lossWindow: dir === undefined ? 'everything: no dir is set, so all is in memory' : lossWindows[fsync] },
+      topics: (await topics).map((topic) => ({ name: topic.name, partitions: topic.partitions, typed: topic.schema !== undefined })),
+      queries: this.queries.active.map(({ name, id }) => ({ name, id })),
+    }
+  }
+
+  /** Stops the queries at an epoch and syncs. A second call waits for the first. */
+  close(): Promise<void> {
+    this.#closing ??= this.#session.close()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #open(): EngineSession {
+    if (this.#closing === undefined) return this.#session
+    throw new MillraceError('ENGINE_CLOSED', 'this engine is closed', { hint: 'open it again with Millrace.open()' })
+  }
+}

@@ -1,0 +1,124 @@
+import { availableParallelism, totalmem } from 'node:os'
+import { resolve } from 'node:path'
+import { FIRST_WORKER_SLOT, MAX_THREAD_SLOTS } from '../common/doorbell.js'
+import { MillraceError } from '../common/errors.js'
+import { nearestHint, unknownName } from './unknown-name.js'
+
+/** What `Millrace.open` takes; see {@link resolveOptions} for the defaults. */
+export interface MillraceOptions {
+  /** Log, registry and checkpoints live here. Without it everything is in memory. */
+  readonly dir?: string | undefined
+  /** Worker threads. Default: as many as the machine runs at once. */
+  readonly workers?: number | undefined
+  /** What an acknowledged send has survived. Default `group`: it is on the disk, and many sends share one sync. */
+  readonly fsync?: FsyncMode | undefined
+  /** Bytes. Default: a quarter of what the machine or the container allows. */
+  readonly memoryBudget?: number | undefined
+  /** Errors where ANSI SQL has errors (overflow, bad casts), as Spark 4; false gives null instead. Default true. */
+  readonly ansi?: boolean | undefined
+  /** pino's shape. Default: silent. */
+  readonly logger?: Logger | undefined
+}
+
+export type FsyncMode = 'never' | 'interval' | 'group' | 'always'
+
+export interface Logger {
+  debug(fields: object, message?: string): void
+  info(fields: object, message?: string): void
+  warn(fields: object, message?: string): void
+  error(fields: object, message?: string): void
+}
+
+export interface ResolvedOptions {
+  readonly dir?: string
+  readonly workers: number
+  readonly fsync: FsyncMode
+  readonly memoryBudget: number
+  readonly ansi: boolean
+  readonly logger: Logger
+}
+
+const fsyncModes: readonly FsyncMode[] = ['never', 'interval', 'group', 'always']
+const optionNames = ['dir', 'workers', 'fsync', 'memoryBudget', 'ansi', 'logger']
+export const MAX_WORKERS = MAX_THREAD_SLOTS - FIRST_WORKER_SLOT
+/** Below this the log cannot hold a chunk for each partition of a few topics. */
+const MIN_MEMORY_BUDGET = 16 * 1024 * 1024
+
+const silence = (): void => {}
+const silentLogger: Logger = { debug: silence, info: silence, warn: silence, error: silence }
+
+export function resolveOptions(options: MillraceOptions): ResolvedOptions {
+  if (typeof options !== 'object' || options === null) {
+    throw optionError('options', options, 'an object', "Millrace.open({ dir: './data' })")
+  }
+  for (const name of Object.keys(options)) {
+    if (optionNames.includes(name)) continue
+    throw unknownName('OPTION_UNKNOWN', `Millrace.open has no option '${name}'`, name, optionNames)
+  }
+  const { dir, workers, fsync, memoryBudget, ansi, logger } = options
+  if (dir !== undefined && (typeof dir !== 'string' || dir === '')) {
+    throw optionError('dir', dir, 'a path', 'leave it out to keep everything in memory')
+  }
+  if (workers !== undefined && (!Number.isInteger(workers) || workers < 1 || workers > MAX_WORKERS)) {
+    throw optionError(
+      'workers',
+      workers,
+      `a whole number from 1 to ${MAX_WORKERS}`,
+      'one for each core is a good choice',
+    )
+  }
+  if (fsync !== undefined && !fsyncModes.includes(fsync)) {
+    throw optionError('fsync', fsync, `one of ${fsyncModes.join(', ')}`, nearestHint(String(fsync), fsyncModes))
+  }
+  if (memoryBudget !== undefined && !(Number.isFinite(memoryBudget) && memoryBudget >= MIN_MEMORY_BUDGET)) {
+    throw optionError(
+      'memoryBudget',
+      memoryBudget,
+      `at least ${MIN_MEMORY_BUDGET} bytes`,
+      'it counts bytes, not megabytes',
+    )
+  }
+  if (ansi !== undefined && typeof ansi !== 'boolean') throw optionError('ansi', ansi, 'true or false')
+  if (logger !== undefined) checkLogger(logger)
+  return {
+    ...(dir === undefined ? {} : { dir: resolve(dir) }),
+    workers: workers ?? Math.min(MAX_WORKERS, availableParallelism()),
+    fsync: fsync ?? 'group',
+    memoryBudget: Math.floor(memoryBudget ?? Math.max(MIN_MEMORY_BUDGET, allowedMemory() / 4)),
+    ansi: ansi ?? true,
+    logger: logger ?? silentLogger,
+  }
+}
+
+/** A container may allow less than the machine has; where nothing constrains it the figure is 0 or astronomical. */
+function allowedMemory(): number {
+  const machine = totalmem()
+  const constrained = process.constrainedMemory()
+  return constrained > 0 && constrained < machine ? constrained : machine
+}
+
+function checkLogger(logger: Logger): void {
+  for (const level of ['debug', 'info', 'warn', 'error'] as const) {
+    if (typeof logger[level] !== 'function') {
+      throw optionError(
+        'logger',
+        logger,
+        `an object with the methods debug, info, warn and error`,
+        'pass pino() or console',
+      )
+    }
+  }
+}
+
+function optionError(name: string, found: unknown, expected: string, hint?: string): MillraceError {
+  return new MillraceError('OPTION_INVALID', `option '${name}' of Millrace.open is not valid`, {
+    detail: `found ${describe(found)}, expected ${expected}`,
+    hint,
+  })
+}
+
+function describe(value: unknown): string {
+  if (typeof value === 'string') return `'${value}'`
+  if (value === null || typeof value !== 'object') return String(value)
+  return Array.isArray(value) ? 'an array' : 'an object'
+}

@@ -1,0 +1,153 @@
+import { MillraceError } from '../common/errors.js'
+import type { LogicalPlan, SourceSpec } from '../plan/logical-plan.js'
+import { sameType, type StructType, typeName } from '../types/data-type.js'
+import { SchemaType, type StructSchema } from '../types/schema.js'
+import type { Row } from '../types/row-reader.js'
+import { DataFrame } from './dataframe.js'
+import type { EngineContext } from './engine-context.js'
+import { nextTableId, type PlanTables } from './memory-tables.js'
+import { blocksFromRows } from '../types/column-builder.js'
+import { logRecordSchema, rateSchema } from './source-schemas.js'
+import { checkSourceOptions, type SourceFormat, sourceFormats } from './source-options.js'
+import { unknownName } from './unknown-name.js'
+
+/**
+ * Where rows come from: `mill.read` for what is there and ends, `mill.readStream` for what goes on. Options come
+ * before `topic()` or `load()`. A schema makes the rows typed: `mill.readStream.topic('user-clicks', Click)`.
+ */
+export class DataFrameReader<R extends object = Row> {
+  readonly #context: EngineContext
+  readonly #streaming: boolean
+  readonly #options = new Map<string, string>()
+  #format: SourceFormat | undefined
+  #schema: StructType | undefined
+
+  constructor(context: EngineContext, streaming: boolean) {
+    this.#context = context
+    this.#streaming = streaming
+  }
+
+  format(format: SourceFormat | 'kafka' | (string & {})): this {
+    const name = format.toLowerCase() === 'kafka' ? 'log' : format.toLowerCase()
+    const known = sourceFormats.find((candidate) => candidate === name)
+    if (known === undefined) {
+      throw unknownName('SOURCE_UNKNOWN', `there is no source '${format}'`, format, [...sourceFormats, 'kafka'])
+    }
+    this.#format = known
+    return this
+  }
+
+  option(name: string, value: string | number | boolean | object): this {
+    this.#options.set(name, typeof value === 'object' ? JSON.stringify(value) : String(value))
+    return this
+  }
+
+  options(options: Readonly<Record<string, string | number | boolean | object>>): this {
+    for (const [name, value] of Object.entries(options)) this.option(name, value)
+    return this
+  }
+
+  /** What the rows are expected to be; checked against the topic, and known to TypeScript from here on. */
+  schema<Out extends object, In>(schema: StructSchema<Out, In>): DataFrameReader<Out> {
+    const typed = new DataFrameReader<Out>(this.#context, this.#streaming)
+    for (const [name, value] of this.#options) typed.option(name, value)
+    typed.#format = this.#format
+    typed.#schema = structOf(schema)
+    return typed
+  }
+
+  /**
+   * The fields of a typed topic's values. A schema types the rows and is checked against the topic's; a type
+   * argument (`topic<t.infer<typeof Click>>('user-clicks')`) types them unchecked.
+   */
+  topic<Out extends object = R>(name: string): DataFrame<Out>
+  topic<Out extends object, In>(name: string, schema: StructSchema<Out, In>): DataFrame<Out>
+  topic<Out extends object, In>(name: string, schema?: StructSchema<Out, In>): DataFrame<Out> {
+    checkSourceOptions('log', this.#streaming, this.#options)
+    const topic = this.#context.topic(name)
+    if (topic.schema === undefined) {
+      throw new MillraceError('TOPIC_UNTYPED', `topic ${name} has no schema, its values are bytes`, {
+        hint: `read it with format('log').option('subscribe', '${name}').load(), or create it with a schema`,
+      })
+    }
+    const expected = schema === undefined ? this.#schema : structOf(schema)
+    if (expected !== undefined && !sameType(expected, topic.schema)) {
+      throw new MillraceError('SCHEMA_DIFFERS', `topic ${name} has another schema than the one that was given`, {
+        detail: `found ${typeName(topic.schema)}, expected ${typeName(expected)}`,
+      })
+    }
+    return this.#scan<Out>({
+      format: 'topic',
+      schema: topic.schema,
+      topics: [{ name, id: topic.id, partitions: topic.partitions }],
+    })
+  }
+
+  /** The source as the options say. `log`: Kafka's columns; `memory`: a table by its name. */
+  load(path?: string): DataFrame<R> {
+    const format = this.#format
+    if (format === undefined) {
+      throw new MillraceError('SOURCE_MISSING', 'the reader has no source', {
+        hint: `choose one with format('${sourceFormats.join("' | '")}') or topic('name')`,
+      })
+    }
+    checkSourceOptions(format, this.#streaming, this.#options)
+    switch (format) {
+      case 'log':
+        return this.#loadLog()
+      case 'memory':
+        return this.#loadTable(path ?? this.#required('table', "option('table', 'seen')"))
+      case 'rate':
+        if (!this.#streaming) {
+          throw new MillraceError('SOURCE_STREAMING_ONLY', "the source 'rate' never ends, so it cannot be read as a batch", {
+            hint: "mill.readStream.format('rate').load()",
+          })
+        }
+        return this.#scan({ format: 'rate', schema: rateSchema })
+    }
+  }
+
+  /** What a memory sink holds, by the name of its query. */
+  table(name: string): DataFrame<R> {
+    return this.#loadTable(name)
+  }
+
+  #loadLog(): DataFrame<R> {
+    const names = this.#required('subscribe', "option('subscribe', 'user-clicks')")
+      .split(',')
+      .map((name) => name.trim())
+      .filter((name) => name !== '')
+    const topics = names.map((name) => {
+      const { id, partitions } = this.#context.topic(name)
+      return { name, id, partitions }
+    })
+    if (topics.length === 0) throw new MillraceError('OPTION_INVALID', "option 'subscribe' names no topic")
+    return this.#scan({ format: 'log', schema: logRecordSchema, topics })
+  }
+
+  #loadTable(name: string): DataFrame<R> {
+    const table = this.#context.tables.get(name)
+    const tableId = nextTableId()
+    const blocks = () => blocksFromRows(table.schema, table.snapshot())
+    return this.#scan({ format: 'memory', schema: table.schema, tableId }, new Map([[tableId, { schema: table.schema, blocks }]]))
+  }
+
+  #required(name: string, hint: string): string {
+    const value = this.#options.get(name)
+    if (value !== undefined && value.trim() !== '') return value
+    throw new MillraceError('OPTION_MISSING', `the source '${this.#format}' needs the option '${name}'`, { hint })
+  }
+
+  #scan<Out extends object = R>(source: Omit<SourceSpec, 'streaming' | 'options'>, tables: PlanTables = new Map()): DataFrame<Out> {
+    const startingOffsets = this.#options.get('startingOffsets') ?? (this.#streaming ? 'latest' : 'earliest')
+    const options = { ...Object.fromEntries(this.#options), ...(source.topics === undefined ? {} : { startingOffsets }) }
+    const plan: LogicalPlan = { op: 'scan', source: { ...source, streaming: this.#streaming, options } }
+    return new DataFrame<Out>(this.#context, plan, tables)
+  }
+}
+
+/** The struct of a schema; JavaScript lets anything through. */
+export function structOf(schema: unknown): StructType {
+  if (schema instanceof SchemaType && schema.type.kind === 'struct') return schema.type
+  throw new MillraceError('SCHEMA_EXPECTED', 'a schema is expected', { hint: "t.struct({ page: t.string }) or t.ddl('page string')" })
+}

@@ -1,0 +1,63 @@
+import type { Row } from '../types/row-reader.js'
+import type { Column } from './column.js'
+
+/**
+ * What TypeScript knows of a DataFrame's rows. Where the schema is known, a row is an object type and a name
+ * that it does not have does not compile; where it is not, a row is `Row` and every name is taken until
+ * the analyzer looks at it.
+ */
+export type ColumnName<R> = keyof R & string
+
+/** A column, or a field inside a struct: `'window.start'`. */
+export type ColumnPath<R> = string extends keyof R
+  ? string
+  : { [K in ColumnName<R>]: K | (IsStruct<R[K]> extends true ? `${K}.${ColumnPath<NonNullable<R[K]>>}` : never) }[ColumnName<R>]
+
+/** Structs are object types of their own; Uint8Array is an interface, and has no index signature to match. */
+type IsStruct<T> = NonNullable<T> extends Readonly<Record<string, unknown>> ? true : false
+
+type NullOf<T> = null extends T ? null : never
+
+export type ValueAt<R, P extends string> = P extends keyof R
+  ? R[P]
+  : P extends `${infer K}.${infer Rest}`
+    ? K extends keyof R
+      ? ValueAt<NonNullable<R[K]>, Rest> | NullOf<R[K]>
+      : unknown
+    : unknown
+
+type LastName<P extends string> = P extends `${string}.${infer Rest}` ? LastName<Rest> : P
+
+/** What `select` and `groupBy` take. */
+export type ColumnLike<R> = ColumnPath<R> | Column<unknown, string>
+
+/** One selected column as an object type. A column expression without a name could be called anything. */
+type Selected<R, C> = C extends string
+  ? { [K in LastName<C>]: ValueAt<R, C> }
+  : C extends Column<infer T, infer N>
+    ? string extends N
+      ? Row
+      : { [K in N]: T }
+    : Row
+
+type Intersection<U> = (U extends unknown ? (x: U) => void : never) extends (x: infer I) => void ? I : never
+export type Flat<T> = { [K in keyof T]: T[K] }
+
+export type SelectedRow<R, C extends readonly unknown[]> = string extends keyof R
+  ? Row
+  : Flat<Intersection<{ [I in keyof C]: Selected<R, C[I]> }[number]>>
+
+/** Named expressions, as `agg` and `withColumns` take them. */
+export type NamedColumns = Readonly<Record<string, Column<unknown, string>>>
+type ValueOf<C> = C extends Column<infer T, string> ? T : unknown
+export type AggregatedRow<K, A extends NamedColumns> = Flat<K & { -readonly [N in keyof A]: ValueOf<A[N]> }>
+
+export type WithColumn<R, N extends string, T> = string extends keyof R ? Row : Flat<Omit<R, N> & { [K in N]: T }>
+export type Without<R, N extends string> = string extends keyof R ? Row : Flat<Omit<R, N>>
+
+/** The numeric columns, for `groupBy(...).sum('price')`. */
+export type NumericName<R> = string extends keyof R
+  ? string
+  : { [K in ColumnName<R>]: NonNullable<R[K]> extends number | bigint | string ? K : never }[ColumnName<R>]
+
+export type ShortcutRow<K, F extends string, N extends string, T> = Flat<K & { [P in N as `${F}(${P})`]: T }>

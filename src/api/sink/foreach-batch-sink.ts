@@ -1,0 +1,34 @@
+import { type BlockRef, blockByteLength, viewsOf } from '../../types/block.js'
+import type { HostSink } from '../runtime-contract.js'
+
+/**
+ * Gives the rows of an epoch to the user's function once they are durable. The runtime keeps them until the
+ * function's promise is kept, so an epoch that is delivered again has the same rows.
+ */
+export class ForeachBatchSink implements HostSink {
+  readonly #epochs = new Map<number, BlockRef[]>()
+
+  constructor(readonly deliver: (blocks: readonly BlockRef[], epoch: number) => void | Promise<void>) {}
+
+  rows(block: BlockRef, epoch: number): void {
+    const copy = copyBlock(block)
+    const blocks = this.#epochs.get(epoch)
+    if (blocks === undefined) this.#epochs.set(epoch, [copy])
+    else blocks.push(copy)
+  }
+
+  async epoch(epoch: number): Promise<void> {
+    const blocks = this.#epochs.get(epoch)
+    if (blocks === undefined) return
+    this.#epochs.delete(epoch)
+    await this.deliver(blocks, epoch)
+  }
+}
+
+/** In shared memory of its own: the user's DataFrame may be read by workers, and later than the call. */
+export function copyBlock(block: BlockRef): BlockRef {
+  const bytes = blockByteLength(block.views, block.position)
+  const views = viewsOf(new SharedArrayBuffer(bytes))
+  views.u8.set(block.views.u8.subarray(block.position, block.position + bytes))
+  return { views, position: 0 }
+}

@@ -1,0 +1,88 @@
+import type { BlockRef } from '../../types/block.js'
+import type { StructType } from '../../types/data-type.js'
+import { type Row, readRows } from '../../types/row-reader.js'
+import type { HostSink } from '../runtime-contract.js'
+
+/**
+ * The user's own writer, with Spark's life cycle for each task and epoch: `open`, then `process` for every row
+ * unless `open` gave false, then `close`, also where something failed. Rows come as early as they are
+ * there; after a crash the rows of an uncommitted epoch may come again.
+ */
+export interface ForeachWriter<R> {
+  open?(partitionId: number, epochId: number): boolean | void | Promise<boolean | void>
+  process(row: R): void | Promise<void>
+  close?(error: Error | null): void | Promise<void>
+}
+
+export type ForeachFunction<R> = (row: R) => void | Promise<void>
+
+interface Opened {
+  readonly epoch: number
+  readonly accepts: boolean
+}
+
+export class ForeachSink implements HostSink {
+  /** By task. */
+  readonly #opened = new Map<number, Opened>()
+
+  constructor(
+    readonly schema: StructType,
+    readonly writer: ForeachWriter<Row>,
+  ) {}
+
+  async rows(block: BlockRef, epoch: number, task: number): Promise<void> {
+    // Decoded before anything is awaited: a block is valid during the call, and its memory is used again after.
+    const rows = readRows(this.schema, block)
+    const opened = await this.#open(task, epoch)
+    if (!opened.accepts) return
+    try {
+      for (const row of rows) {
+        const done = this.writer.process(row)
+        if (done !== undefined) await done
+      }
+    } catch (error) {
+      this.#opened.delete(task)
+      await this.writer.close?.(error instanceof Error ? error : new Error(String(error)))
+      throw error
+    }
+  }
+
+  async epoch(epoch: number): Promise<void> {
+    for (const [task, opened] of this.#opened) {
+      if (opened.epoch > epoch) continue
+      this.#opened.delete(task)
+      await this.writer.close?.(null)
+    }
+  }
+
+  async #open(task: number, epoch: number): Promise<Opened> {
+    const known = this.#opened.get(task)
+    if (known !== undefined && known.epoch === epoch) return known
+    if (known !== undefined) await this.writer.close?.(null)
+    const accepts = (await this.writer.open?.(task, epoch)) !== false
+    const opened = { epoch, accepts }
+    this.#opened.set(task, opened)
+    return opened
+  }
+}
+
+/** A function alone: no life cycle, and no promise for a row that needs none. */
+export class ForeachFunctionSink implements HostSink {
+  constructor(
+    readonly schema: StructType,
+    readonly process: ForeachFunction<Row>,
+  ) {}
+
+  rows(block: BlockRef): void | Promise<void> {
+    const rows = readRows(this.schema, block)
+    for (let i = 0; i < rows.length; i += 1) {
+      const done = this.process(rows[i] as Row)
+      if (done !== undefined) return this.#rest(done, rows, i + 1)
+    }
+  }
+
+  async #rest(first: Promise<void>, rows: readonly Row[], from: number): Promise<void> {
+    await first
+    for (let i = from; i < rows.length; i += 1) await this.process(rows[i] as Row)
+  }
+}

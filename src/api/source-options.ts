@@ -1,0 +1,83 @@
+import { MillraceError } from '../common/errors.js'
+import { unknownName } from './unknown-name.js'
+
+/** Which options a reader takes, and what their values may be. */
+export type SourceFormat = 'log' | 'memory' | 'rate'
+export const sourceFormats: readonly SourceFormat[] = ['log', 'memory', 'rate']
+/** Option of the real cluster's address; absent or `embedded` it is the log of this engine. */
+export const BOOTSTRAP_SERVERS = 'kafka.bootstrap.servers'
+
+const log = ['subscribe', 'startingOffsets', 'maxOffsetsPerTrigger', BOOTSTRAP_SERVERS]
+const known: Readonly<Record<SourceFormat, readonly string[]>> = {
+  log,
+  memory: ['table'],
+  rate: ['rowsPerSecond', 'numPartitions'],
+}
+
+/** Spark's words for places in a partition, as offsets in a JSON text. */
+const EARLIEST = -2
+const LATEST = -1
+
+export function checkSourceOptions(format: SourceFormat, streaming: boolean, options: ReadonlyMap<string, string>): void {
+  for (const [name, value] of options) {
+    if (!known[format].includes(name)) {
+      throw unknownName('OPTION_UNKNOWN', `the source '${format}' has no option '${name}'`, name, known[format])
+    }
+    checkValue(name, value, streaming)
+  }
+}
+
+function checkValue(name: string, value: string, streaming: boolean): void {
+  switch (name) {
+    case 'startingOffsets':
+      checkStartingOffsets(value, streaming)
+      return
+    case 'maxOffsetsPerTrigger':
+    case 'rowsPerSecond':
+    case 'numPartitions':
+      if (!/^[1-9]\d{0,14}$/.test(value)) throw invalidOption(name, value, 'a whole number from 1 on')
+      return
+    case BOOTSTRAP_SERVERS:
+      if (value !== 'embedded') {
+        throw invalidOption(name, value, `'embedded', the log of this engine`, 'reading a cluster needs a connector that this version does not have')
+      }
+  }
+}
+
+/** `earliest`, `latest`, or `{"topic":{"0":23,"1":-2}}` with -2 for earliest and -1 for latest. */
+function checkStartingOffsets(value: string, streaming: boolean): void {
+  const name = 'startingOffsets'
+  if (value === 'earliest') return
+  if (value === 'latest') {
+    if (streaming) return
+    throw invalidOption(name, value, 'earliest or offsets: a bounded read that starts at the end has nothing to read')
+  }
+  const expected = `earliest${streaming ? ', latest' : ''} or offsets such as {"user-clicks":{"0":23,"1":-2}}`
+  for (const partitions of Object.values(objectOf(name, parsed(name, value, expected), expected))) {
+    for (const [partition, offset] of Object.entries(objectOf(name, partitions, expected))) {
+      if (!/^\d+$/.test(partition)) throw invalidOption(name, value, expected, `'${partition}' is no partition`)
+      const valid = typeof offset === 'number' && Number.isSafeInteger(offset) && offset >= EARLIEST
+      if (!valid || (offset === LATEST && !streaming)) throw invalidOption(name, value, expected, `partition ${partition} has ${String(offset)}`)
+    }
+  }
+}
+
+function parsed(name: string, value: string, expected: string): unknown {
+  try {
+    return JSON.parse(value) as unknown
+  } catch {
+    throw invalidOption(name, value, expected)
+  }
+}
+
+function objectOf(name: string, value: unknown, expected: string): Record<string, unknown> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+  throw invalidOption(name, JSON.stringify(value), expected)
+}
+
+export function invalidOption(name: string, found: string, expected: string, hint?: string): MillraceError {
+  return new MillraceError('OPTION_INVALID', `option '${name}' is not valid`, {
+    detail: `found '${found}', expected ${expected}`,
+    hint,
+  })
+}

@@ -1,0 +1,16 @@
+import { MillraceError } from '../common/errors.js'
+import { nearestName } from '../log/nearest-name.js'
+
+/** The answer to a name that does not exist: all that do, and the one that was probably meant. */
+export function unknownName(code: string, message: string, name: string, known: readonly string[]): MillraceError {
+  return new MillraceError(code, message, {
+    detail: known.length === 0 ? 'there is none' : `there is ${known.join(', ')}`,
+    hint: nearestHint(name, known),
+  })
+}
+
+/** `did you mean 'console'?`, or nothing where every name is too far away. */
+export function nearestHint(name: string, known: readonly string[]): string | undefined {
+  const nearest = nearestName(name, known)
+  return nearest === undefined ? undefined : `did you mean '${nearest}'?`
+}

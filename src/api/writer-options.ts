@@ -1,0 +1,36 @@
+import { invalidOption } from './source-options.js'
+import type { ConsoleOptions } from './sink/console-sink.js'
+import { unknownName } from './unknown-name.js'
+
+/** Which options a writer takes, and what their values may be. */
+export type SinkFormat = 'console' | 'memory' | 'noop' | 'log'
+export const sinkFormats: readonly SinkFormat[] = ['console', 'memory', 'noop', 'log']
+
+const common = ['checkpointLocation']
+const byFormat: Readonly<Record<SinkFormat, readonly string[]>> = {
+  console: ['numRows', 'truncate'],
+  memory: [],
+  noop: [],
+  log: ['topic'],
+}
+
+export function checkOptionNames(format: SinkFormat | undefined, options: ReadonlyMap<string, string>): void {
+  const known = [...(format === undefined ? [] : byFormat[format]), ...common]
+  for (const name of options.keys()) {
+    if (known.includes(name)) continue
+    const what = format === undefined ? 'this writer' : `the sink '${format}'`
+    throw unknownName('OPTION_UNKNOWN', `${what} has no option '${name}'`, name, known)
+  }
+}
+
+export function consoleOptions(options: ReadonlyMap<string, string>): ConsoleOptions {
+  const numRows = options.get('numRows') ?? '20'
+  const truncate = options.get('truncate') ?? 'true'
+  if (!/^\d+$/.test(numRows)) throw invalidOption('numRows', numRows, 'a whole number from 0 on')
+  if (!/^(true|false|\d+)$/.test(truncate)) throw invalidOption('truncate', truncate, 'true, false or a number of characters')
+  return {
+    numRows: Number(numRows),
+    truncate: truncate === 'true' ? true : truncate === 'false' ? false : Number(truncate),
+  }
+}
+

@@ -1,0 +1,271 @@
+import { isAbsolute, join, resolve } from 'node:path'
+import { MillraceError } from '../common/errors.js'
+import type { OutputMode, PhysicalPlan } from '../plan/physical-plan.js'
+import type { BlockRef } from '../types/block.js'
+import type { StructType } from '../types/data-type.js'
+import type { Row } from '../types/row-reader.js'
+import type { BoundPlan } from './batch-run.js'
+import type { EngineContext } from './engine-context.js'
+import { explainPlan, physicalPlan, tablesOf } from './planning.js'
+import type { QuerySpec } from './runtime-contract.js'
+import { ConsoleSink } from './sink/console-sink.js'
+import { ForeachBatchSink } from './sink/foreach-batch-sink.js'
+import { type ForeachFunction, ForeachFunctionSink, ForeachSink, type ForeachWriter } from './sink/foreach-sink.js'
+import { IteratorSink } from './sink/iterator-sink.js'
+import { MemorySink } from './sink/memory-sink.js'
+import { StreamingQuery } from './streaming-query.js'
+import { checkTrigger, defaultTrigger, queryMode, type Trigger } from './trigger.js'
+import { unknownName } from './unknown-name.js'
+import { checkOptionNames, consoleOptions, sinkFormats, type SinkFormat } from './writer-options.js'
+
+type Target =
+  | { readonly kind: 'format'; readonly format: SinkFormat }
+  | { readonly kind: 'foreach'; readonly writer: ForeachWriter<Row> }
+  | { readonly kind: 'foreachFunction'; readonly process: ForeachFunction<Row> }
+  | { readonly kind: 'foreachBatch'; readonly deliver: (blocks: readonly BlockRef[], schema: StructType, epoch: number) => void | Promise<void> }
+  | { readonly kind: 'iterate'; readonly sink: (plan: PhysicalPlan) => IteratorSink }
+
+const outputModes: readonly OutputMode[] = ['append', 'update', 'complete']
+
+/** Where a stream's rows go, how and when: `df.writeStream`, Spark's DataStreamWriter. `F` is the DataFrame's own type. */
+export class DataStreamWriter<R extends object, F> {
+  readonly #context: EngineContext
+  readonly #input: BoundPlan
+  readonly #frameOf: (schema: StructType, blocks: readonly BlockRef[]) => F
+  readonly #options = new Map<string, string>()
+  #target: Target | undefined
+  #name: string | undefined
+  #outputMode: OutputMode = 'append'
+  #trigger: Trigger = defaultTrigger
+
+  constructor(context: EngineContext, input: BoundPlan, frameOf: (schema: StructType, blocks: readonly BlockRef[]) => F) {
+    this.#context = context
+    this.#input = input
+    this.#frameOf = frameOf
+  }
+
+  queryName(name: string): this {
+    // The name becomes a folder of the checkpoints.
+    if (typeof name !== 'string' || !/^[\p{L}\p{N}_][\p{L}\p{N}_. -]{0,127}$/u.test(name)) {
+      throw new MillraceError('QUERY_NAME_INVALID', `'${String(name)}' is no name for a query`, {
+        hint: 'letters, digits, blank, dot, dash and underscore, at most 128, and no dot, dash or blank at the start',
+      })
+    }
+    this.#name = name
+    return this
+  }
+
+  outputMode(mode: OutputMode): this {
+    if (!outputModes.includes(mode)) {
+      throw unknownName('OUTPUT_MODE_UNKNOWN', `there is no output mode '${String(mode)}'`, String(mode), outputModes)
+    }
+    this.#outputMode = mode
+    return this
+  }
+
+  trigger(trigger: Trigger): this {
+    this.#trigger = checkTrigger(trigger)
+    return this
+  }
+
+  format(format: SinkFormat | (string & {})): this {
+    const name = format.toLowerCase() === 'kafka' ? 'log' : format.toLowerCase()
+    const known = sinkFormats.find((candidate) => candidate === name)
+    if (known === undefined) throw unknownName('SINK_UNKNOWN', `there is no sink '${format}'`, format, sinkFormats)
+    this.#target = { kind: 'format', format: known }
+    return this
+  }
+
+  option(name: string, value: string | number | boolean): this {
+    this.#options.set(name, String(value))
+    return this
+  }
+
+  options(options: Readonly<Record<string, string | number | boolean>>): this {
+    for (const [name, value] of Object.entries(options)) this.option(name, value)
+    return this
+  }
+
+  /** A row at a time, in this thread, as early as it is there; after a crash rows may come again. */
+  foreach(writer: ForeachFunction<R> | ForeachWriter<R>): this {
+    if (typeof writer === 'function') {
+      this.#target = { kind: 'foreachFunction', process: (row) => writer(row as R) }
+      return this
+    }
+    if (typeof writer !== 'object' || writer === null || typeof writer.process !== 'function') {
+      throw new MillraceError('FOREACH_INVALID', 'foreach() takes a function or an object with a method process', {
+        hint: 'foreach((row) => { … }) or foreach({ open, process, close })',
+      })
+    }
+    this.#target = {
+      kind: 'foreach',
+      writer: {
+        open: (partitionId, epochId) => writer.open?.(partitionId, epochId),
+        process: (row) => writer.process(row as R),
+        close: (error) => writer.close?.(error),
+      },
+    }
+    return this
+  }
+
+  /** The rows of an epoch as a DataFrame, once they are durable. An epoch that comes again has the same rows. */
+  foreachBatch(fn: (rows: F, epochId: number) => void | Promise<void>): this {
+    if (typeof fn !== 'function') throw new MillraceError('FOREACH_INVALID', 'foreachBatch() takes a function')
+    this.#target = {
+      kind: 'foreachBatch',
+      deliver: (blocks, schema, epoch) => fn(this.#frameOf(schema, blocks), epoch),
+    }
+    return this
+  }
+
+  /** Starts the query. Resolves when its start offsets are pinned: what is sent from then on is in its input. */
+  async start(): Promise<StreamingQuery> {
+    const target = this.#target
+    if (target === undefined) {
+      throw new MillraceError('SINK_MISSING', 'the query has no sink', {
+        hint: `choose one with format('${sinkFormats.join("' | '")}'), foreach, foreachBatch or iterate`,
+      })
+    }
+    return await this.#start(target)
+  }
+
+  /**
+   * Starts the query and gives its rows in this thread as they come; the query waits while the loop is slow.
+   * Leaving the loop stops the query, and the query's error is thrown into the loop.
+   */
+  iterate(): AsyncIterableIterator<R, undefined> {
+    let sink: IteratorSink | undefined
+    const started = this.#start({
+      kind: 'iterate',
+      sink: (plan) => {
+        sink = new IteratorSink(plan.schema)
+        return sink
+      },
+    }).then((query) => {
+      query.awaitTermination().then(
+        () => sink?.end(),
+        (error: unknown) => sink?.end(error),
+      )
+      return query
+    })
+    // An error of the start is thrown by the loop's first step, and not before.
+    started.catch(() => {})
+    const finish = async (): Promise<IteratorResult<R, undefined>> => {
+      sink?.abandon()
+      const query = await started.catch(() => undefined)
+      await query?.stop()
+      return { done: true, value: undefined }
+    }
+    return {
+      async next() {
+        await started
+        const step = await sink?.next()
+        if (step === undefined || step.done === true) return { done: true, value: undefined }
+        return { done: false, value: step.value as R }
+      },
+      return: finish,
+      async throw(error: unknown) {
+        await finish()
+        throw error
+      },
+      [Symbol.asyncIterator]() {
+        return this
+      },
+    }
+  }
+
+  async #start(target: Target): Promise<StreamingQuery> {
+    const context = this.#context
+    const format = target.kind === 'format' ? target.format : undefined
+    checkOptionNames(format, this.#options)
+    const plan = physicalPlan(this.#input.plan, { ansi: context.ansi, outputMode: this.#outputMode })
+    const checkpoint = this.#checkpoint(format)
+    const release = context.queries.claim(this.#name, checkpoint)
+    try {
+      const sink = this.#sink(target, plan)
+      const handle = await context.session.start({
+        name: this.#name ?? '',
+        plan,
+        tables: tablesOf(this.#input.tables),
+        mode: queryMode(this.#trigger),
+        ...(checkpoint === undefined ? {} : { checkpoint }),
+        sink,
+        options: Object.fromEntries(this.#options),
+      })
+      const explain = (mode: 'simple' | 'extended' | 'codegen' = 'simple'): string => {
+        const text = explainPlan(this.#input.plan, { ansi: context.ansi, mode, outputMode: plan.outputMode })
+        context.print(`${text}\n`)
+        return text
+      }
+      const query = new StreamingQuery(handle, this.#name ?? null, explain, (ended) => {
+        release()
+        context.queries.remove(ended)
+      })
+      context.queries.add(query)
+      return query
+    } catch (error) {
+      release()
+      throw error
+    }
+  }
+
+  #sink(target: Target, plan: PhysicalPlan): QuerySpec['sink'] {
+    switch (target.kind) {
+      case 'foreach':
+        return { kind: 'host', sink: new ForeachSink(plan.schema, target.writer) }
+      case 'foreachFunction':
+        return { kind: 'host', sink: new ForeachFunctionSink(plan.schema, target.process) }
+      case 'foreachBatch': {
+        const sink = new ForeachBatchSink((blocks, epoch) => target.deliver(blocks, plan.schema, epoch))
+        return { kind: 'host', sink, durableRows: true }
+      }
+      case 'iterate':
+        return { kind: 'host', sink: target.sink(plan) }
+      case 'format':
+        return this.#formatSink(target.format, plan)
+    }
+  }
+
+  #formatSink(format: SinkFormat, plan: PhysicalPlan): QuerySpec['sink'] {
+    switch (format) {
+      case 'noop':
+        return { kind: 'noop' }
+      case 'console':
+        return {
+          kind: 'host',
+          sink: new ConsoleSink(plan.schema, consoleOptions(this.#options), (text) => this.#context.print(text)),
+        }
+      case 'memory': {
+        if (this.#name === undefined) {
+          throw new MillraceError('QUERY_NAME_MISSING', 'the memory sink needs a name for its table', {
+            hint: "add queryName('seen') and read it with mill.table('seen')",
+          })
+        }
+        const sink = new MemorySink(plan)
+        this.#context.tables.set(this.#name, { schema: plan.schema, snapshot: () => sink.snapshot() })
+        return { kind: 'host', sink }
+      }
+      case 'log': {
+        const topic = this.#options.get('topic')
+        if (topic === undefined) {
+          throw new MillraceError('OPTION_MISSING', "the log sink needs the option 'topic'", {
+            hint: "option('topic', 'per-page')",
+          })
+        }
+        return { kind: 'log', topic }
+      }
+    }
+  }
+
+  /**
+   * A named query of an engine with a folder has a checkpoint without being told. Not so the memory sink: its rows
+   * die with the process, so a checkpoint would skip at the next start what nobody holds any more.
+   */
+  #checkpoint(format: SinkFormat | undefined): string | undefined {
+    const given = this.#options.get('checkpointLocation')
+    const { dir } = this.#context
+    if (given !== undefined) return isAbsolute(given) ? given : resolve(given)
+    if (dir === undefined || this.#name === undefined || format === 'memory') return undefined
+    return join(dir, 'checkpoints', this.#name)
+  }
+}
