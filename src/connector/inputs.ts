@@ -1,8 +1,8 @@
 import { present } from '../common/assert.js'
 import type { Env } from '../common/env.js'
-import type { ChunkTable } from '../log/chunk-table.js'
 import type { PartitionDescriptor } from '../log/partition-descriptor.js'
 import { PartitionReader } from '../log/partition-reader.js'
+import type { LogMemory } from '../log/shared-memory.js'
 import type { ScanInput } from '../plan/physical-plan.js'
 import { VALUE_SLOT } from '../record/topic-record.js'
 import type { BufferViews } from '../types/block.js'
@@ -32,10 +32,8 @@ export interface ScanPartition {
 }
 
 export interface InputSurroundings {
-  readonly chunks: ChunkTable
+  readonly memory: LogMemory
   readonly env: Env
-  /** Doorbell slot of this thread. */
-  readonly slot: number
   viewsOf(block: BlockDescriptor): BufferViews
 }
 
@@ -50,9 +48,8 @@ export function openInput(scan: ScanInput, partition: ScanPartition, around: Inp
   const topic = present(partition.topic, 'the topic of an input partition')
   const reader = new PartitionReader({
     partition: topic.partition,
-    chunks: around.chunks,
+    memory: around.memory,
     env: around.env,
-    slot: around.slot,
   })
   if (scan.source.format === 'topic') return new TopicInput(reader, partition.offset)
   return new LogInput(reader, topic.partition, topic.schema, scan.schema, partition.offset)

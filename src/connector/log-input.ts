@@ -56,6 +56,7 @@ export class LogInput implements InputPartition {
   ) {
     this.offset = offset
     reader.seek(offset)
+    reader.watch()
     this.#builder = new BlockBuilder(schema)
     this.#wanted = schema.fields.map((field) => field.name)
     this.#typed = valueSchema === undefined ? undefined : new TypedRecords(valueSchema)

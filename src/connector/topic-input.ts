@@ -17,6 +17,7 @@ export class TopicInput implements InputPartition {
   ) {
     this.offset = offset
     reader.seek(offset)
+    reader.watch()
   }
 
   next(limit: number): boolean {

@@ -18,11 +18,16 @@ import { type BufferViews, viewsOf } from '../types/block.js'
  *   //      4     4  payload bytes
  *   //      8     8  epoch           float64
  *   //     16     8  watermark       float64, epoch milliseconds
- *   //     24     8  flag            float64: 1 = the input has ended (barrier)
+ *   //     24     8  flag            float64, of a barrier: BARRIER_FINAL | BARRIER_SNAPSHOT
  *   //     32     …  payload: a block
  */
 export const FrameType = { none: 0, pad: 1, data: 2, watermark: 3, barrier: 4 } as const
 export type FrameType = (typeof FrameType)[keyof typeof FrameType]
+
+/** The input has ended. */
+export const BARRIER_FINAL = 1
+/** The whole state is to be written down, not only what changed. */
+export const BARRIER_SNAPSHOT = 2
 
 const UNIT = 32
 const WRITTEN = 0

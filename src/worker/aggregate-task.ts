@@ -33,7 +33,6 @@ export class AggregateTask implements Task {
   readonly #inputs: BarrierInputs
   readonly #pipeline: StagePipeline
   readonly #mode: string
-  #epoch = 0
   #dirty = false
 
   constructor(private readonly options: AggregateTaskOptions) {
@@ -68,7 +67,7 @@ export class AggregateTask implements Task {
     }
     if (frames === 0) return false
     if (this.#inputs.barrierComplete()) {
-      this.#endEpoch(this.#inputs.epoch, this.#inputs.final)
+      this.#endEpoch(this.#inputs.epoch, this.#inputs.final, this.#inputs.snapshot)
     } else {
       if (this.options.emitEagerly && this.#dirty && this.#mode === 'update') this.#emitChanged()
       this.#closeWindows(this.#inputs.watermark)
@@ -79,21 +78,20 @@ export class AggregateTask implements Task {
 
   close(): void {}
 
-  #endEpoch(epoch: number, final: boolean): void {
+  #endEpoch(epoch: number, final: boolean, snapshot: boolean): void {
     const { output, stateLog } = this.options
     if (final) this.#state.ensureGlobalGroup()
     if (this.#mode === 'update') this.#emitChanged()
     this.#closeWindows(final ? Number.POSITIVE_INFINITY : this.#inputs.watermark)
     if (this.#mode === 'complete' || (final && this.#mode === 'append')) this.#pipeline.emit((b) => this.#state.emitAll(b))
     if (stateLog !== undefined) {
-      this.#state.writeLog(stateLog.builder, false)
-      stateLog.setBarrier(epoch, final)
+      this.#state.writeLog(stateLog.builder, snapshot)
+      stateLog.setBarrier(epoch, final, snapshot)
     }
-    output.setBarrier(epoch, final)
+    output.setBarrier(epoch, final, snapshot)
     this.#state.measure()
     this.counters.rowsOut = output.rowsOut
     this.#inputs.nextEpoch()
-    this.#epoch = epoch + 1
     this.options.onBarrier(epoch, this.#state.closedUntil)
   }
 
@@ -113,8 +111,8 @@ export class AggregateTask implements Task {
 
   #drain(): boolean {
     const { output, stateLog } = this.options
-    const a = output.drain(this.#epoch)
-    const b = stateLog === undefined || stateLog.drain(this.#epoch)
+    const a = output.drain()
+    const b = stateLog === undefined || stateLog.drain()
     return a && b
   }
 }

@@ -1,5 +1,5 @@
 import { assert } from '../common/assert.js'
-import { type ChannelReader, FrameType } from '../exchange/channel.js'
+import { BARRIER_FINAL, BARRIER_SNAPSHOT, type ChannelReader, FrameType } from '../exchange/channel.js'
 
 /**
  * Alignment of barriers: an input whose barrier has come is not read any further until the barrier has come
@@ -8,6 +8,8 @@ import { type ChannelReader, FrameType } from '../exchange/channel.js'
 export class BarrierInputs {
   epoch = -1
   final = false
+  /** The whole state is to be written down, not only what changed. */
+  snapshot = false
   readonly #waiting: boolean[]
   readonly #watermarks: number[]
   #arrived = 0
@@ -29,7 +31,8 @@ export class BarrierInputs {
     if (reader.type === FrameType.barrier) {
       assert(this.#arrived === 0 || this.epoch === reader.epoch, `barriers ${this.epoch} and ${reader.epoch} meet`)
       this.epoch = reader.epoch
-      this.final = reader.flag === 1
+      this.final = (reader.flag & BARRIER_FINAL) !== 0
+      this.snapshot = (reader.flag & BARRIER_SNAPSHOT) !== 0
       this.#waiting[i] = true
       this.#arrived += 1
     }

@@ -33,7 +33,6 @@ export class OrderTask implements Task {
   readonly #keys: KeyReader | undefined
   readonly #cells = new Float64Array(SOURCE_CELLS)
   #kept: Kept[] = []
-  #epoch = 0
 
   constructor(
     stage: Stage,
@@ -50,7 +49,7 @@ export class OrderTask implements Task {
   }
 
   step(): boolean {
-    if (!this.output.drain(this.#epoch)) return false
+    if (!this.output.drain()) return false
     let frames = 0
     for (let i = 0; i < this.readers.length; i++) {
       while (frames < STEP_FRAMES && this.#inputs.next(i)) {
@@ -62,7 +61,7 @@ export class OrderTask implements Task {
     }
     if (frames === 0) return false
     if (this.#inputs.barrierComplete()) this.#endEpoch()
-    this.output.drain(this.#epoch)
+    this.output.drain()
     return true
   }
 
@@ -104,10 +103,9 @@ export class OrderTask implements Task {
       }
     })
     this.#kept = []
-    this.output.setBarrier(epoch, final)
+    this.output.setBarrier(epoch, final, false)
     this.counters.rowsOut = this.output.rowsOut
     this.#inputs.nextEpoch()
-    this.#epoch = epoch + 1
     this.onBarrier(epoch)
   }
 }

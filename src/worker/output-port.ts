@@ -1,4 +1,4 @@
-import { type ChannelWriter, FrameType } from '../exchange/channel.js'
+import { BARRIER_FINAL, BARRIER_SNAPSHOT, type ChannelWriter, FrameType } from '../exchange/channel.js'
 import { BlockBuilder } from '../types/block-builder.js'
 import type { StructType } from '../types/data-type.js'
 
@@ -16,13 +16,17 @@ export class OutputPort {
   #sent = 0
   #watermark = Number.NaN
   #barrier = -1
-  #final = 0
+  #flag = 0
+  /** Of the rows in the builder: one more once a barrier has left. */
+  #epoch: number
 
   /** Without a channel rows are counted and discarded (the noop sink). */
   constructor(
     schema: StructType,
     readonly channel: ChannelWriter | undefined,
+    firstEpoch: number,
   ) {
+    this.#epoch = firstEpoch
     this.builder = new BlockBuilder(schema)
   }
 
@@ -30,27 +34,28 @@ export class OutputPort {
     this.#watermark = watermark
   }
 
-  setBarrier(epoch: number, final: boolean): void {
+  setBarrier(epoch: number, final: boolean, snapshot: boolean): void {
     this.#barrier = epoch
-    this.#final = final ? 1 : 0
+    this.#flag = (final ? BARRIER_FINAL : 0) | (snapshot ? BARRIER_SNAPSHOT : 0)
   }
 
   /** True where everything has left. */
-  drain(epoch: number): boolean {
-    if (!this.#drainRows(epoch)) return false
+  drain(): boolean {
+    if (!this.#drainRows()) return false
     const channel = this.channel
     if (!Number.isNaN(this.#watermark)) {
-      if (channel !== undefined && !channel.signal(FrameType.watermark, epoch, this.#watermark)) return false
+      if (channel !== undefined && !channel.signal(FrameType.watermark, this.#epoch, this.#watermark)) return false
       this.#watermark = Number.NaN
     }
     if (this.#barrier >= 0) {
-      if (channel !== undefined && !channel.signal(FrameType.barrier, this.#barrier, 0, this.#final)) return false
+      if (channel !== undefined && !channel.signal(FrameType.barrier, this.#barrier, 0, this.#flag)) return false
+      this.#epoch = this.#barrier + 1
       this.#barrier = -1
     }
     return true
   }
 
-  #drainRows(epoch: number): boolean {
+  #drainRows(): boolean {
     const builder = this.builder
     const channel = this.channel
     if (builder.rows === 0) return true
@@ -60,7 +65,7 @@ export class OutputPort {
       const position = channel.reserve(bytes)
       if (position < 0) return false
       builder.writeTo(channel.views, position, this.#sent, to)
-      channel.publish(position, FrameType.data, bytes, epoch, 0, 0)
+      channel.publish(position, FrameType.data, bytes, this.#epoch, 0, 0)
       this.#sent = to
     }
     this.rowsOut += builder.rows

@@ -42,6 +42,8 @@ export interface Deployment {
   readonly query: string
   readonly plan: PhysicalPlan
   readonly tasks: readonly TaskSpec[]
+  /** Of the first barrier to come. */
+  readonly firstEpoch: number
   /** Rows of update mode leave as soon as they are computed (continuous), or once at the barrier. */
   readonly emitEagerly: boolean
   /** A partition without data for so long no longer holds the watermark back; Infinity = never. */
@@ -61,6 +63,8 @@ export type ToWorker =
       readonly barrier: number
       /** The input is over: windows close, watermark to infinity. */
       readonly final: boolean
+      /** The whole state is to be written down with this epoch. */
+      readonly snapshot: boolean
       readonly open: boolean
     }
   | { readonly type: 'undeploy'; readonly query: string }

@@ -33,6 +33,7 @@ export interface Goal {
   readonly ends: readonly number[] | null
   readonly barrier: number
   readonly final: boolean
+  readonly snapshot: boolean
   readonly open: boolean
 }
 
@@ -61,7 +62,6 @@ export class ScanTask implements Task {
   readonly #delayMs: number
   #goal: Goal | undefined
   #watermark = Number.NEGATIVE_INFINITY
-  #epoch = 0
   #next = 0
   #passed = 0
 
@@ -222,14 +222,13 @@ export class ScanTask implements Task {
   #endEpoch(goal: Goal): void {
     this.#advanceWatermark(goal.final)
     this.#count()
-    for (const output of this.outputs) output.setBarrier(goal.barrier, goal.final)
-    this.#goal = goal.open ? { ends: null, barrier: -1, final: false, open: true } : undefined
+    for (const output of this.outputs) output.setBarrier(goal.barrier, goal.final, goal.snapshot)
+    this.#goal = goal.open ? { ends: null, barrier: -1, final: false, snapshot: false, open: true } : undefined
     const positions = this.#cursors.map((cursor) => ({
       index: cursor.index,
       offset: cursor.input.offset,
       maxEventTime: cursor.cells[0] as number,
     }))
-    this.#epoch = goal.barrier + 1
     this.onBarrier(goal.barrier, positions)
     this.#drain()
   }
@@ -250,7 +249,7 @@ export class ScanTask implements Task {
 
   #drain(): boolean {
     let empty = true
-    for (const output of this.outputs) if (!output.drain(this.#epoch)) empty = false
+    for (const output of this.outputs) if (!output.drain()) empty = false
     return empty
   }
 }

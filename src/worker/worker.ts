@@ -5,7 +5,6 @@ import type { Env } from '../common/env.js'
 import { toErrorShape } from '../common/errors.js'
 import { openInput, physicalSlotsOf } from '../connector/inputs.js'
 import { ChannelReader, ChannelWriter } from '../exchange/channel.js'
-import type { ChunkTable } from '../log/chunk-table.js'
 import { LogMemory } from '../log/shared-memory.js'
 import { aggregateStateSchema } from '../operator/aggregate.js'
 import type { FinalAggregate, ScanInput, Stage } from '../plan/physical-plan.js'
@@ -27,7 +26,7 @@ interface Deployed {
 /** One worker thread: keeps the tasks that were deployed on it, and runs them until it is told to shut down. */
 export class Worker {
   readonly #bells: Doorbells
-  readonly #chunks: ChunkTable
+  readonly #memory: LogMemory
   readonly #scheduler: Scheduler
   readonly #deployed = new Map<string, Deployed>()
   readonly #control: MessagePort
@@ -39,10 +38,9 @@ export class Worker {
   ) {
     this.#slot = start.slot
     this.#control = start.control
-    const memory = new LogMemory(start.log, start.slot)
-    this.#bells = memory.bells
-    this.#chunks = memory.chunks
-    for (const port of start.memory) this.#chunks.attachThread(port)
+    this.#memory = new LogMemory(start.log, start.slot)
+    this.#bells = this.#memory.bells
+    for (const port of start.memory) this.#memory.chunks.attachThread(port)
     this.#scheduler = new Scheduler(this.#bells, start.slot, () => this.#readMail())
   }
 
@@ -83,7 +81,7 @@ export class Worker {
       case 'shutdown':
         for (const query of [...this.#deployed.keys()]) this.#undeploy(query)
         this.#scheduler.stop()
-        this.#chunks.close()
+        this.#memory.close()
         this.#control.close()
     }
   }
@@ -113,9 +111,8 @@ export class Worker {
       index: partition.index,
       maxEventTime: partition.maxEventTime,
       input: openInput(scan, partition, {
-        chunks: this.#chunks,
+        memory: this.#memory,
         env: this.env,
-        slot: this.#slot,
         viewsOf: viewsOfDescriptor,
       }),
     }))
@@ -124,7 +121,7 @@ export class Worker {
       deployment.plan.ansi,
       opened,
       physicalSlotsOf(scan),
-      this.#outputs(spec, ScanTask.outputSchema(stage)),
+      this.#outputs(deployment, spec, ScanTask.outputSchema(stage)),
       this.env,
       deployment.idleAfterMs,
       (epoch, positions) => {
@@ -152,11 +149,15 @@ export class Worker {
       task: spec.task,
       tasks: spec.tasks,
       inputs: this.#inputs(spec),
-      output: present(this.#outputs(spec, schema)[0], 'an output'),
+      output: present(this.#outputs(deployment, spec, schema)[0], 'an output'),
       stateLog:
         spec.stateLog === undefined
           ? undefined
-          : new OutputPort(aggregateStateSchema(final.grouping), new ChannelWriter(spec.stateLog, this.#bells)),
+          : new OutputPort(
+              aggregateStateSchema(final.grouping),
+              new ChannelWriter(spec.stateLog, this.#bells),
+              deployment.firstEpoch,
+            ),
       emitEagerly: deployment.emitEagerly,
       onBarrier: (epoch, closedUntil) => {
         this.#say({
@@ -177,7 +178,7 @@ export class Worker {
 
   #orderTask(deployment: Deployment, stage: Stage, spec: TaskSpec): OrderTask {
     const schema = stage.output.kind === 'partialAggregate' ? aggregateStateSchema(stage.output.grouping) : stage.output.schema
-    const output = present(this.#outputs(spec, schema)[0], 'an output')
+    const output = present(this.#outputs(deployment, spec, schema)[0], 'an output')
     const task: OrderTask = new OrderTask(stage, deployment.plan.ansi, this.#inputs(spec), output, (epoch) => {
       this.#say({
         type: 'barrier',
@@ -198,9 +199,9 @@ export class Worker {
   }
 
   /** A task without channels discards its rows, but still counts them. */
-  #outputs(spec: TaskSpec, schema: ConstructorParameters<typeof OutputPort>[0]): OutputPort[] {
-    if (spec.outputs.length === 0) return [new OutputPort(schema, undefined)]
-    return spec.outputs.map((channel) => new OutputPort(schema, new ChannelWriter(channel, this.#bells)))
+  #outputs(deployment: Deployment, spec: TaskSpec, schema: ConstructorParameters<typeof OutputPort>[0]): OutputPort[] {
+    if (spec.outputs.length === 0) return [new OutputPort(schema, undefined, deployment.firstEpoch)]
+    return spec.outputs.map((channel) => new OutputPort(schema, new ChannelWriter(channel, this.#bells), deployment.firstEpoch))
   }
 
   #undeploy(query: string): void {

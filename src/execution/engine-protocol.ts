@@ -1,0 +1,73 @@
+import type { MessagePort } from 'node:worker_threads'
+import type { ErrorShape } from '../common/errors.js'
+import type { BlockDescriptor } from '../connector/inputs.js'
+import type { ChannelDescriptor } from '../exchange/channel.js'
+import type { FsyncMode } from '../log/log-writer.js'
+import type { SharedLogMemory } from '../log/shared-memory.js'
+import type { PhysicalPlan } from '../plan/physical-plan.js'
+import type { StreamingQueryProgress, StreamingQueryStatus } from './progress.js'
+
+/** Messages between host and engine thread. Requests carry an id and are answered; events and notes are not. */
+
+export interface EngineStart {
+  readonly log: SharedLogMemory
+  readonly memoryPort: MessagePort
+  readonly dir: string | undefined
+  readonly spillDirectory: string
+  readonly fsync: FsyncMode
+  readonly syncIntervalMs: number
+}
+
+export type QueryMode =
+  | { readonly kind: 'batch' }
+  | { readonly kind: 'microBatch'; readonly intervalMs: number; readonly stopWhenCaughtUp?: boolean }
+  | { readonly kind: 'continuous'; readonly intervalMs: number }
+
+/** What the engine needs to run a query. */
+export interface QueryStart {
+  readonly id: string
+  readonly runId: string
+  readonly name: string
+  readonly plan: PhysicalPlan
+  readonly tables: Readonly<Record<string, readonly BlockDescriptor[]>>
+  readonly mode: QueryMode
+  readonly checkpoint: string | undefined
+  /** `rows`: blocks go to the host as they come; `durable`: after they are written down with their epoch (foreachBatch). */
+  readonly sink: { readonly kind: 'noop' | 'rows' | 'durable' } | { readonly kind: 'log'; readonly topic: string }
+  readonly options: Readonly<Record<string, string>>
+  readonly workerSlots: readonly number[]
+}
+
+export interface Requests {
+  createTopic: { argument: import('../log/topics.js').TopicSpec; result: import('../log/partition-descriptor.js').TopicDescriptor }
+  deleteTopic: { argument: string; result: undefined }
+  listTopics: { argument: undefined; result: readonly import('../log/partition-descriptor.js').TopicDescriptor[] }
+  topicState: { argument: string; result: import('../log/log-engine.js').TopicState }
+  start: { argument: QueryStart; result: undefined }
+  stop: { argument: string; result: undefined }
+  drain: { argument: string; result: undefined }
+  processAllAvailable: { argument: string; result: undefined }
+  close: { argument: undefined; result: undefined }
+}
+
+export type RequestName = keyof Requests
+
+export type ToEngine =
+  | { readonly type: 'request'; readonly id: number; readonly name: RequestName; readonly argument: unknown }
+  | { readonly type: 'worker'; readonly slot: number; readonly control: MessagePort; readonly memory: MessagePort }
+  | { readonly type: 'workerDied'; readonly slot: number; readonly error: ErrorShape }
+  /** All rows of the epoch are with the host's sink. */
+  | { readonly type: 'sinkReached'; readonly query: string; readonly epoch: number }
+  /** The sink's epoch callback has returned. */
+  | { readonly type: 'delivered'; readonly query: string; readonly epoch: number }
+  | { readonly type: 'sinkFailed'; readonly query: string; readonly error: ErrorShape }
+
+export type FromEngine =
+  | { readonly type: 'ready' }
+  | { readonly type: 'answer'; readonly id: number; readonly result?: unknown; readonly error?: ErrorShape }
+  | { readonly type: 'attachSink'; readonly query: string; readonly channels: readonly ChannelDescriptor[] }
+  /** The epoch is committed: deliver it. `blocks` for the durable sink alone. */
+  | { readonly type: 'commit'; readonly query: string; readonly epoch: number; readonly blocks: readonly BlockDescriptor[] }
+  | { readonly type: 'progress'; readonly query: string; readonly progress: StreamingQueryProgress }
+  | { readonly type: 'status'; readonly query: string; readonly status: StreamingQueryStatus }
+  | { readonly type: 'terminated'; readonly query: string; readonly error?: ErrorShape }

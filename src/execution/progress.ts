@@ -1,0 +1,56 @@
+/** What a streaming query says of one epoch, with Spark's fields. */
+export interface StreamingQueryProgress {
+  readonly id: string
+  readonly runId: string
+  readonly name: string | null
+  /** ISO 8601, when the epoch began. */
+  readonly timestamp: string
+  readonly batchId: number
+  readonly batchDuration: number
+  readonly numInputRows: number
+  readonly inputRowsPerSecond: number
+  readonly processedRowsPerSecond: number
+  readonly durationMs: Readonly<Record<string, number>>
+  /** `max` and `watermark`, ISO 8601; absent where no event time was seen. */
+  readonly eventTime: Readonly<Record<string, string>>
+  readonly stateOperators: readonly StateOperatorProgress[]
+  readonly sources: readonly SourceProgress[]
+  readonly sink: SinkProgress
+}
+
+export interface StateOperatorProgress {
+  readonly operatorName: string
+  readonly numRowsTotal: number
+  readonly numRowsUpdated: number
+  readonly numRowsRemoved: number
+  readonly memoryUsedBytes: number
+  readonly numRowsDroppedByWatermark: number
+  readonly numStateStoreInstances: number
+}
+
+export interface SourceProgress {
+  readonly description: string
+  /** `{ topic: { partition: offset } }` */
+  readonly startOffset: OffsetsByTopic
+  readonly endOffset: OffsetsByTopic
+  readonly latestOffset: OffsetsByTopic
+  readonly numInputRows: number
+}
+
+export type OffsetsByTopic = Readonly<Record<string, Readonly<Record<string, number>>>>
+
+export interface SinkProgress {
+  readonly description: string
+  readonly numOutputRows: number
+}
+
+export interface StreamingQueryStatus {
+  readonly message: string
+  readonly isDataAvailable: boolean
+  readonly isTriggerActive: boolean
+}
+
+/** Rounded half up to one decimal, as Spark prints rates; never infinite. */
+export function perSecond(rows: number, ms: number): number {
+  return ms <= 0 ? 0 : Math.floor((rows * 10_000) / ms + 0.5) / 10
+}

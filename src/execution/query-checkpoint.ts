@@ -1,0 +1,238 @@
+import { EpochLog, type EpochRecord, jsonPayload, RecordType, recordJson } from '../checkpoint/epoch-log.js'
+import type { Env } from '../common/env.js'
+import { MillraceError } from '../common/errors.js'
+import type { BlockDescriptor } from '../connector/inputs.js'
+import type { PartitionPosition } from '../worker/protocol.js'
+
+/** Who a checkpoint belongs to; compared before a query goes on from it. */
+export interface CheckpointIdentity {
+  readonly queryId: string
+  readonly stateSignature: string
+  readonly source: string
+  readonly topics: readonly { readonly name: string; readonly id: string; readonly partitions: number }[]
+  readonly startedAt: number
+  /** Offsets at which the first epoch begins, by input partition. */
+  readonly starts: readonly number[]
+}
+
+/** Where an epoch ended. */
+export interface EpochEnd {
+  readonly positions: readonly PartitionPosition[]
+  /** Windows that end at or before it are closed. */
+  readonly closedUntil: number
+}
+
+export interface StateRecord {
+  readonly stage: number
+  readonly block: Uint8Array
+}
+
+export interface Recovered {
+  readonly identity: CheckpointIdentity | undefined
+  /** The last epoch that was committed, with the state and where it ended. */
+  readonly committed: { readonly epoch: number; readonly end: EpochEnd } | undefined
+  /** Of the committed epoch: whether the sink is known to have it, and its rows if they were written down. */
+  readonly delivered: boolean
+  readonly output: readonly Uint8Array[]
+  readonly state: readonly StateRecord[]
+  /** An epoch whose intent was written and which did not get to its commit: it is run again with the same ends. */
+  readonly intent: { readonly epoch: number; readonly ends: readonly number[]; readonly final: boolean } | undefined
+}
+
+interface EndJson {
+  readonly positions: readonly (readonly [number, number, number | string])[]
+  readonly closedUntil: number | string
+}
+
+/** JSON has no infinities, and a watermark begins and ends with one. */
+const toText = (n: number): number | string => (Number.isFinite(n) ? n : String(n))
+
+/** The checkpoint as the coordinator of a query uses it; without a directory it remembers nothing. */
+export class QueryCheckpoint {
+  #stateBytes = 0
+
+  private constructor(
+    private readonly log: EpochLog | undefined,
+    readonly recovered: Recovered,
+    private identityRecord: EpochRecord | undefined,
+  ) {}
+
+  static open(env: Env, directory: string | undefined): QueryCheckpoint {
+    if (directory === undefined) return new QueryCheckpoint(undefined, recover([]), undefined)
+    const { log, records } = EpochLog.open(env, directory)
+    return new QueryCheckpoint(log, recover(records), records.find((r) => r.type === RecordType.start))
+  }
+
+  get isDurable(): boolean {
+    return this.log !== undefined
+  }
+
+  /** Writes down whose checkpoint this is, or refuses to let another query go on from it. */
+  claim(identity: CheckpointIdentity, where: string): void {
+    const known = this.recovered.identity
+    if (known === undefined) {
+      this.identityRecord = { type: RecordType.start, epoch: 0, payload: jsonPayload(identity) }
+      this.log?.append(RecordType.start, 0, this.identityRecord.payload)
+      return
+    }
+    const refuse = (code: string, what: string, found: string, expected: string, hint: string): never => {
+      throw new MillraceError(code, `the checkpoint ${where} ${what}`, { detail: `it has ${found}, the query has ${expected}`, hint })
+    }
+    if (known.stateSignature !== identity.stateSignature) {
+      refuse(
+        'CHECKPOINT_STATE_MISMATCH',
+        'holds the state of another query',
+        known.stateSignature,
+        identity.stateSignature,
+        'use a new checkpointLocation (and queryName), or the query that wrote it',
+      )
+    }
+    if (known.source !== identity.source) {
+      refuse('CHECKPOINT_SOURCE_MISMATCH', 'reads another source', known.source, identity.source, 'use a new checkpointLocation')
+    }
+    for (const topic of identity.topics) {
+      const before = known.topics.find((t) => t.name === topic.name)
+      if (before !== undefined && before.id !== topic.id) {
+        refuse(
+          'CHECKPOINT_TOPIC_RECREATED',
+          `names a topic ${topic.name} that is gone`,
+          `topic id ${before.id}`,
+          topic.id,
+          'the topic was deleted and made anew, or lives in memory only; start the query with a new checkpointLocation',
+        )
+      }
+    }
+  }
+
+  intent(epoch: number, ends: readonly number[], final: boolean): void {
+    this.log?.append(RecordType.intent, epoch, { ends, final })
+  }
+
+  state(epoch: number, stage: number, block: Uint8Array, snapshot: boolean): void {
+    if (this.log === undefined) return
+    const payload = new Uint8Array(8 + block.length)
+    new DataView(payload.buffer).setUint32(0, stage, true)
+    payload.set(block, 8)
+    if (snapshot) this.#stateBytes += payload.length
+    this.log.append(snapshot ? RecordType.snapshot : RecordType.delta, epoch, payload)
+  }
+
+  output(epoch: number, block: Uint8Array): void {
+    this.log?.append(RecordType.output, epoch, block)
+  }
+
+  commit(epoch: number, end: EpochEnd): void {
+    this.log?.append(RecordType.commit, epoch, endJson(end))
+  }
+
+  /** Needs no sync of its own: at worst the epoch is delivered again, with the same rows. */
+  delivered(epoch: number): void {
+    this.log?.append(RecordType.delivered, epoch, {})
+    this.log?.write()
+  }
+
+  async sync(): Promise<void> {
+    await this.log?.sync()
+  }
+
+  /** The next epoch should write the whole state, so that the past can be dropped. */
+  wantsSnapshot(): boolean {
+    return this.log?.shouldCompact(this.#stateBytes) ?? false
+  }
+
+  beginSnapshot(): void {
+    this.#stateBytes = 0
+  }
+
+  /** After the commit of an epoch with a snapshot: the file begins anew with it. */
+  compact(epoch: number, ends: readonly number[], state: readonly StateRecord[], output: readonly Uint8Array[], end: EpochEnd): void {
+    if (this.log === undefined || this.identityRecord === undefined) return
+    const records: EpochRecord[] = [
+      this.identityRecord,
+      { type: RecordType.intent, epoch, payload: jsonPayload({ ends, final: false }) },
+    ]
+    for (const { stage, block } of state) {
+      const payload = new Uint8Array(8 + block.length)
+      new DataView(payload.buffer).setUint32(0, stage, true)
+      payload.set(block, 8)
+      records.push({ type: RecordType.snapshot, epoch, payload })
+    }
+    for (const block of output) records.push({ type: RecordType.output, epoch, payload: block })
+    records.push({ type: RecordType.commit, epoch, payload: jsonPayload(endJson(end)) })
+    this.log.rewrite(records)
+  }
+
+  close(): void {
+    this.log?.write()
+    this.log?.close()
+  }
+}
+
+export function sharedBlock(bytes: Uint8Array): BlockDescriptor {
+  const buffer = new SharedArrayBuffer((bytes.length + 7) & ~7)
+  new Uint8Array(buffer).set(bytes)
+  return { buffer, position: 0 }
+}
+
+function endJson(end: EpochEnd): EndJson {
+  return {
+    positions: end.positions.map((p) => [p.index, p.offset, toText(p.maxEventTime)]),
+    closedUntil: toText(end.closedUntil),
+  }
+}
+
+function recover(records: readonly EpochRecord[]): Recovered {
+  let identity: CheckpointIdentity | undefined
+  let committed: Recovered['committed']
+  let intent: Recovered['intent']
+  let delivered = true
+  let state: StateRecord[] = []
+  let output: Uint8Array[] = []
+  let pendingState: { readonly record: StateRecord; readonly snapshot: boolean }[] = []
+  let pendingOutput: Uint8Array[] = []
+  for (const record of records) {
+    switch (record.type) {
+      case RecordType.start:
+        identity = recordJson<CheckpointIdentity>(record)
+        break
+      case RecordType.intent: {
+        const { ends, final } = recordJson<{ ends: number[]; final: boolean }>(record)
+        intent = { epoch: record.epoch, ends, final }
+        pendingState = []
+        pendingOutput = []
+        break
+      }
+      case RecordType.delta:
+      case RecordType.snapshot: {
+        const stage = new DataView(record.payload.buffer, record.payload.byteOffset).getUint32(0, true)
+        const snapshot = record.type === RecordType.snapshot
+        pendingState.push({ record: { stage, block: record.payload.subarray(8) }, snapshot })
+        break
+      }
+      case RecordType.output:
+        pendingOutput.push(record.payload)
+        break
+      case RecordType.commit: {
+        const json = recordJson<EndJson>(record)
+        if (pendingState.some((p) => p.snapshot)) state = []
+        state.push(...pendingState.map((p) => p.record))
+        output = pendingOutput
+        committed = {
+          epoch: record.epoch,
+          end: {
+            positions: json.positions.map(([index, offset, time]) => ({ index, offset, maxEventTime: Number(time) })),
+            closedUntil: Number(json.closedUntil),
+          },
+        }
+        delivered = false
+        intent = undefined
+        pendingState = []
+        pendingOutput = []
+        break
+      }
+      case RecordType.delivered:
+        delivered = true
+    }
+  }
+  return { identity, committed, delivered, output, state, intent }
+}

@@ -1,0 +1,462 @@
+import { assert } from '../common/assert.js'
+import { type Doorbells, ENGINE_SLOT, HOST_SLOT } from '../common/doorbell.js'
+import type { Env } from '../common/env.js'
+import { type ErrorShape, fromErrorShape, MillraceError } from '../common/errors.js'
+import { ChannelReader, FrameType } from '../exchange/channel.js'
+import type { LogEngine } from '../log/log-engine.js'
+import type { ScanInput } from '../plan/physical-plan.js'
+import type { FromWorker, ToWorker } from '../worker/protocol.js'
+import { layOut, type Layout } from './deployment.js'
+import type { FromEngine, QueryStart } from './engine-protocol.js'
+import { EpochWait } from './epoch-wait.js'
+import { ProgressReporter } from './progress-reporter.js'
+import { type EpochEnd, QueryCheckpoint, sharedBlock } from './query-checkpoint.js'
+import { QuerySource } from './query-source.js'
+import type { LogSink } from './log-sink.js'
+
+export interface QuerySurroundings {
+  readonly env: Env
+  readonly bells: Doorbells
+  readonly log: LogEngine
+  toWorker(slot: number, message: ToWorker): void
+  toHost(message: FromEngine): void
+  openLogSink(topic: string, run: QueryRun): LogSink
+}
+
+/** Default time after which a partition without data no longer holds the watermark back. */
+const IDLE_AFTER_MS = 5000
+
+type Wish = 'none' | 'stop' | 'drain'
+
+/**
+ * One run of one query, on the engine thread: fixes what an epoch is, lets the tasks run it, and commits it. The
+ * three modes differ in when an epoch begins and ends, and in nothing else.
+ */
+export class QueryRun {
+  readonly #source: QuerySource
+  readonly #checkpoint: QueryCheckpoint
+  readonly #layout: Layout
+  readonly #sinkReaders: ChannelReader[]
+  readonly #stateReaders: { readonly stage: number; readonly reader: ChannelReader }[]
+  readonly #logSink: LogSink | undefined
+  readonly #progress: ProgressReporter
+  /** Offsets up to which epochs are committed, by input partition. */
+  #offsets: number[]
+  #epoch: number
+  #wait: EpochWait | undefined
+  #deployed = 0
+  #wish: Wish = 'none'
+  #wake: (() => void) | undefined
+  #delivered: { readonly epoch: number; readonly resolve: () => void } | undefined
+  #barriersAtSink = 0
+  /** Rows for the durable sink, by epoch: in continuous mode they come before their epoch is asked for. */
+  readonly #outputs = new Map<number, Uint8Array[]>()
+  #failure: MillraceError | undefined
+  #fail!: (error: MillraceError) => void
+  readonly #failed: Promise<never>
+  readonly #caughtUp: { readonly target: readonly number[]; readonly resolve: () => void; readonly reject: (e: unknown) => void }[] = []
+  #started!: () => void
+  readonly started: Promise<void>
+  /** Resolves when the run is over, whatever the reason; `failure` tells which. */
+  readonly ended: Promise<void>
+
+  constructor(
+    readonly spec: QueryStart,
+    private readonly around: QuerySurroundings,
+  ) {
+    const { env, log } = around
+    const scan = spec.plan.stages[0]?.input as ScanInput
+    const topics = (scan.source.topics ?? []).map((topic) => log.describe(topic.name))
+    this.#checkpoint = QueryCheckpoint.open(env, spec.checkpoint)
+    const { identity, committed } = this.#checkpoint.recovered
+    const startedAt = identity?.startedAt ?? env.now()
+    const blocks = spec.tables[scan.source.tableId ?? ''] ?? []
+    this.#source = new QuerySource(scan.source, topics, blocks, env, startedAt)
+    const starts = identity?.starts ?? this.#source.startingOffsets()
+    if (spec.checkpoint !== undefined) {
+      this.#checkpoint.claim(
+        {
+          queryId: spec.id,
+          stateSignature: spec.plan.stateSignature,
+          source: this.#source.description,
+          topics: topics.map((topic) => ({ name: topic.name, id: topic.id, partitions: topic.partitions.length })),
+          startedAt,
+          starts,
+        },
+        spec.checkpoint,
+      )
+    }
+    const times = new Map<number, number>()
+    if (committed === undefined) {
+      this.#offsets = this.#source.earliest().map((offset, i) => starts[i] ?? offset)
+      this.#epoch = 0
+    } else {
+      // A partition that was not there when the epoch was committed starts at its beginning.
+      this.#offsets = this.#source.earliest()
+      for (const p of committed.end.positions) {
+        this.#offsets[p.index] = p.offset
+        times.set(p.index, p.maxEventTime)
+      }
+      this.#epoch = committed.epoch + 1
+    }
+    const state = this.#checkpoint.recovered.state
+    this.#layout = layOut({
+      plan: spec.plan,
+      workerSlots: spec.workerSlots,
+      partitions: this.#offsets.map((offset, i) =>
+        this.#source.scanPartition(i, offset, times.get(i) ?? Number.NEGATIVE_INFINITY),
+      ),
+      sinkSlot: spec.sink.kind === 'noop' ? undefined : spec.sink.kind === 'rows' ? HOST_SLOT : ENGINE_SLOT,
+      logged: this.#checkpoint.isDurable,
+      restore: (stage) => {
+        if (committed === undefined) return undefined
+        const own = state.filter((s) => s.stage === stage).map((s) => sharedBlock(s.block))
+        return { blocks: own, closedUntil: committed.end.closedUntil }
+      },
+    })
+    const engineSink = spec.sink.kind === 'durable' || spec.sink.kind === 'log'
+    this.#sinkReaders = engineSink ? this.#layout.sinkChannels.map((c) => new ChannelReader(c, around.bells)) : []
+    this.#stateReaders = this.#layout.stateChannels.map(({ stage, channel }) => ({
+      stage,
+      reader: new ChannelReader(channel, around.bells),
+    }))
+    this.#logSink = spec.sink.kind === 'log' ? around.openLogSink(spec.sink.topic, this) : undefined
+    this.#progress = new ProgressReporter(spec, this.#source, env)
+    this.#failed = new Promise((_, reject) => {
+      this.#fail = (error) => {
+        if (this.#failure !== undefined) return
+        this.#failure = error
+        reject(error)
+      }
+    })
+    this.#failed.catch(() => undefined)
+    this.started = new Promise((resolve) => {
+      this.#started = resolve
+    })
+    this.ended = this.#run()
+  }
+
+  get failure(): MillraceError | undefined {
+    return this.#failure
+  }
+
+  /** Bell of the engine: frames may wait in a channel, data in the log. */
+  onRing(): void {
+    try {
+      for (const { stage, reader } of this.#stateReaders) this.#readState(stage, reader)
+      for (const reader of this.#sinkReaders) this.#readSink(reader)
+    } catch (error) {
+      this.fail(error)
+    }
+    this.#wake?.()
+  }
+
+  onMessage(message: FromWorker): void {
+    if (message.type === 'deployed') {
+      this.#deployed += 1
+      this.#wake?.()
+    } else if (message.type === 'barrier') {
+      const wait = this.#wait
+      if (wait === undefined || wait.epoch !== message.epoch) return
+      const stateful = this.spec.plan.stages[message.stage]?.head?.op === 'finalAggregate'
+      wait.taskReached(
+        `${message.stage}/${message.task}`,
+        message.positions,
+        stateful ? message.closedUntil : undefined,
+        message.metrics,
+      )
+    } else if (message.type === 'failed') {
+      this.fail(fromErrorShape(message.error))
+    }
+  }
+
+  onSinkReached(epoch: number): void {
+    if (this.#wait?.epoch === epoch) this.#wait.sinkReached()
+  }
+
+  onDelivered(epoch: number): void {
+    if (this.#delivered?.epoch === epoch) this.#delivered.resolve()
+  }
+
+  fail(error: unknown): void {
+    this.#fail(
+      error instanceof MillraceError
+        ? error
+        : new MillraceError('QUERY_FAILED', `query ${this.spec.name} failed: ${String(error)}`, { cause: error }),
+    )
+    this.#started()
+    this.#wake?.()
+  }
+
+  failWith(shape: ErrorShape): void {
+    this.fail(fromErrorShape(shape))
+  }
+
+  /** Ends the run at an epoch: `stop` keeps windows open in the checkpoint, `drain` treats the input as ended. */
+  async end(wish: 'stop' | 'drain'): Promise<void> {
+    if (this.#wish !== 'drain') this.#wish = wish
+    this.#wake?.()
+    await this.ended
+    if (wish === 'drain' && this.#failure !== undefined) throw this.#failure
+  }
+
+  /** Resolves when everything that is in the source now is committed and delivered. */
+  processAllAvailable(): Promise<void> {
+    const target = this.#source.latest()
+    if (this.#failure !== undefined) return Promise.reject(this.#failure)
+    return new Promise((resolve, reject) => {
+      this.#caughtUp.push({ target, resolve, reject })
+      this.#settleCaughtUp()
+      this.#wake?.()
+    })
+  }
+
+  async #run(): Promise<void> {
+    try {
+      await this.#orFailed(this.#deploy())
+      this.#started()
+      await this.#orFailed(this.#recoverEpoch())
+      const mode = this.spec.mode
+      if (mode.kind === 'batch') await this.#orFailed(this.#runBatch())
+      else if (mode.kind === 'microBatch') await this.#orFailed(this.#runMicroBatches(mode.intervalMs, mode.stopWhenCaughtUp ?? false))
+      else await this.#orFailed(this.#runContinuously(mode.intervalMs))
+    } catch (error) {
+      this.fail(error)
+    }
+    this.#source.watch(false)
+    for (const slot of this.spec.workerSlots) this.around.toWorker(slot, { type: 'undeploy', query: this.spec.id })
+    try {
+      this.#checkpoint.close()
+    } catch (error) {
+      this.fail(error)
+    }
+    this.#started()
+    for (const waiting of this.#caughtUp.splice(0)) {
+      if (this.#failure === undefined) waiting.resolve()
+      else waiting.reject(this.#failure)
+    }
+  }
+
+  async #deploy(): Promise<void> {
+    const { spec, around } = this
+    if (spec.sink.kind === 'rows') {
+      around.toHost({ type: 'attachSink', query: spec.id, channels: this.#layout.sinkChannels })
+    }
+    this.#source.watch(true)
+    const idle = spec.options.idleTimeoutMs
+    for (const [slot, tasks] of this.#layout.tasks) {
+      around.toWorker(slot, {
+        type: 'deploy',
+        deployment: {
+          query: spec.id,
+          plan: spec.plan,
+          tasks,
+          firstEpoch: this.#epoch,
+          emitEagerly: spec.mode.kind === 'continuous',
+          idleAfterMs: spec.mode.kind === 'batch' ? Number.POSITIVE_INFINITY : idle === undefined ? IDLE_AFTER_MS : Number(idle),
+        },
+      })
+    }
+    while (this.#deployed < this.#layout.tasks.size) await this.#next()
+    await this.#checkpoint.sync()
+  }
+
+  /** What the last run left unfinished: an epoch to be delivered again, an intent to be run again. */
+  async #recoverEpoch(): Promise<void> {
+    const { committed, delivered, output, intent } = this.#checkpoint.recovered
+    if (committed !== undefined && !delivered) await this.#deliver(committed.epoch, output)
+    if (intent === undefined || intent.epoch !== this.#epoch) return
+    await this.#runEpoch({ ends: intent.ends, final: false, open: false, intended: true })
+  }
+
+  async #runBatch(): Promise<void> {
+    await this.#runEpoch({ ends: this.#source.endingOffsets(), final: true, open: false, intended: false })
+  }
+
+  async #runMicroBatches(intervalMs: number, stopWhenCaughtUp: boolean): Promise<void> {
+    const { env } = this.around
+    const target = stopWhenCaughtUp ? this.#source.latest() : undefined
+    let due = env.monotonic()
+    for (;;) {
+      if (this.#wish === 'stop') return
+      if (this.#wish === 'drain') {
+        await this.#runEpoch({ ends: this.#source.latest(), final: true, open: false, intended: false })
+        return
+      }
+      const ends = this.#source.nextEnds(this.#offsets)
+      const bounded = target === undefined ? ends : ends.map((end, i) => Math.min(end, target[i] as number))
+      const now = env.monotonic()
+      const hasData = bounded.some((end, i) => end > (this.#offsets[i] as number))
+      if (!hasData && target !== undefined) return
+      const eager = intervalMs === 0 || target !== undefined || this.#caughtUp.length > 0
+      if (hasData && (eager || now >= due)) {
+        // Ticks stay on the grid of the start; a batch that overran is followed by the next at once.
+        due = intervalMs === 0 ? now : due + Math.max(1, Math.floor((now - due) / intervalMs) + 1) * intervalMs
+        await this.#runEpoch({ ends: bounded, final: false, open: false, intended: false })
+      } else {
+        this.#settleCaughtUp()
+        this.#say('Waiting for data to arrive', hasData)
+        this.#source.watch(!hasData)
+        // A source that rings needs no clock when there is nothing to do; the rate source does not ring.
+        const polled = this.#source.spec.format === 'rate' ? Math.max(10, intervalMs) : Number.POSITIVE_INFINITY
+        await this.#next(hasData ? due - now : Math.min(polled, intervalMs > 0 ? Math.max(due - now, intervalMs) : polled))
+        if (!hasData && env.monotonic() > due && intervalMs > 0) due += Math.floor((env.monotonic() - due) / intervalMs) * intervalMs
+      }
+    }
+  }
+
+  async #runContinuously(intervalMs: number): Promise<void> {
+    const { env } = this.around
+    this.#goal({ ends: null, barrier: -1, final: false, snapshot: false, open: true })
+    let due = env.monotonic() + intervalMs
+    for (;;) {
+      const latest = this.#source.latest()
+      if (this.#wish === 'drain') {
+        await this.#runEpoch({ ends: latest, final: true, open: false, intended: false })
+        return
+      }
+      if (this.#wish === 'stop') {
+        await this.#runEpoch({ ends: null, final: false, open: false, intended: false })
+        return
+      }
+      const now = env.monotonic()
+      const hasData = latest.some((end, i) => end > (this.#offsets[i] as number))
+      if (hasData && (now >= due || this.#caughtUp.length > 0)) {
+        due = now + intervalMs
+        await this.#runEpoch({ ends: null, final: false, open: true, intended: false })
+      } else {
+        this.#settleCaughtUp()
+        this.#source.watch(!hasData)
+        await this.#next(hasData ? due - now : this.#source.spec.format === 'rate' ? intervalMs : Number.POSITIVE_INFINITY)
+      }
+    }
+  }
+
+  /** One epoch, from its goal to its delivery. `ends` null: it ends where the tasks are when they hear of it. */
+  async #runEpoch(goal: { ends: readonly number[] | null; final: boolean; open: boolean; intended: boolean }): Promise<void> {
+    const { env, log } = this.around
+    const epoch = this.#epoch
+    const checkpoint = this.#checkpoint
+    this.#say('Processing new data', true)
+    const clock = this.#progress.begin(epoch, this.#offsets)
+    if (goal.ends !== null && !goal.intended) {
+      checkpoint.intent(epoch, goal.ends, goal.final)
+      if (checkpoint.isDurable) {
+        await log.syncUpTo(this.#source.logOffsets(goal.ends))
+        await checkpoint.sync()
+        clock.mark('walCommit')
+      }
+    }
+    const snapshot = checkpoint.wantsSnapshot()
+    if (snapshot) checkpoint.beginSnapshot()
+    const needsSink = this.spec.sink.kind !== 'noop'
+    const wait = new EpochWait(epoch, env.monotonic(), this.#layout.taskCount, this.#stateReaders.length, needsSink)
+    this.#wait = wait
+    this.#barriersAtSink = 0
+    this.#goal({ ends: goal.ends, barrier: epoch, final: goal.final, snapshot, open: goal.open })
+    await wait.done
+    const output = this.#outputs.get(epoch) ?? []
+    this.#outputs.delete(epoch)
+    clock.mark('addBatch')
+    this.#wait = undefined
+    const ends = this.#source.earliest()
+    for (const p of wait.positions) ends[p.index] = p.offset
+    const end: EpochEnd = { positions: wait.positions, closedUntil: wait.closedUntil === Number.POSITIVE_INFINITY && !goal.final ? Number.NEGATIVE_INFINITY : wait.closedUntil }
+    if (checkpoint.isDurable) {
+      if (goal.ends === null) {
+        await log.syncUpTo(this.#source.logOffsets(ends))
+        checkpoint.intent(epoch, ends, goal.final)
+      }
+      for (const { stage, block } of wait.state) checkpoint.state(epoch, stage, block, snapshot)
+      for (const block of output) checkpoint.output(epoch, block)
+      await this.#logSink?.sync()
+      if (snapshot) checkpoint.compact(epoch, ends, wait.state, output, end)
+      else {
+        checkpoint.commit(epoch, end)
+        await checkpoint.sync()
+      }
+      clock.mark('commitOffsets')
+    }
+    await this.#deliver(epoch, output)
+    this.#offsets = ends
+    this.#epoch = epoch + 1
+    const progress = clock.end(ends, wait)
+    this.around.toHost({ type: 'progress', query: this.spec.id, progress })
+    this.#settleCaughtUp()
+  }
+
+  async #deliver(epoch: number, output: readonly Uint8Array[]): Promise<void> {
+    if (this.spec.sink.kind === 'rows' || this.spec.sink.kind === 'durable') {
+      const delivered = new Promise<void>((resolve) => {
+        this.#delivered = { epoch, resolve }
+      })
+      const blocks = output.map(sharedBlock)
+      this.around.toHost({ type: 'commit', query: this.spec.id, epoch, blocks })
+      await delivered
+    }
+    this.#checkpoint.delivered(epoch)
+  }
+
+  #goal(goal: { ends: readonly number[] | null; barrier: number; final: boolean; snapshot: boolean; open: boolean }): void {
+    for (const slot of this.#layout.tasks.keys()) this.around.toWorker(slot, { type: 'goal', query: this.spec.id, ...goal })
+  }
+
+  #readState(stage: number, reader: ChannelReader): void {
+    while (reader.next()) {
+      if (reader.type === FrameType.data) {
+        this.#wait?.state.push({ stage, block: reader.views.u8.slice(reader.position, reader.position + reader.bytes) })
+      } else if (reader.type === FrameType.barrier && this.#wait?.epoch === reader.epoch) {
+        this.#wait.stateLogReached()
+      }
+      reader.release()
+    }
+  }
+
+  #readSink(reader: ChannelReader): void {
+    while (reader.next()) {
+      if (reader.type === FrameType.data) {
+        if (this.#logSink !== undefined) {
+          if (!this.#logSink.write(reader.views, reader.position)) return
+        } else {
+          const rows = this.#outputs.get(reader.epoch) ?? []
+          this.#outputs.set(reader.epoch, rows)
+          rows.push(reader.views.u8.slice(reader.position, reader.position + reader.bytes))
+        }
+      } else if (reader.type === FrameType.barrier) {
+        assert(this.#wait?.epoch === reader.epoch, `barrier of epoch ${reader.epoch} at the sink`)
+        this.#barriersAtSink += 1
+        if (this.#barriersAtSink === this.#sinkReaders.length) this.#wait?.sinkReached()
+      }
+      reader.release()
+    }
+  }
+
+  #settleCaughtUp(): void {
+    for (let i = this.#caughtUp.length - 1; i >= 0; i--) {
+      const waiting = this.#caughtUp[i]
+      if (waiting === undefined || waiting.target.some((end, p) => (this.#offsets[p] as number) < end)) continue
+      this.#caughtUp.splice(i, 1)
+      waiting.resolve()
+    }
+  }
+
+  #say(message: string, isDataAvailable: boolean): void {
+    this.#progress.status(message, isDataAvailable, (status) => this.around.toHost({ type: 'status', query: this.spec.id, status }))
+  }
+
+  /** Until something happens, at most `ms`. */
+  #next(ms = Number.POSITIVE_INFINITY): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = Number.isFinite(ms) ? this.around.env.timer(Math.max(0, ms), () => this.#wake?.()) : undefined
+      this.#wake = () => {
+        this.#wake = undefined
+        cancel?.()
+        resolve()
+      }
+    })
+  }
+
+  #orFailed<T>(work: Promise<T>): Promise<T> {
+    return Promise.race([work, this.#failed])
+  }
+}
