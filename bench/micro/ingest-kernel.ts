@@ -16,7 +16,7 @@ import { RecordCursor } from '../../src/record/rows-payload.js'
 import { TypedBatchBuilder } from '../../src/record/typed-batch-builder.js'
 import { type BlockRef, viewsOf } from '../../src/types/block.js'
 import { BlockBuilder } from '../../src/types/block-builder.js'
-import { compileRowEncoder } from '../../src/types/column-builder.js'
+import { blocksFromRows, compileRowEncoder } from '../../src/types/column-builder.js'
 import { compileRowReader, compileRowsReader, type Row } from '../../src/types/row-reader.js'
 import { t } from '../../src/types/schema.js'
 
@@ -110,15 +110,19 @@ for (const share of [0, 0.1, 1]) {
   measure('  hash + scatter', COUNT, (i) => scatter.scatter(sets[i % SETS] as Message[], 0, COUNT, 1))
   const encoder = compileRowEncoder(Click.type, { root: 'messages', unwrap: true, firstSlot: 0 })
   const block = new BlockBuilder(Click.type)
-  block.ensureRows(COUNT)
-  measure('  objects to value columns, in partition order', COUNT, (i) => {
+  block.setParts(PARTITIONS)
+  scatter.scatter(sets[0] as Message[], 0, COUNT, 1)
+  block.ensureRows(scatter.rowsEnd())
+  measure('  objects to value columns, scattered to partitions', COUNT, (i) => {
     block.reset()
-    encoder.encode(block, sets[i % SETS] as Message[], scatter.order, 0, COUNT, 0)
-    block.rows = COUNT
+    encoder.encode(block, sets[i % SETS] as Message[], 0, COUNT, scatter.rows, scatter.parts)
   })
   const sizes = new Float64Array(COUNT)
   measure('  validate alone', COUNT, (i) => encoder.validate(sets[i % SETS] as Message[], 0, COUNT, sizes))
-  const ref: BlockRef = block.toBlock()
+  const ref: BlockRef = blocksFromRows(
+    Click.type,
+    (sets[0] as Message[]).map((m) => m.value),
+  )[0] as BlockRef
   const read = compileRowsReader(Click.type)
   measure('  columns to objects', COUNT, () => {
     const out: Row[] = []
