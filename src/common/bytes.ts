@@ -13,9 +13,14 @@ export function grownCapacity(current: number, needed: number): number {
   return Math.min(capacity, SCRATCH_BYTES_MAX)
 }
 
+/** Bytes of their own, zero, as a Buffer, for its codecs. */
+export function newBytes(length: number): Buffer {
+  return Buffer.from(new ArrayBuffer(length))
+}
+
 /** A copy of `bytes` with room for `needed`; the first `used` bytes are kept. */
-export function grownBytes(bytes: Uint8Array, used: number, needed: number): Uint8Array {
-  const larger = new Uint8Array(grownCapacity(bytes.length, needed))
+export function grownBytes(bytes: Uint8Array, used: number, needed: number): Buffer {
+  const larger = newBytes(grownCapacity(bytes.length, needed))
   larger.set(bytes.subarray(0, used))
   return larger
 }

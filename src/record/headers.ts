@@ -1,4 +1,4 @@
-import { VarintReader, varintLength, writeVarint } from '../common/bytes.js'
+import { VarintReader, newBytes, varintLength, writeVarint } from '../common/bytes.js'
 import { MillraceError } from '../common/errors.js'
 import { decodeUtf8, utf8Length, writeUtf8 } from '../common/utf8.js'
 import { invalidValue } from '../types/invalid-value.js'
@@ -38,7 +38,7 @@ export function encodeHeaders(headers: unknown, path: string): Uint8Array | null
     const length = valueLength(value)
     bytes += varintLength(nameLength) + nameLength + varintLength(length) + Math.max(0, length)
   }
-  const target = new Uint8Array(bytes)
+  const target = newBytes(bytes)
   let at = writeVarint(target, 0, pairs.length)
   for (const { name, value } of pairs) {
     at = writeVarint(target, at, utf8Length(name))

@@ -16,27 +16,32 @@ export interface Message {
 
 /**
  * First pass over the messages of a send: keys are checked and hashed, partitions chosen, and a counting
- * sort puts the messages in the order of their partitions, each partition's in the order of the send.
- * Everything is checked before anything is written, so a bad message refuses the whole send.
+ * sort gives every message its row, so that the rows of a partition lie together, in the order of the send.
+ *
+ *   // rows: a free one, partition 0's, a free one, partition 1's, …   (see BlockBuilder.setParts)
  */
 export class KeyScatter {
-  /** Message indexes in the order of their partitions. */
-  order = new Int32Array(0)
-  /** order[starts[p] … starts[p + 1]) are partition p's. */
-  readonly starts: Int32Array
-  /** murmur2 of the key of row r (in `order`), 0 for a null key. */
+  /** Row of message from + i. */
+  rows = new Int32Array(0)
+  /** Partition of message from + i. */
+  parts = new Int32Array(0)
+  /** murmur2 of the key of message from + i, 0 for a null key. */
   hashes = new Int32Array(0)
   /** Timestamp of row r. */
   timestamps = new Float64Array(0)
+  /** Rows of partition p: [firstRow[p], endRow[p]). */
+  readonly firstRow: Int32Array
+  readonly endRow: Int32Array
   nullKeys = 0
   /** Messages that have headers. */
   withHeaders = 0
   readonly sticky: StickyPartitioner
 
-  #hashOf = new Int32Array(0)
-  #partitionOf = new Int32Array(0)
   #timestampOf = new Float64Array(0)
-  readonly #fill: Int32Array
+  #order = new Int32Array(0)
+  #isOrdered = false
+  #from = 0
+  #count = 0
 
   constructor(
     readonly partitions: number,
@@ -44,37 +49,55 @@ export class KeyScatter {
     random: () => number,
   ) {
     assert(Number.isInteger(partitions) && partitions > 0, `${partitions} partitions`)
-    this.starts = new Int32Array(partitions + 1)
-    this.#fill = new Int32Array(partitions)
+    this.firstRow = new Int32Array(partitions)
+    this.endRow = new Int32Array(partitions)
     this.sticky = new StickyPartitioner(partitions, random)
   }
 
   scatter(messages: readonly Message[], from: number, to: number, defaultTimestamp: number): void {
     const count = to - from
+    this.#from = from
+    this.#count = count
+    this.#isOrdered = false
     this.#ensure(count)
     this.#hashKeys(messages, from, to, defaultTimestamp)
-    const { starts, order, hashes, timestamps, partitions } = this
-    const partitionOf = this.#partitionOf
-    const hashOf = this.#hashOf
-    const timestampsOf = this.#timestampOf
-    const fill = this.#fill
-    starts.fill(0)
+    const { rows, parts, timestamps, firstRow, endRow, partitions } = this
+    const timestampOf = this.#timestampOf
+    endRow.fill(0)
     for (let i = 0; i < count; i++) {
-      const p = (partitionOf[i] as number) + 1
-      starts[p] = (starts[p] as number) + 1
+      const p = parts[i] as number
+      endRow[p] = (endRow[p] as number) + 1
     }
+    let next = 0
     for (let p = 0; p < partitions; p++) {
-      fill[p] = starts[p] as number
-      starts[p + 1] = (starts[p + 1] as number) + (starts[p] as number)
+      next++
+      firstRow[p] = next
+      next += endRow[p] as number
+      endRow[p] = firstRow[p] as number
     }
     for (let i = 0; i < count; i++) {
-      const p = partitionOf[i] as number
-      const row = fill[p] as number
-      fill[p] = row + 1
-      order[row] = from + i
-      hashes[row] = hashOf[i] as number
-      timestamps[row] = timestampsOf[i] as number
+      const p = parts[i] as number
+      const row = endRow[p] as number
+      endRow[p] = row + 1
+      rows[i] = row
+      timestamps[row] = timestampOf[i] as number
     }
+  }
+
+  /** One more than the last row of all. */
+  rowsEnd(): number {
+    return this.endRow[this.partitions - 1] as number
+  }
+
+  /** Index in `messages` of each row that there is; made when it is first asked for. */
+  get order(): Int32Array {
+    if (!this.#isOrdered) {
+      this.#isOrdered = true
+      const end = this.rowsEnd()
+      if (this.#order.length < end) this.#order = new Int32Array(this.timestamps.length)
+      for (let i = 0; i < this.#count; i++) this.#order[this.rows[i] as number] = this.#from + i
+    }
+    return this.#order
   }
 
   /** Checks the parts of messages [from, to) that scatter() checks, and keeps nothing. */
@@ -86,8 +109,7 @@ export class KeyScatter {
     const { partitions } = this
     const murmur3 = this.partitioner === 'murmur3'
     const sticky = this.sticky.current
-    const hashOf = this.#hashOf
-    const partitionOf = this.#partitionOf
+    const { hashes, parts } = this
     const timestamps = this.#timestampOf
     let nullKeys = 0
     let withHeaders = 0
@@ -105,9 +127,9 @@ export class KeyScatter {
         hash = murmur2(key)
         partition = partitionOfHash(murmur3 ? murmur3OfKey(key) : hash, partitions)
       } else throw badKey(i, key)
-      hashOf[n] = hash
+      hashes[n] = hash
       const chosen = message.partition
-      partitionOf[n] = chosen === undefined || chosen === null ? partition : this.#checkedPartition(i, chosen)
+      parts[n] = chosen === undefined || chosen === null ? partition : this.#checkedPartition(i, chosen)
       const timestamp = message.timestamp
       timestamps[n] = timestamp === undefined || timestamp === null ? defaultTimestamp : messageTimestamp(i, timestamp)
       const headers = message.headers
@@ -132,14 +154,13 @@ export class KeyScatter {
   }
 
   #ensure(count: number): void {
-    if (count <= this.order.length) return
-    const capacity = Math.max(count, this.order.length * 2)
-    this.order = new Int32Array(capacity)
+    if (count <= this.rows.length) return
+    const capacity = Math.max(count, this.rows.length * 2)
+    this.rows = new Int32Array(capacity)
+    this.parts = new Int32Array(capacity)
     this.hashes = new Int32Array(capacity)
-    this.timestamps = new Float64Array(capacity)
-    this.#hashOf = new Int32Array(capacity)
-    this.#partitionOf = new Int32Array(capacity)
     this.#timestampOf = new Float64Array(capacity)
+    this.timestamps = new Float64Array(capacity + this.partitions)
   }
 }
 

@@ -1,5 +1,6 @@
 import murmurhash3 from 'murmurhash3js'
-import { LONG_STRING_LENGTH, encodeUtf8, writeUtf8 } from '../common/utf8.js'
+import { newBytes } from '../common/bytes.js'
+import { encodeUtf8, writeUtf8 } from '../common/utf8.js'
 
 /**
  * Which partition a record goes to. A key's partition is (murmur2(key bytes) & 0x7fffffff) % partitions, as
@@ -75,10 +76,12 @@ function finish(hash: number): number {
   return h ^ (h >>> 15)
 }
 
-const scratch = new Uint8Array(LONG_STRING_LENGTH * 3)
+/** Longer keys than this are rare; they get an array of their own. */
+const SCRATCH_CHARACTERS = 512
+const scratch = newBytes(SCRATCH_CHARACTERS * 3)
 
 function murmur2OfUnicode(text: string): number {
-  if (text.length >= LONG_STRING_LENGTH) return murmur2(encodeUtf8(text))
+  if (text.length > SCRATCH_CHARACTERS) return murmur2(encodeUtf8(text))
   return murmur2(scratch, 0, writeUtf8(scratch, 0, text))
 }
 

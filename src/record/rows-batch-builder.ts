@@ -1,5 +1,5 @@
 import { assert } from '../common/assert.js'
-import { SCRATCH_BYTES_MAX, grownBytes, varintLength, writeVarint } from '../common/bytes.js'
+import { SCRATCH_BYTES_MAX, grownBytes, newBytes, varintLength, writeVarint } from '../common/bytes.js'
 import { utf8Length, writeUtf8 } from '../common/utf8.js'
 import type { BufferViews } from '../types/block.js'
 import { invalidValue } from '../types/invalid-value.js'
@@ -17,7 +17,7 @@ const SCRATCH_TEXT_BYTES_MAX = 1 << 26
 /**
  * The same for an untyped topic: keys and values are strings or bytes, batches hold Kafka's records byte for
  * byte. Strings become UTF-8 in a scratch; bytes are taken from the user's arrays when the batch is written,
- * within the same call of send().
+ * and an array that became shorter by then fails an assertion.
  */
 export class RowsBatchBuilder {
   readonly batches: PreparedBatch[] = []
@@ -30,12 +30,17 @@ export class RowsBatchBuilder {
   #keys: (Uint8Array | undefined)[] = []
   #values: (Uint8Array | undefined)[] = []
   #headers: (Uint8Array | null)[] = []
-  #text: Uint8Array = new Uint8Array(1024)
+  #text: Uint8Array = newBytes(1024)
   #busy = false
 
   constructor(options: BatchBuilderOptions) {
     this.#scatter = new KeyScatter(options.partitions, options.partitioner ?? 'murmur2', options.random)
     this.#batchBytesMax = options.batchBytesMax ?? BATCH_BYTES_MAX
+  }
+
+  /** Index in `messages` of each row that prepare() made. */
+  get order(): Int32Array {
+    return this.#scatter.order
   }
 
   /** Makes batches of messages [from, end) for some end ≤ to, which it returns. See TypedBatchBuilder. */
@@ -123,13 +128,14 @@ export class RowsBatchBuilder {
   #encode(messages: readonly Message[], from: number, to: number, defaultTimestamp: number): boolean {
     const scatter = this.#scatter
     const count = to - from
-    this.#ensure(count)
     scatter.scatter(messages, from, to, defaultTimestamp)
-    const { order } = scatter
+    this.#ensure(scatter.rowsEnd())
+    const { rows } = scatter
     const lengths = this.#lengths
     let end = 0
-    for (let row = 0; row < count; row++) {
-      const index = order[row] as number
+    for (let n = 0; n < count; n++) {
+      const index = from + n
+      const row = rows[n] as number
       const { key, value, headers } = messages[index] as Message
       this.#textStart[row] = end
       this.#keys[row] = undefined
@@ -162,10 +168,10 @@ export class RowsBatchBuilder {
   }
 
   #cut(): void {
-    const { starts, partitions, timestamps, order, sticky, nullKeys } = this.#scatter
+    const { firstRow, endRow, partitions, timestamps, sticky, nullKeys } = this.#scatter
     for (let p = 0; p < partitions; p++) {
-      const from = starts[p] as number
-      const to = starts[p + 1] as number
+      const from = firstRow[p] as number
+      const to = endRow[p] as number
       if (from === to) continue
       let total = 0
       const large = cutBatches(
@@ -180,7 +186,10 @@ export class RowsBatchBuilder {
           this.batches.push({ partition: p, from: a, to: b, records: b - a, byteLength, maxTimestamp })
         },
       )
-      if (large !== -1) throw recordTooLarge(`messages[${order[large]}]`, this.#byteLength(large, large + 1), this.#batchBytesMax)
+      if (large !== -1) {
+        const path = `messages[${this.#scatter.order[large]}]`
+        throw recordTooLarge(path, this.#byteLength(large, large + 1), this.#batchBytesMax)
+      }
       if (nullKeys > 0 && p === sticky.current) sticky.wrote(total)
     }
   }

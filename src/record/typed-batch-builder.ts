@@ -1,5 +1,5 @@
 import { assert } from '../common/assert.js'
-import { LONG_STRING_LENGTH, writeUtf8, writeUtf8From } from '../common/utf8.js'
+import { writeUtf8 } from '../common/utf8.js'
 import { BlockBuilder, type ColumnBuffer, ScratchFull } from '../types/block-builder.js'
 import type { BufferViews } from '../types/block.js'
 import { type RowEncoder, compileRowEncoder } from '../types/column-builder.js'
@@ -45,14 +45,22 @@ export class TypedBatchBuilder {
   readonly #batchBytesMax: number
   #sizes = new Float64Array(0)
   #busy = false
+  /** The partition whose bytes the builder is set to; -1 after a new prepare(). */
+  #selected = -1
 
   constructor(valueSchema: StructType, options: BatchBuilderOptions) {
     this.schema = topicRecordSchema(valueSchema)
     this.#scatter = new KeyScatter(options.partitions, options.partitioner ?? 'murmur2', options.random)
     this.#builder = new BlockBuilder(this.schema)
+    this.#builder.setParts(options.partitions)
     this.#builder.columnBytesMax = SCRATCH_COLUMN_BYTES_MAX
     this.#encoder = compileRowEncoder(valueSchema, { root: 'messages', unwrap: true, firstSlot: VALUE_SLOT })
     this.#batchBytesMax = options.batchBytesMax ?? BATCH_BYTES_MAX
+  }
+
+  /** Index in `messages` of each row that prepare() made. */
+  get order(): Int32Array {
+    return this.#scatter.order
   }
 
   /** Makes batches of messages [from, end) for some end ≤ to, which it returns. */
@@ -85,6 +93,7 @@ export class TypedBatchBuilder {
     u8[position + 61] = 0
     u8[position + 62] = 0
     u8[position + 63] = 0
+    if (batch.partition !== this.#selected) this.#select(batch.partition)
     this.#builder.writeTo(views, position + COLUMNS_PAYLOAD_OFFSET, batch.from, batch.to)
     sealBatch(views, position, {
       baseOffset,
@@ -125,22 +134,42 @@ export class TypedBatchBuilder {
     const count = to - from
     this.batches.length = 0
     builder.reset()
-    builder.ensureRows(count)
+    this.#selected = -1
     scatter.scatter(messages, from, to, defaultTimestamp)
-    this.#writeKeys(messages, count)
-    this.#writeHeaders(messages, count)
-    this.#encoder.encode(builder, messages, scatter.order, 0, count, 0)
-    builder.rows = count
+    const end = scatter.rowsEnd()
+    builder.ensureRows(end)
+    builder.rows = end
+    builder.gaps = end - count
+    this.#clearGaps()
+    this.#writeKeys(messages, from, to)
+    this.#writeHeaders(messages, from, to)
+    this.#encoder.encode(builder, messages, from, to, scatter.rows, scatter.parts)
     this.#cut()
   }
 
+  #select(partition: number): void {
+    this.#builder.selectPart(partition)
+    this.#selected = partition
+  }
+
+  /** The bytes of every partition begin at 0. */
+  #clearGaps(): void {
+    const { firstRow, endRow, partitions } = this.#scatter
+    for (const column of this.#builder.columns) {
+      if (column.kind !== 'bytes') continue
+      const offsets = column.values
+      for (let p = 0; p < partitions; p++) if (endRow[p] !== firstRow[p]) offsets[firstRow[p] as number] = 0
+    }
+  }
+
   #cut(): void {
-    const { starts, partitions, timestamps, order, sticky } = this.#scatter
+    const { firstRow, endRow, partitions, timestamps, sticky, nullKeys } = this.#scatter
     const builder = this.#builder
     for (let p = 0; p < partitions; p++) {
-      const from = starts[p] as number
-      const to = starts[p + 1] as number
+      const from = firstRow[p] as number
+      const to = endRow[p] as number
       if (from === to) continue
+      this.#select(p)
       let total = 0
       const large = cutBatches(
         from,
@@ -153,71 +182,73 @@ export class TypedBatchBuilder {
         },
       )
       if (large !== -1) {
-        throw recordTooLarge(`messages[${order[large]}]`, COLUMNS_PAYLOAD_OFFSET + builder.byteLength(large, large + 1), this.#batchBytesMax)
+        const bytes = COLUMNS_PAYLOAD_OFFSET + builder.byteLength(large, large + 1)
+        throw recordTooLarge(`messages[${this.#scatter.order[large]}]`, bytes, this.#batchBytesMax)
       }
-      if (this.#scatter.nullKeys > 0 && p === sticky.current) sticky.wrote(total)
+      if (nullKeys > 0 && p === sticky.current) sticky.wrote(total)
     }
   }
 
-  /** Key, hash and timestamp of rows 0…count. */
-  #writeKeys(messages: readonly Message[], count: number): void {
+  /** Key, hash and timestamp. */
+  #writeKeys(messages: readonly Message[], from: number, to: number): void {
     const builder = this.#builder
-    const { order, hashes, timestamps } = this.#scatter
+    const { rows, parts, hashes, timestamps } = this.#scatter
     const column = builder.columns[KEY_SLOT] as ColumnBuffer
     const offsets = column.values
-    ;(builder.columns[KEY_HASH_SLOT] as ColumnBuffer).values.set(hashes.subarray(0, count))
+    const ends = column.partEnds
+    const bytesOf = column.parts
+    const hashColumn = (builder.columns[KEY_HASH_SLOT] as ColumnBuffer).values
     const words = (builder.columns[TIMESTAMP_SLOT] as ColumnBuffer).values
-    let bytes = column.bytes
-    let end = 0
-    for (let row = 0; row < count; row++) {
+    for (let i = from, n = 0; i < to; i++, n++) {
+      const row = rows[n] as number
+      const part = parts[n] as number
+      hashColumn[row] = hashes[n] as number
       const timestamp = timestamps[row] as number
       words[2 * row] = timestamp | 0
       words[2 * row + 1] = Math.floor(timestamp / 4294967296)
-      const key = (messages[order[row] as number] as Message).key
+      const key = (messages[i] as Message).key
+      let end = ends[part] as number
       if (typeof key === 'string') {
         const length = key.length
-        if (end + length * 3 > bytes.length) {
-          column.bytesLength = end
-          builder.ensureBytes(KEY_SLOT, end + length * 3)
-          bytes = column.bytes
-        }
-        if (length < LONG_STRING_LENGTH) {
-          let i = 0
-          for (; i < length; i++) {
-            const c = key.charCodeAt(i)
-            if (c > 127) break
-            bytes[end + i] = c
-          }
-          end = i === length ? end + length : writeUtf8From(bytes, end + i, key, i)
-        } else end = writeUtf8(bytes, end, key)
+        let bytes = bytesOf[part] as Uint8Array
+        if (end + length * 3 > bytes.length) bytes = builder.ensurePartBytes(KEY_SLOT, part, end, end + length * 3)
+        end = writeUtf8(bytes, end, key)
       } else if (key === null || key === undefined) {
         column.valid[row] = 0
         column.nullCount++
       } else {
-        column.bytesLength = end
-        builder.ensureBytes(KEY_SLOT, end + key.length)
-        bytes = column.bytes
-        bytes.set(key, end)
+        builder.ensurePartBytes(KEY_SLOT, part, end, end + key.length).set(key, end)
         end += key.length
       }
+      ends[part] = end
       offsets[row + 1] = end
     }
-    column.bytesLength = end
   }
 
-  #writeHeaders(messages: readonly Message[], count: number): void {
+  #writeHeaders(messages: readonly Message[], from: number, to: number): void {
     const builder = this.#builder
-    const { order, withHeaders } = this.#scatter
+    const { rows, parts, withHeaders } = this.#scatter
     const column = builder.columns[HEADERS_SLOT] as ColumnBuffer
+    const ends = column.partEnds
     if (withHeaders === 0) {
-      column.valid.fill(0, 0, count)
-      column.values.fill(0, 0, count + 1)
-      column.nullCount = count
+      column.valid.fill(0, 0, builder.rows)
+      column.values.fill(0, 0, builder.rows + 1)
+      column.nullCount = to - from
       return
     }
-    for (let row = 0; row < count; row++) {
-      const index = order[row] as number
-      builder.write(HEADERS_SLOT, row, encodeHeaders((messages[index] as Message).headers, `messages[${index}].headers`))
+    for (let i = from, n = 0; i < to; i++, n++) {
+      const row = rows[n] as number
+      const part = parts[n] as number
+      const encoded = encodeHeaders((messages[i] as Message).headers, `messages[${i}].headers`)
+      const end = ends[part] as number
+      if (encoded === null) {
+        column.valid[row] = 0
+        column.nullCount++
+      } else {
+        builder.ensurePartBytes(HEADERS_SLOT, part, end, end + encoded.length).set(encoded, end)
+        ends[part] = end + encoded.length
+      }
+      column.values[row + 1] = ends[part] as number
     }
   }
 }

@@ -1,5 +1,5 @@
 import { assert } from '../common/assert.js'
-import { SCRATCH_BYTES_MAX, grownBytes, grownCapacity } from '../common/bytes.js'
+import { SCRATCH_BYTES_MAX, grownBytes, grownCapacity, newBytes } from '../common/bytes.js'
 import { writeUtf8 } from '../common/utf8.js'
 import {
   BLOCK_BYTE_LENGTH,
@@ -42,6 +42,8 @@ export class BlockBuilder {
   readonly columns: readonly ColumnBuffer[]
   /** Set by the writer once all columns of a row are written. */
   rows = 0
+  /** Row numbers below `rows` that no row has: one before each part's first, see setParts(). */
+  gaps = 0
   /** Most bytes that one `bytes` column may hold. */
   columnBytesMax = SCRATCH_BYTES_MAX
   #capacity = 0
@@ -81,6 +83,50 @@ export class BlockBuilder {
     column.bytes = grownBytes(column.bytes, column.bytesLength, total)
   }
 
+  /**
+   * Lets rows of several partitions be written in any order: each part has a range of rows of its own and,
+   * in every `bytes` column, a byte array of its own, so that its strings lie together. A row number is left
+   * free before each part's first row, whose end offset there (0) is where the part's bytes begin.
+   */
+  setParts(count: number): void {
+    for (const column of this.columns) {
+      if (column.kind !== 'bytes') continue
+      while (column.parts.length < count) column.parts.push(newBytes(0))
+      if (column.partEnds.length !== count) column.partEnds = new Int32Array(count)
+    }
+  }
+
+  /** Room for `total` bytes in one part of a `bytes` column, of which the first `used` are kept. */
+  ensurePartBytes(slot: number, part: number, used: number, total: number): Uint8Array {
+    const column = this.columns[slot] as ColumnBuffer
+    const bytes = column.parts[part] as Uint8Array
+    if (total <= bytes.length) return bytes
+    if (total > this.columnBytesMax) throw new ScratchFull(total, this.columnBytesMax)
+    const larger = grownBytes(bytes, used, total)
+    column.parts[part] = larger
+    return larger
+  }
+
+  /** From here on byteLength(), writeTo() and write() work on this part's bytes. */
+  selectPart(part: number): void {
+    for (let s = 0; s < this.columns.length; s++) {
+      const column = this.columns[s] as ColumnBuffer
+      if (column.kind !== 'bytes') continue
+      column.bytes = column.parts[part] as Uint8Array
+      column.bytesLength = column.partEnds[part] as number
+    }
+    this.#plannedFrom = -1
+  }
+
+  /** The end of what write() did since selectPart(). */
+  storePart(part: number): void {
+    for (const column of this.columns) {
+      if (column.kind !== 'bytes') continue
+      column.parts[part] = column.bytes
+      column.partEnds[part] = column.bytesLength
+    }
+  }
+
   /** Bytes of rows [from, to) as a block. */
   byteLength(from = 0, to = this.rows): number {
     assert(from >= 0 && from <= to && to <= this.rows, `rows ${from}…${to} of ${this.rows}`)
@@ -88,7 +134,7 @@ export class BlockBuilder {
     let bytes = BLOCK_HEADER_BYTES + this.slots.length * DIRECTORY_ENTRY_BYTES
     for (let s = 0; s < this.columns.length; s++) {
       const column = this.columns[s] as ColumnBuffer
-      const nulls = column.nullsIn(from, to, this.rows)
+      const nulls = column.nullsIn(from, to, this.rows - this.gaps)
       this.#nulls[s] = nulls
       if (nulls > 0) bytes += align8((rows + 7) >> 3)
       if (nulls < rows) bytes += column.valueBytes(from, to)
@@ -166,6 +212,7 @@ export class BlockBuilder {
   /** Empty again, with the memory kept. */
   reset(): void {
     this.rows = 0
+    this.gaps = 0
     this.#plannedFrom = -1
     for (const column of this.columns) column.reset()
   }

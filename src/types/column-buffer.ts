@@ -1,4 +1,5 @@
 import { assert } from '../common/assert.js'
+import { grownBytes, newBytes } from '../common/bytes.js'
 import { type BufferViews, align8 } from './block.js'
 import type { ColumnSlot, PhysicalKind } from './data-type.js'
 
@@ -25,13 +26,16 @@ export class ColumnBuffer {
   nullCount = 0
   bytes: Uint8Array
   bytesLength = 0
+  /** The bytes of each part of a builder that has parts, and where they end. See BlockBuilder.setParts(). */
+  readonly parts: Uint8Array[] = []
+  partEnds = new Int32Array(0)
 
   constructor(readonly slot: ColumnSlot) {
     this.kind = slot.physical
     this.values = newValues(this.kind, 0)
     this.big = this.kind === 'i64' || this.kind === 'i128' ? new BigInt64Array(this.values.buffer) : undefined
     this.valid = new Uint8Array(0)
-    this.bytes = new Uint8Array(0)
+    this.bytes = newBytes(0)
   }
 
   growRows(capacity: number, rows: number): void {
@@ -143,7 +147,7 @@ export class ColumnBuffer {
     zeroTail(views, at, offsetBytes)
     const i32 = views.i32
     const target = at >> 2
-    if (base === 0) copy(offsets, 0, to + 1, i32, target)
+    if (base === 0) copy(offsets, from, to + 1, i32, target)
     else for (let i = 0; i <= rows; i++) i32[target + i] = (offsets[from + i] as number) - base
     const length = (offsets[to] as number) - base
     zeroTail(views, at + offsetBytes, align8(length))
@@ -153,9 +157,7 @@ export class ColumnBuffer {
     if ((base & 7) !== 0 && length >= DETOUR_BYTES_MIN) {
       const spare = align8(this.bytesLength)
       if (spare + length > this.bytes.length) {
-        const larger = new Uint8Array(spare + length)
-        larger.set(this.bytes.subarray(0, this.bytesLength))
-        this.bytes = larger
+        this.bytes = grownBytes(this.bytes, this.bytesLength, spare + length)
       }
       this.bytes.copyWithin(spare, base, base + length)
       source = spare
@@ -167,6 +169,7 @@ export class ColumnBuffer {
     if (this.nullCount > 0) this.valid.fill(1)
     this.nullCount = 0
     this.bytesLength = 0
+    this.partEnds.fill(0)
   }
 }
 
