@@ -12,6 +12,7 @@ import {
   type SourceText,
   worldViolations,
 } from './architecture/rules.js'
+import { firstSentence, tour } from './architecture/tour.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -58,6 +59,15 @@ describe('the house', () => {
 
   test('no words of unfinished work', () => {
     expect(linesWith(src, /\b(TODO|FIXME|XXX|HACK)\b|not (yet )?implemented/i)).toEqual([])
+  })
+
+  test('the tour in src/README.md is up to date (npm run tour)', () => {
+    expect(readFileSync(`${root}src/README.md`, 'utf8')).toBe(tour())
+  })
+
+  test('every file opens with a comment that says why it is there', () => {
+    const silent = src.filter(({ path, text }) => path !== 'index.ts' && firstSentence(text) === '')
+    expect(silent.map(({ path }) => path)).toEqual([])
   })
 
   test('nothing leans on a folder beside the repository', () => {
