@@ -15,7 +15,7 @@ export async function toArrowTable(schema: StructType, blocks: readonly BlockRef
   try {
     await import('apache-arrow')
   } catch (error) {
-    throw new MillraceError('PACKAGE_MISSING', 'toArrow() needs the package apache-arrow', {
+    throw new MillraceError('MISSING_PACKAGE', 'toArrow() needs the package apache-arrow', {
       hint: 'npm install apache-arrow@21',
       cause: error,
     })

@@ -135,9 +135,6 @@ export class DataFrame<R extends object = Row> {
   }
 
   limit(count: number): DataFrame<R> {
-    if (!Number.isInteger(count) || count < 0) {
-      throw new MillraceError('LIMIT_INVALID', 'limit() takes a whole number from 0 on', { detail: `found ${String(count)}` })
-    }
     return this.#derive({ op: 'limit', input: this.#plan, count })
   }
 
@@ -257,7 +254,7 @@ export class GroupedData<R, K> {
   agg<const A extends NamedColumns>(aggregates: A): DataFrame<AggregatedRow<K, A>> {
     const names = Object.entries(aggregates)
     if (names.length === 0) {
-      throw new MillraceError('AGGREGATE_MISSING', 'agg() needs at least one aggregate', { hint: 'agg({ n: count() })' })
+      throw new MillraceError('MISSING_AGGREGATION', 'agg() needs at least one aggregate', { hint: 'agg({ n: count() })' })
     }
     return this.#aggregate(names.map(([name, column]) => named(name, column.expression)))
   }

@@ -4,7 +4,7 @@ import { MillraceError } from '../common/errors.js'
 export function parseDuration(value: string | number, what: string): number {
   const ms = typeof value === 'number' ? value : textMs(value)
   if (ms === undefined || !Number.isFinite(ms) || ms < 0) {
-    throw new MillraceError('DURATION_INVALID', `${what} is not a duration`, {
+    throw new MillraceError('INVALID_DURATION', `${what} is not a duration`, {
       detail: `found ${typeof value === 'string' ? `'${value}'` : String(value)}`,
       hint: "write '10 seconds', '1 minute 30 seconds', '250 ms' or a number of milliseconds",
     })

@@ -36,6 +36,6 @@ export class NamedTables {
   get(name: string): NamedTable {
     const table = this.#tables.get(name)
     if (table !== undefined) return table
-    throw unknownName('TABLE_UNKNOWN', `there is no table '${name}'`, name, [...this.#tables.keys()])
+    throw unknownName('UNKNOWN_TABLE', `there is no table '${name}'`, name, [...this.#tables.keys()])
   }
 }

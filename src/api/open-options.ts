@@ -53,7 +53,7 @@ export function resolveOptions(options: MillraceOptions): ResolvedOptions {
   }
   for (const name of Object.keys(options)) {
     if (optionNames.includes(name)) continue
-    throw unknownName('OPTION_UNKNOWN', `Millrace.open has no option '${name}'`, name, optionNames)
+    throw unknownName('UNKNOWN_OPTION', `Millrace.open has no option '${name}'`, name, optionNames)
   }
   const { dir, workers, fsync, memoryBudget, ansi, logger } = options
   if (dir !== undefined && (typeof dir !== 'string' || dir === '')) {
@@ -111,7 +111,7 @@ function checkLogger(logger: Logger): void {
 }
 
 function optionError(name: string, found: unknown, expected: string, hint?: string): MillraceError {
-  return new MillraceError('OPTION_INVALID', `option '${name}' of Millrace.open is not valid`, {
+  return new MillraceError('INVALID_OPTION', `option '${name}' of Millrace.open is not valid`, {
     detail: `found ${describe(found)}, expected ${expected}`,
     hint,
   })

@@ -1,5 +1,7 @@
 import { MillraceError } from '../common/errors.js'
 import type { LogicalPlan, SourceSpec } from '../plan/logical-plan.js'
+import { logSchema } from '../connector/log-input.js'
+import { rateSchema } from '../connector/rate-input.js'
 import { sameType, type StructType, typeName } from '../types/data-type.js'
 import { SchemaType, type StructSchema } from '../types/schema.js'
 import type { Row } from '../types/row-reader.js'
@@ -7,7 +9,6 @@ import { DataFrame } from './dataframe.js'
 import type { EngineContext } from './engine-context.js'
 import { nextTableId, type PlanTables } from './memory-tables.js'
 import { blocksFromRows } from '../types/column-builder.js'
-import { logRecordSchema, rateSchema } from './source-schemas.js'
 import { checkSourceOptions, type SourceFormat, sourceFormats } from './source-options.js'
 import { unknownName } from './unknown-name.js'
 
@@ -31,7 +32,7 @@ export class DataFrameReader<R extends object = Row> {
     const name = format.toLowerCase() === 'kafka' ? 'log' : format.toLowerCase()
     const known = sourceFormats.find((candidate) => candidate === name)
     if (known === undefined) {
-      throw unknownName('SOURCE_UNKNOWN', `there is no source '${format}'`, format, [...sourceFormats, 'kafka'])
+      throw unknownName('UNKNOWN_SOURCE', `there is no source '${format}'`, format, [...sourceFormats, 'kafka'])
     }
     this.#format = known
     return this
@@ -87,7 +88,7 @@ export class DataFrameReader<R extends object = Row> {
   load(path?: string): DataFrame<R> {
     const format = this.#format
     if (format === undefined) {
-      throw new MillraceError('SOURCE_MISSING', 'the reader has no source', {
+      throw new MillraceError('MISSING_SOURCE', 'the reader has no source', {
         hint: `choose one with format('${sourceFormats.join("' | '")}') or topic('name')`,
       })
     }
@@ -121,8 +122,8 @@ export class DataFrameReader<R extends object = Row> {
       const { id, partitions } = this.#context.topic(name)
       return { name, id, partitions }
     })
-    if (topics.length === 0) throw new MillraceError('OPTION_INVALID', "option 'subscribe' names no topic")
-    return this.#scan({ format: 'log', schema: logRecordSchema, topics })
+    if (topics.length === 0) throw new MillraceError('INVALID_OPTION', "option 'subscribe' names no topic")
+    return this.#scan({ format: 'log', schema: logSchema, topics })
   }
 
   #loadTable(name: string): DataFrame<R> {
@@ -135,7 +136,7 @@ export class DataFrameReader<R extends object = Row> {
   #required(name: string, hint: string): string {
     const value = this.#options.get(name)
     if (value !== undefined && value.trim() !== '') return value
-    throw new MillraceError('OPTION_MISSING', `the source '${this.#format}' needs the option '${name}'`, { hint })
+    throw new MillraceError('MISSING_OPTION', `the source '${this.#format}' needs the option '${name}'`, { hint })
   }
 
   #scan<Out extends object = R>(source: Omit<SourceSpec, 'streaming' | 'options'>, tables: PlanTables = new Map()): DataFrame<Out> {

@@ -1,4 +1,5 @@
 import type { MillraceError } from '../common/errors.js'
+import type { StreamingQueryProgress, StreamingQueryStatus } from '../execution/progress.js'
 import type { PhysicalPlan } from '../plan/physical-plan.js'
 import type { BlockRef } from '../types/block.js'
 import type { StructType } from '../types/data-type.js'
@@ -29,30 +30,6 @@ export interface HostSink {
   rows(block: BlockRef, epoch: number, task: number): void | Promise<void>
   /** All rows of the epoch were given and are committed; awaited before the epoch counts as delivered. */
   epoch?(epoch: number): void | Promise<void>
-}
-
-export interface StreamingQueryStatus {
-  readonly message: string
-  readonly isDataAvailable: boolean
-  readonly isTriggerActive: boolean
-}
-
-/** Spark's fields. */
-export interface StreamingQueryProgress {
-  readonly id: string
-  readonly runId: string
-  readonly name: string | null
-  readonly timestamp: string
-  readonly batchId: number
-  readonly batchDuration: number
-  readonly numInputRows: number
-  readonly inputRowsPerSecond: number
-  readonly processedRowsPerSecond: number
-  readonly durationMs: Readonly<Record<string, number>>
-  readonly eventTime: Readonly<Record<string, string>>
-  readonly stateOperators: readonly Readonly<Record<string, unknown>>[]
-  readonly sources: readonly Readonly<Record<string, unknown>>[]
-  readonly sink: Readonly<Record<string, unknown>>
 }
 
 export interface QueryHandle {

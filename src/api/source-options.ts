@@ -7,7 +7,7 @@ export const sourceFormats: readonly SourceFormat[] = ['log', 'memory', 'rate']
 /** Option of the real cluster's address; absent or `embedded` it is the log of this engine. */
 export const BOOTSTRAP_SERVERS = 'kafka.bootstrap.servers'
 
-const log = ['subscribe', 'startingOffsets', 'maxOffsetsPerTrigger', BOOTSTRAP_SERVERS]
+const log = ['subscribe', 'startingOffsets', 'endingOffsets', 'maxOffsetsPerTrigger', BOOTSTRAP_SERVERS]
 const known: Readonly<Record<SourceFormat, readonly string[]>> = {
   log,
   memory: ['table'],
@@ -21,7 +21,7 @@ const LATEST = -1
 export function checkSourceOptions(format: SourceFormat, streaming: boolean, options: ReadonlyMap<string, string>): void {
   for (const [name, value] of options) {
     if (!known[format].includes(name)) {
-      throw unknownName('OPTION_UNKNOWN', `the source '${format}' has no option '${name}'`, name, known[format])
+      throw unknownName('UNKNOWN_OPTION', `the source '${format}' has no option '${name}'`, name, known[format])
     }
     checkValue(name, value, streaming)
   }
@@ -30,7 +30,12 @@ export function checkSourceOptions(format: SourceFormat, streaming: boolean, opt
 function checkValue(name: string, value: string, streaming: boolean): void {
   switch (name) {
     case 'startingOffsets':
-      checkStartingOffsets(value, streaming)
+      // A bounded read that starts at the end has nothing to read.
+      checkOffsets(name, value, { word: streaming ? ['earliest', 'latest'] : ['earliest'], least: EARLIEST, latest: streaming })
+      return
+    case 'endingOffsets':
+      if (streaming) throw invalidOption(name, value, 'no such option for a stream, which has no end')
+      checkOffsets(name, value, { word: ['latest'], least: LATEST, latest: true })
       return
     case 'maxOffsetsPerTrigger':
     case 'rowsPerSecond':
@@ -44,20 +49,24 @@ function checkValue(name: string, value: string, streaming: boolean): void {
   }
 }
 
-/** `earliest`, `latest`, or `{"topic":{"0":23,"1":-2}}` with -2 for earliest and -1 for latest. */
-function checkStartingOffsets(value: string, streaming: boolean): void {
-  const name = 'startingOffsets'
-  if (value === 'earliest') return
-  if (value === 'latest') {
-    if (streaming) return
-    throw invalidOption(name, value, 'earliest or offsets: a bounded read that starts at the end has nothing to read')
-  }
-  const expected = `earliest${streaming ? ', latest' : ''} or offsets such as {"user-clicks":{"0":23,"1":-2}}`
+interface OffsetRules {
+  readonly word: readonly string[]
+  readonly least: number
+  /** -1 may stand for the end of a partition. */
+  readonly latest: boolean
+}
+
+/** A word, or `{"topic":{"0":23,"1":-2}}` with -2 for earliest and -1 for latest. */
+function checkOffsets(name: string, value: string, rules: OffsetRules): void {
+  if (rules.word.includes(value)) return
+  const expected = `${rules.word.join(', ')} or offsets such as {"user-clicks":{"0":23,"1":42}}`
   for (const partitions of Object.values(objectOf(name, parsed(name, value, expected), expected))) {
     for (const [partition, offset] of Object.entries(objectOf(name, partitions, expected))) {
       if (!/^\d+$/.test(partition)) throw invalidOption(name, value, expected, `'${partition}' is no partition`)
-      const valid = typeof offset === 'number' && Number.isSafeInteger(offset) && offset >= EARLIEST
-      if (!valid || (offset === LATEST && !streaming)) throw invalidOption(name, value, expected, `partition ${partition} has ${String(offset)}`)
+      const valid = typeof offset === 'number' && Number.isSafeInteger(offset) && offset >= rules.least
+      if (!valid || (offset === LATEST && !rules.latest)) {
+        throw invalidOption(name, value, expected, `partition ${partition} has ${String(offset)}`)
+      }
     }
   }
 }
@@ -76,7 +85,7 @@ function objectOf(name: string, value: unknown, expected: string): Record<string
 }
 
 export function invalidOption(name: string, found: string, expected: string, hint?: string): MillraceError {
-  return new MillraceError('OPTION_INVALID', `option '${name}' is not valid`, {
+  return new MillraceError('INVALID_OPTION', `option '${name}' is not valid`, {
     detail: `found '${found}', expected ${expected}`,
     hint,
   })

@@ -1,5 +1,6 @@
 import type { MillraceError } from '../common/errors.js'
-import type { QueryHandle, StreamingQueryProgress, StreamingQueryStatus } from './runtime-contract.js'
+import type { StreamingQueryProgress, StreamingQueryStatus } from '../execution/progress.js'
+import type { QueryHandle } from './runtime-contract.js'
 
 /** A running query, with the fields and methods of Spark's. */
 export class StreamingQuery {

@@ -34,13 +34,13 @@ export function checkTrigger(trigger: Trigger): Trigger {
   const given: readonly string[] = typeof trigger === 'object' && trigger !== null ? Object.keys(trigger) : []
   const [kind = ''] = given
   if (given.length !== 1 || !kinds.includes(kind)) {
-    throw new MillraceError('TRIGGER_INVALID', 'trigger() takes one of processingTime, availableNow, once, continuous', {
+    throw new MillraceError('INVALID_TRIGGER', 'trigger() takes one of processingTime, availableNow, once, continuous', {
       detail: given.length === 0 ? `found ${String(trigger)}` : `found ${given.join(', ')}`,
       hint: "trigger({ processingTime: '1 second' }), trigger({ availableNow: true }) or trigger({ continuous: '1 second' })",
     })
   }
   if (('availableNow' in trigger && trigger.availableNow !== true) || ('once' in trigger && trigger.once !== true)) {
-    throw new MillraceError('TRIGGER_INVALID', `trigger({ ${kind}: … }) takes the value true`)
+    throw new MillraceError('INVALID_TRIGGER', `trigger({ ${kind}: … }) takes the value true`)
   }
   queryMode(trigger)
   return trigger

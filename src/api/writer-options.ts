@@ -19,7 +19,7 @@ export function checkOptionNames(format: SinkFormat | undefined, options: Readon
   for (const name of options.keys()) {
     if (known.includes(name)) continue
     const what = format === undefined ? 'this writer' : `the sink '${format}'`
-    throw unknownName('OPTION_UNKNOWN', `${what} has no option '${name}'`, name, known)
+    throw unknownName('UNKNOWN_OPTION', `${what} has no option '${name}'`, name, known)
   }
 }
 

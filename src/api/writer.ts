@@ -47,7 +47,7 @@ export class DataStreamWriter<R extends object, F> {
   queryName(name: string): this {
     // The name becomes a folder of the checkpoints.
     if (typeof name !== 'string' || !/^[\p{L}\p{N}_][\p{L}\p{N}_. -]{0,127}$/u.test(name)) {
-      throw new MillraceError('QUERY_NAME_INVALID', `'${String(name)}' is no name for a query`, {
+      throw new MillraceError('INVALID_QUERY_NAME', `'${String(name)}' is no name for a query`, {
         hint: 'letters, digits, blank, dot, dash and underscore, at most 128, and no dot, dash or blank at the start',
       })
     }
@@ -57,7 +57,7 @@ export class DataStreamWriter<R extends object, F> {
 
   outputMode(mode: OutputMode): this {
     if (!outputModes.includes(mode)) {
-      throw unknownName('OUTPUT_MODE_UNKNOWN', `there is no output mode '${String(mode)}'`, String(mode), outputModes)
+      throw unknownName('UNKNOWN_OUTPUT_MODE', `there is no output mode '${String(mode)}'`, String(mode), outputModes)
     }
     this.#outputMode = mode
     return this
@@ -71,7 +71,7 @@ export class DataStreamWriter<R extends object, F> {
   format(format: SinkFormat | (string & {})): this {
     const name = format.toLowerCase() === 'kafka' ? 'log' : format.toLowerCase()
     const known = sinkFormats.find((candidate) => candidate === name)
-    if (known === undefined) throw unknownName('SINK_UNKNOWN', `there is no sink '${format}'`, format, sinkFormats)
+    if (known === undefined) throw unknownName('UNKNOWN_SINK', `there is no sink '${format}'`, format, sinkFormats)
     this.#target = { kind: 'format', format: known }
     return this
   }
@@ -93,7 +93,7 @@ export class DataStreamWriter<R extends object, F> {
       return this
     }
     if (typeof writer !== 'object' || writer === null || typeof writer.process !== 'function') {
-      throw new MillraceError('FOREACH_INVALID', 'foreach() takes a function or an object with a method process', {
+      throw new MillraceError('INVALID_FOREACH', 'foreach() takes a function or an object with a method process', {
         hint: 'foreach((row) => { … }) or foreach({ open, process, close })',
       })
     }
@@ -110,7 +110,7 @@ export class DataStreamWriter<R extends object, F> {
 
   /** The rows of an epoch as a DataFrame, once they are durable. An epoch that comes again has the same rows. */
   foreachBatch(fn: (rows: F, epochId: number) => void | Promise<void>): this {
-    if (typeof fn !== 'function') throw new MillraceError('FOREACH_INVALID', 'foreachBatch() takes a function')
+    if (typeof fn !== 'function') throw new MillraceError('INVALID_FOREACH', 'foreachBatch() takes a function')
     this.#target = {
       kind: 'foreachBatch',
       deliver: (blocks, schema, epoch) => fn(this.#frameOf(schema, blocks), epoch),
@@ -122,7 +122,7 @@ export class DataStreamWriter<R extends object, F> {
   async start(): Promise<StreamingQuery> {
     const target = this.#target
     if (target === undefined) {
-      throw new MillraceError('SINK_MISSING', 'the query has no sink', {
+      throw new MillraceError('MISSING_SINK', 'the query has no sink', {
         hint: `choose one with format('${sinkFormats.join("' | '")}'), foreach, foreachBatch or iterate`,
       })
     }
@@ -237,7 +237,7 @@ export class DataStreamWriter<R extends object, F> {
         }
       case 'memory': {
         if (this.#name === undefined) {
-          throw new MillraceError('QUERY_NAME_MISSING', 'the memory sink needs a name for its table', {
+          throw new MillraceError('MISSING_QUERY_NAME', 'the memory sink needs a name for its table', {
             hint: "add queryName('seen') and read it with mill.table('seen')",
           })
         }
@@ -248,7 +248,7 @@ export class DataStreamWriter<R extends object, F> {
       case 'log': {
         const topic = this.#options.get('topic')
         if (topic === undefined) {
-          throw new MillraceError('OPTION_MISSING', "the log sink needs the option 'topic'", {
+          throw new MillraceError('MISSING_OPTION', "the log sink needs the option 'topic'", {
             hint: "option('topic', 'per-page')",
           })
         }

@@ -23,7 +23,7 @@ describe('options of Millrace.open', () => {
   })
 
   it('a name that does not exist is answered with the nearest one', () => {
-    expect(errorOf({ worker: 2 })).toMatchObject({ code: 'OPTION_UNKNOWN', hint: "did you mean 'workers'?" })
+    expect(errorOf({ worker: 2 })).toMatchObject({ code: 'UNKNOWN_OPTION', hint: "did you mean 'workers'?" })
     expect(errorOf({ zzzzzzzzzz: 2 }).hint).toBeUndefined()
   })
 
@@ -39,7 +39,7 @@ describe('options of Millrace.open', () => {
     [null, 'found null'],
   ])('%j is refused with what was found and expected', (options, detail) => {
     const error = errorOf(options)
-    expect(error.code).toBe('OPTION_INVALID')
+    expect(error.code).toBe('INVALID_OPTION')
     expect(error.detail).toContain(detail)
   })
 })

@@ -23,10 +23,10 @@ const operators: Readonly<Record<string, readonly [number, string]>> = {
   '<=': [3, 'lte'],
   '>': [3, 'gt'],
   '>=': [3, 'gte'],
-  '+': [4, 'plus'],
-  '-': [4, 'minus'],
-  '*': [5, 'multiply'],
-  '/': [5, 'divide'],
+  '+': [4, 'add'],
+  '-': [4, 'sub'],
+  '*': [5, 'mul'],
+  '/': [5, 'div'],
   '%': [5, 'mod'],
 }
 
@@ -48,7 +48,7 @@ function tokensOf(text: string): string[] {
     const match = token.exec(text)
     if (match === null) {
       if (text.slice(at).trim() === '') break
-      throw new Error(`cannot read '${text.slice(at)}' in '${text}'`)
+      throw new Error(`cannot read '${text.slice(at).trim()}' in '${text}'`)
     }
     tokens.push(match[1] ?? '')
   }

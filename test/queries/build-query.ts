@@ -1,0 +1,88 @@
+import { Column } from '../../src/api/column.js'
+import type { DataFrame } from '../../src/api/dataframe.js'
+import * as functions from '../../src/api/functions.js'
+import type { QueryCase } from './case-file.js'
+import type { Argument, Node } from './expression-text.js'
+
+/** The query of a case as calls of the public API, one for each line. */
+export function buildQuery(input: DataFrame, operators: QueryCase['operators']): DataFrame {
+  let frame = input
+  let keys: readonly Column<unknown, string>[] | undefined
+  for (const { name, args } of operators) {
+    switch (name) {
+      case 'withWatermark':
+        frame = frame.withWatermark(columnName(args[0]), String(literal(args[1])))
+        break
+      case 'filter':
+        frame = frame.filter(column(first(args).value))
+        break
+      case 'select':
+        frame = frame.select(...args.map(namedColumn))
+        break
+      case 'withColumn':
+        frame = frame.withColumn(first(args).name ?? '', column(first(args).value))
+        break
+      case 'drop':
+        frame = frame.drop(...args.map(columnName))
+        break
+      case 'groupBy':
+        keys = args.map(namedColumn)
+        break
+      case 'agg': {
+        const aggregates = Object.fromEntries(args.map((arg) => [arg.name ?? '', column(arg.value)]))
+        frame = keys === undefined ? frame.agg(aggregates) : frame.groupBy(...keys).agg(aggregates)
+        keys = undefined
+        break
+      }
+      case 'orderBy':
+        frame = frame.orderBy(...args.map((arg) => column(arg.value)))
+        break
+      case 'limit':
+        frame = frame.limit(Number(literal(args[0])))
+        break
+      default:
+        throw new Error(`a case has no operator '${name}'`)
+    }
+  }
+  return frame
+}
+
+function first(args: readonly Argument[]): Argument {
+  const [arg] = args
+  if (arg === undefined) throw new Error('an argument is missing')
+  return arg
+}
+
+function namedColumn(arg: Argument): Column<unknown, string> {
+  const made = column(arg.value)
+  return arg.name === undefined ? made : made.as(arg.name)
+}
+
+function columnName(arg: Argument | undefined): string {
+  if (arg?.value.kind !== 'column') throw new Error('the name of a column is expected')
+  return arg.value.name
+}
+
+function literal(arg: Argument | undefined): unknown {
+  if (arg?.value.kind !== 'literal') throw new Error('a literal is expected')
+  return arg.value.value
+}
+
+function column(node: Node): Column<unknown, string> {
+  const made = node.kind === 'call' ? call(node.name, node.args) : node.kind === 'column' ? functions.col(node.name) : functions.lit(node.value)
+  if (!(made instanceof Column)) throw new Error(`${JSON.stringify(node)} is no column`)
+  return made
+}
+
+/** A function of functions.ts, else a method of the first argument. Literals are handed over as they are. */
+function call(name: string, args: readonly Node[]): unknown {
+  const own: unknown = Reflect.get(functions, name)
+  const values = args.map((arg) => (arg.kind === 'literal' ? arg.value : column(arg)))
+  if (typeof own === 'function') return Reflect.apply(own, undefined, values)
+  const [self, ...rest] = args
+  if (self === undefined) throw new Error(`there is no function '${name}'`)
+  const target = column(self)
+  const method: unknown = Reflect.get(target, name)
+  if (typeof method !== 'function') throw new Error(`there is no function or method '${name}'`)
+  return Reflect.apply(method, target, rest.map((arg) => (arg.kind === 'literal' ? arg.value : column(arg))))
+}
