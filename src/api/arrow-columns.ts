@@ -1,17 +1,17 @@
 import {
+  Field as ArrowField,
+  type DataType as ArrowType,
   Binary,
   Bool,
   type Data,
-  type DataType as ArrowType,
   DateDay,
   Decimal,
-  Field as ArrowField,
   Float32,
   Float64,
+  Int8,
   Int16,
   Int32,
   Int64,
-  Int8,
   makeData,
   RecordBatch,
   Schema,
@@ -24,11 +24,11 @@ import { unreachable } from '../common/assert.js'
 import {
   type BlockRef,
   blockRowCount,
-  directoryEntry,
   DIRECTORY_BYTES,
   DIRECTORY_NULL_COUNT,
   DIRECTORY_VALIDITY,
   DIRECTORY_VALUES,
+  directoryEntry,
 } from '../types/block.js'
 import { type ColumnSlot, columnSlots, type DataType, type Field, type StructType } from '../types/data-type.js'
 
@@ -103,7 +103,8 @@ function columnData(block: BlockRef, slots: readonly ColumnSlot[], slot: ColumnS
     return makeData({ type: type as Struct, ...common, children })
   }
   if (slot.physical === 'bytes') {
-    const offsets = values === undefined ? new Int32Array(length + 1) : views.i32.subarray(values >> 2, (values >> 2) + length + 1)
+    const offsets =
+      values === undefined ? new Int32Array(length + 1) : views.i32.subarray(values >> 2, (values >> 2) + length + 1)
     const start = position + at(DIRECTORY_BYTES)
     const data = views.u8.subarray(start, start + (offsets[length] ?? 0))
     return makeData({ type: type as Utf8, ...common, valueOffsets: offsets, data })

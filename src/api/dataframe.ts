@@ -153,7 +153,10 @@ export class DataFrame<R extends object = Row> {
   }
 
   /** Calls `fn` with every row, in this thread, without holding them all. */
-  async foreach(fn: (row: R) => void, options: { readonly onProgress?: (progress: BatchProgress) => void } = {}): Promise<void> {
+  async foreach(
+    fn: (row: R) => void,
+    options: { readonly onProgress?: (progress: BatchProgress) => void } = {},
+  ): Promise<void> {
     await this.#run(
       'foreach',
       (block) => {
@@ -223,16 +226,24 @@ export class DataFrame<R extends object = Row> {
     return new DataFrame<T>(this.#context, plan, this.#tables)
   }
 
-  async #run(action: string, take: (block: BlockRef) => void, onProgress?: (progress: BatchProgress) => void): Promise<void> {
+  async #run(
+    action: string,
+    take: (block: BlockRef) => void,
+    onProgress?: (progress: BatchProgress) => void,
+  ): Promise<void> {
     this.#assertBounded(action)
     await runBatch(this.#context, { plan: this.#plan, tables: this.#tables }, take, onProgress)
   }
 
   #assertBounded(action: string): void {
     if (!this.isStreaming) return
-    throw new MillraceError('STREAMING_ACTION', `${action}() needs an input that ends, and this DataFrame is a stream`, {
-      hint: 'start it with writeStream…start(), or read what is stored with mill.read instead of mill.readStream',
-    })
+    throw new MillraceError(
+      'STREAMING_ACTION',
+      `${action}() needs an input that ends, and this DataFrame is a stream`,
+      {
+        hint: 'start it with writeStream…start(), or read what is stored with mill.read instead of mill.readStream',
+      },
+    )
   }
 }
 
@@ -254,7 +265,9 @@ export class GroupedData<R, K> {
   agg<const A extends NamedColumns>(aggregates: A): DataFrame<AggregatedRow<K, A>> {
     const names = Object.entries(aggregates)
     if (names.length === 0) {
-      throw new MillraceError('MISSING_AGGREGATION', 'agg() needs at least one aggregate', { hint: 'agg({ n: count() })' })
+      throw new MillraceError('MISSING_AGGREGATION', 'agg() needs at least one aggregate', {
+        hint: 'agg({ n: count() })',
+      })
     }
     return this.#aggregate(names.map(([name, column]) => named(name, column.expression)))
   }
@@ -264,15 +277,21 @@ export class GroupedData<R, K> {
     return this.#aggregate([named('count', { kind: 'aggregate', fn: 'count', args: [] })])
   }
 
-  sum<const N extends NumericName<R> & string>(...names: readonly N[]): DataFrame<ShortcutRow<K, 'sum', N, number | null>> {
+  sum<const N extends NumericName<R> & string>(
+    ...names: readonly N[]
+  ): DataFrame<ShortcutRow<K, 'sum', N, number | null>> {
     return this.#each('sum', names)
   }
 
-  avg<const N extends NumericName<R> & string>(...names: readonly N[]): DataFrame<ShortcutRow<K, 'avg', N, number | null>> {
+  avg<const N extends NumericName<R> & string>(
+    ...names: readonly N[]
+  ): DataFrame<ShortcutRow<K, 'avg', N, number | null>> {
     return this.#each('avg', names)
   }
 
-  mean<const N extends NumericName<R> & string>(...names: readonly N[]): DataFrame<ShortcutRow<K, 'avg', N, number | null>> {
+  mean<const N extends NumericName<R> & string>(
+    ...names: readonly N[]
+  ): DataFrame<ShortcutRow<K, 'avg', N, number | null>> {
     return this.#each('avg', names)
   }
 

@@ -23,7 +23,8 @@ export function groupKeyOf(plan: PhysicalPlan): GroupKey | undefined {
 /** An aggregate without keys has one group, which no field names. */
 function isGlobalAggregate(plan: PhysicalPlan): boolean {
   return plan.stages.some(
-    ({ head }) => head?.op === 'finalAggregate' && head.grouping.keys.length === 0 && head.grouping.window === undefined,
+    ({ head }) =>
+      head?.op === 'finalAggregate' && head.grouping.keys.length === 0 && head.grouping.window === undefined,
   )
 }
 

@@ -23,7 +23,8 @@ export interface EngineDescription {
 }
 
 const lossWindows: Readonly<Record<FsyncMode, string>> = {
-  never: 'what the operating system has not written by itself, mostly the last 30 seconds; nothing where only the process dies',
+  never:
+    'what the operating system has not written by itself, mostly the last 30 seconds; nothing where only the process dies',
   interval: 'what was sent since the last sync, at most one interval; nothing where only the process dies',
   group: 'nothing that was acknowledged: an acknowledgement waits for the sync that it shares with other sends',
   always: 'nothing that was acknowledged: every send has a sync of its own',
@@ -95,7 +96,10 @@ export class Millrace {
   /** Bounded rows from this thread. A value that does not fit the schema is refused with its path. */
   createDataFrame<Out extends object, In>(rows: readonly In[], schema: StructSchema<Out, In>): DataFrame<Out>
   createDataFrame(rows: readonly Row[], ddl: string): DataFrame
-  createDataFrame<Out extends object, In>(rows: readonly unknown[], schema: StructSchema<Out, In> | string): DataFrame<Out> | DataFrame {
+  createDataFrame<Out extends object, In>(
+    rows: readonly unknown[],
+    schema: StructSchema<Out, In> | string,
+  ): DataFrame<Out> | DataFrame {
     this.#open()
     const type = structOf(typeof schema === 'string' ? t.ddl(schema) : schema)
     if (!Array.isArray(rows)) {
@@ -126,8 +130,15 @@ export class Millrace {
       workers,
       memoryBudget,
       ansi,
-      fsync: { mode: fsync, lossWindow: dir === undefined ? 'everything: no dir is set, so all is in memory' : lossWindows[fsync] },
-      topics: (await topics).map((topic) => ({ name: topic.name, partitions: topic.partitions, typed: topic.schema !== undefined })),
+      fsync: {
+        mode: fsync,
+        lossWindow: dir === undefined ? 'everything: no dir is set, so all is in memory' : lossWindows[fsync],
+      },
+      topics: (await topics).map((topic) => ({
+        name: topic.name,
+        partitions: topic.partitions,
+        typed: topic.schema !== undefined,
+      })),
       queries: this.queries.active.map(({ name, id }) => ({ name, id })),
     }
   }

@@ -26,7 +26,11 @@ export function physicalPlan(plan: LogicalPlan, { ansi, outputMode }: PlanningOp
 
 export function explainPlan(
   plan: LogicalPlan,
-  options: { readonly ansi: boolean; readonly mode: 'simple' | 'extended' | 'codegen'; readonly outputMode?: OutputMode },
+  options: {
+    readonly ansi: boolean
+    readonly mode: 'simple' | 'extended' | 'codegen'
+    readonly outputMode?: OutputMode
+  },
 ): string {
   return explain(plan, options)
 }
@@ -45,9 +49,13 @@ export function tablesOf(tables: PlanTables): ReadonlyMap<string, readonly Block
 export function replaceScan(plan: LogicalPlan, input: LogicalPlan, inputSchema: StructType): LogicalPlan {
   const { schema } = scanOf(plan).source
   if (!sameType(schema, inputSchema)) {
-    throw new MillraceError('SCHEMA_DIFFERS', 'the new input has other columns than the one the query was written for', {
-      detail: `found ${typeName(inputSchema)}, expected ${typeName(schema)}`,
-    })
+    throw new MillraceError(
+      'SCHEMA_DIFFERS',
+      'the new input has other columns than the one the query was written for',
+      {
+        detail: `found ${typeName(inputSchema)}, expected ${typeName(schema)}`,
+      },
+    )
   }
   const replaced = (node: LogicalPlan): LogicalPlan =>
     node.op === 'scan' ? input : { ...node, input: replaced(node.input) }

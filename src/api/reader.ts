@@ -1,14 +1,14 @@
 import { MillraceError } from '../common/errors.js'
-import type { LogicalPlan, SourceSpec } from '../plan/logical-plan.js'
 import { logSchema } from '../connector/log-input.js'
 import { rateSchema } from '../connector/rate-input.js'
-import { sameType, type StructType, typeName } from '../types/data-type.js'
-import { SchemaType, type StructSchema } from '../types/schema.js'
+import type { LogicalPlan, SourceSpec } from '../plan/logical-plan.js'
+import { blocksFromRows } from '../types/column-builder.js'
+import { type StructType, sameType, typeName } from '../types/data-type.js'
 import type { Row } from '../types/row-reader.js'
+import { SchemaType, type StructSchema } from '../types/schema.js'
 import { DataFrame } from './dataframe.js'
 import type { EngineContext } from './engine-context.js'
 import { nextTableId, type PlanTables } from './memory-tables.js'
-import { blocksFromRows } from '../types/column-builder.js'
 import { checkSourceOptions, type SourceFormat, sourceFormats } from './source-options.js'
 import { unknownName } from './unknown-name.js'
 
@@ -100,9 +100,13 @@ export class DataFrameReader<R extends object = Row> {
         return this.#loadTable(path ?? this.#required('table', "option('table', 'seen')"))
       case 'rate':
         if (!this.#streaming) {
-          throw new MillraceError('SOURCE_STREAMING_ONLY', "the source 'rate' never ends, so it cannot be read as a batch", {
-            hint: "mill.readStream.format('rate').load()",
-          })
+          throw new MillraceError(
+            'SOURCE_STREAMING_ONLY',
+            "the source 'rate' never ends, so it cannot be read as a batch",
+            {
+              hint: "mill.readStream.format('rate').load()",
+            },
+          )
         }
         return this.#scan({ format: 'rate', schema: rateSchema })
     }
@@ -130,7 +134,10 @@ export class DataFrameReader<R extends object = Row> {
     const table = this.#context.tables.get(name)
     const tableId = nextTableId()
     const blocks = () => blocksFromRows(table.schema, table.snapshot())
-    return this.#scan({ format: 'memory', schema: table.schema, tableId }, new Map([[tableId, { schema: table.schema, blocks }]]))
+    return this.#scan(
+      { format: 'memory', schema: table.schema, tableId },
+      new Map([[tableId, { schema: table.schema, blocks }]]),
+    )
   }
 
   #required(name: string, hint: string): string {
@@ -139,9 +146,15 @@ export class DataFrameReader<R extends object = Row> {
     throw new MillraceError('MISSING_OPTION', `the source '${this.#format}' needs the option '${name}'`, { hint })
   }
 
-  #scan<Out extends object = R>(source: Omit<SourceSpec, 'streaming' | 'options'>, tables: PlanTables = new Map()): DataFrame<Out> {
+  #scan<Out extends object = R>(
+    source: Omit<SourceSpec, 'streaming' | 'options'>,
+    tables: PlanTables = new Map(),
+  ): DataFrame<Out> {
     const startingOffsets = this.#options.get('startingOffsets') ?? (this.#streaming ? 'latest' : 'earliest')
-    const options = { ...Object.fromEntries(this.#options), ...(source.topics === undefined ? {} : { startingOffsets }) }
+    const options = {
+      ...Object.fromEntries(this.#options),
+      ...(source.topics === undefined ? {} : { startingOffsets }),
+    }
     const plan: LogicalPlan = { op: 'scan', source: { ...source, streaming: this.#streaming, options } }
     return new DataFrame<Out>(this.#context, plan, tables)
   }
@@ -150,5 +163,7 @@ export class DataFrameReader<R extends object = Row> {
 /** The struct of a schema; JavaScript lets anything through. */
 export function structOf(schema: unknown): StructType {
   if (schema instanceof SchemaType && schema.type.kind === 'struct') return schema.type
-  throw new MillraceError('SCHEMA_EXPECTED', 'a schema is expected', { hint: "t.struct({ page: t.string }) or t.ddl('page string')" })
+  throw new MillraceError('SCHEMA_EXPECTED', 'a schema is expected', {
+    hint: "t.struct({ page: t.string }) or t.ddl('page string')",
+  })
 }

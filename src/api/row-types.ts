@@ -11,7 +11,9 @@ export type ColumnName<R> = keyof R & string
 /** A column, or a field inside a struct: `'window.start'`. */
 export type ColumnPath<R> = string extends keyof R
   ? string
-  : { [K in ColumnName<R>]: K | (IsStruct<R[K]> extends true ? `${K}.${ColumnPath<NonNullable<R[K]>>}` : never) }[ColumnName<R>]
+  : {
+      [K in ColumnName<R>]: K | (IsStruct<R[K]> extends true ? `${K}.${ColumnPath<NonNullable<R[K]>>}` : never)
+    }[ColumnName<R>]
 
 /** Structs are object types of their own; Uint8Array is an interface, and has no index signature to match. */
 type IsStruct<T> = NonNullable<T> extends Readonly<Record<string, unknown>> ? true : false

@@ -18,7 +18,11 @@ const known: Readonly<Record<SourceFormat, readonly string[]>> = {
 const EARLIEST = -2
 const LATEST = -1
 
-export function checkSourceOptions(format: SourceFormat, streaming: boolean, options: ReadonlyMap<string, string>): void {
+export function checkSourceOptions(
+  format: SourceFormat,
+  streaming: boolean,
+  options: ReadonlyMap<string, string>,
+): void {
   for (const [name, value] of options) {
     if (!known[format].includes(name)) {
       throw unknownName('UNKNOWN_OPTION', `the source '${format}' has no option '${name}'`, name, known[format])
@@ -31,7 +35,11 @@ function checkValue(name: string, value: string, streaming: boolean): void {
   switch (name) {
     case 'startingOffsets':
       // A bounded read that starts at the end has nothing to read.
-      checkOffsets(name, value, { word: streaming ? ['earliest', 'latest'] : ['earliest'], least: EARLIEST, latest: streaming })
+      checkOffsets(name, value, {
+        word: streaming ? ['earliest', 'latest'] : ['earliest'],
+        least: EARLIEST,
+        latest: streaming,
+      })
       return
     case 'endingOffsets':
       if (streaming) throw invalidOption(name, value, 'no such option for a stream, which has no end')
@@ -44,7 +52,12 @@ function checkValue(name: string, value: string, streaming: boolean): void {
       return
     case BOOTSTRAP_SERVERS:
       if (value !== 'embedded') {
-        throw invalidOption(name, value, `'embedded', the log of this engine`, 'reading a cluster needs a connector that this version does not have')
+        throw invalidOption(
+          name,
+          value,
+          `'embedded', the log of this engine`,
+          'reading a cluster needs a connector that this version does not have',
+        )
       }
   }
 }

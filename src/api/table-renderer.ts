@@ -15,11 +15,7 @@ export interface TableOptions {
 const DEFAULT_CELL_LENGTH = 20
 const MIN_COLUMN_WIDTH = 3
 
-export function renderTable(
-  schema: StructType,
-  rows: readonly object[],
-  options: TableOptions = {},
-): string {
+export function renderTable(schema: StructType, rows: readonly object[], options: TableOptions = {}): string {
   const { truncate = true, more = false } = options
   const longest = truncate === true ? DEFAULT_CELL_LENGTH : truncate === false ? 0 : Math.max(0, truncate)
   const header = schema.fields.map((f) => cut(escapeControls(f.name), longest))
@@ -61,7 +57,6 @@ const controls: Readonly<Record<string, string>> = {
 }
 
 function escapeControls(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for.
   return text.replace(/[\n\r\t\f\v\x07\x08]/g, (c) => controls[c] ?? c)
 }
 

@@ -22,7 +22,10 @@ export function queryMode(trigger: Trigger): QuerySpec['mode'] {
     return { kind: 'continuous', intervalMs: Math.max(CONTINUOUS_INTERVAL_MS_MIN, intervalMs) }
   }
   if ('processingTime' in trigger) {
-    return { kind: 'microBatch', intervalMs: parseDuration(trigger.processingTime, 'the interval of trigger({ processingTime })') }
+    return {
+      kind: 'microBatch',
+      intervalMs: parseDuration(trigger.processingTime, 'the interval of trigger({ processingTime })'),
+    }
   }
   return { kind: 'microBatch', intervalMs: 0, stopWhenCaughtUp: true }
 }
@@ -34,10 +37,14 @@ export function checkTrigger(trigger: Trigger): Trigger {
   const given: readonly string[] = typeof trigger === 'object' && trigger !== null ? Object.keys(trigger) : []
   const [kind = ''] = given
   if (given.length !== 1 || !kinds.includes(kind)) {
-    throw new MillraceError('INVALID_TRIGGER', 'trigger() takes one of processingTime, availableNow, once, continuous', {
-      detail: given.length === 0 ? `found ${String(trigger)}` : `found ${given.join(', ')}`,
-      hint: "trigger({ processingTime: '1 second' }), trigger({ availableNow: true }) or trigger({ continuous: '1 second' })",
-    })
+    throw new MillraceError(
+      'INVALID_TRIGGER',
+      'trigger() takes one of processingTime, availableNow, once, continuous',
+      {
+        detail: given.length === 0 ? `found ${String(trigger)}` : `found ${given.join(', ')}`,
+        hint: "trigger({ processingTime: '1 second' }), trigger({ availableNow: true }) or trigger({ continuous: '1 second' })",
+      },
+    )
   }
   if (('availableNow' in trigger && trigger.availableNow !== true) || ('once' in trigger && trigger.once !== true)) {
     throw new MillraceError('INVALID_TRIGGER', `trigger({ ${kind}: … }) takes the value true`)

@@ -1,5 +1,5 @@
-import { invalidOption } from './source-options.js'
 import type { ConsoleOptions } from './sink/console-sink.js'
+import { invalidOption } from './source-options.js'
 import { unknownName } from './unknown-name.js'
 
 /** Which options a writer takes, and what their values may be. */
@@ -27,10 +27,10 @@ export function consoleOptions(options: ReadonlyMap<string, string>): ConsoleOpt
   const numRows = options.get('numRows') ?? '20'
   const truncate = options.get('truncate') ?? 'true'
   if (!/^\d+$/.test(numRows)) throw invalidOption('numRows', numRows, 'a whole number from 0 on')
-  if (!/^(true|false|\d+)$/.test(truncate)) throw invalidOption('truncate', truncate, 'true, false or a number of characters')
+  if (!/^(true|false|\d+)$/.test(truncate))
+    throw invalidOption('truncate', truncate, 'true, false or a number of characters')
   return {
     numRows: Number(numRows),
     truncate: truncate === 'true' ? true : truncate === 'false' ? false : Number(truncate),
   }
 }
-

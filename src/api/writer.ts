@@ -16,13 +16,16 @@ import { MemorySink } from './sink/memory-sink.js'
 import { StreamingQuery } from './streaming-query.js'
 import { checkTrigger, defaultTrigger, queryMode, type Trigger } from './trigger.js'
 import { unknownName } from './unknown-name.js'
-import { checkOptionNames, consoleOptions, sinkFormats, type SinkFormat } from './writer-options.js'
+import { checkOptionNames, consoleOptions, type SinkFormat, sinkFormats } from './writer-options.js'
 
 type Target =
   | { readonly kind: 'format'; readonly format: SinkFormat }
   | { readonly kind: 'foreach'; readonly writer: ForeachWriter<Row> }
   | { readonly kind: 'foreachFunction'; readonly process: ForeachFunction<Row> }
-  | { readonly kind: 'foreachBatch'; readonly deliver: (blocks: readonly BlockRef[], schema: StructType, epoch: number) => void | Promise<void> }
+  | {
+      readonly kind: 'foreachBatch'
+      readonly deliver: (blocks: readonly BlockRef[], schema: StructType, epoch: number) => void | Promise<void>
+    }
   | { readonly kind: 'iterate'; readonly sink: (plan: PhysicalPlan) => IteratorSink }
 
 const outputModes: readonly OutputMode[] = ['append', 'update', 'complete']
@@ -38,7 +41,11 @@ export class DataStreamWriter<R extends object, F> {
   #outputMode: OutputMode = 'append'
   #trigger: Trigger = defaultTrigger
 
-  constructor(context: EngineContext, input: BoundPlan, frameOf: (schema: StructType, blocks: readonly BlockRef[]) => F) {
+  constructor(
+    context: EngineContext,
+    input: BoundPlan,
+    frameOf: (schema: StructType, blocks: readonly BlockRef[]) => F,
+  ) {
     this.#context = context
     this.#input = input
     this.#frameOf = frameOf

@@ -12,7 +12,8 @@ const codeOf = (call: () => unknown): string => {
   try {
     call()
   } catch (error) {
-    if (error instanceof MillraceError) return `${error.code}: ${error.detail ?? ''}${error.hint === undefined ? '' : ` (${error.hint})`}`
+    if (error instanceof MillraceError)
+      return `${error.code}: ${error.detail ?? ''}${error.hint === undefined ? '' : ` (${error.hint})`}`
     throw error
   }
   return 'no error'
@@ -31,9 +32,12 @@ describe('durations', () => {
     expect(parseDuration(text, 'it')).toBe(ms)
   })
 
-  it.each(['', '10', 'seconds', '-1 second', '1 fortnight', '1 second ago', -5, Number.NaN])('%s is refused', (text) => {
-    expect(codeOf(() => parseDuration(text, 'it'))).toMatch(/^INVALID_DURATION/)
-  })
+  it.each(['', '10', 'seconds', '-1 second', '1 fortnight', '1 second ago', -5, Number.NaN])(
+    '%s is refused',
+    (text) => {
+      expect(codeOf(() => parseDuration(text, 'it'))).toMatch(/^INVALID_DURATION/)
+    },
+  )
 })
 
 describe('triggers', () => {
@@ -44,9 +48,12 @@ describe('triggers', () => {
     expect(queryMode({ continuous: '10 ms' })).toEqual({ kind: 'continuous', intervalMs: 10 })
   })
 
-  it.each([{}, { every: '1 second' }, { processingTime: 1, continuous: 1 }, { availableNow: false }, null])('%j is refused', (trigger) => {
-    expect(codeOf(() => checkTrigger(trigger as Trigger))).toMatch(/^INVALID_TRIGGER/)
-  })
+  it.each([{}, { every: '1 second' }, { processingTime: 1, continuous: 1 }, { availableNow: false }, null])(
+    '%j is refused',
+    (trigger) => {
+      expect(codeOf(() => checkTrigger(trigger as Trigger))).toMatch(/^INVALID_TRIGGER/)
+    },
+  )
 })
 
 describe('options of a reader', () => {
@@ -70,7 +77,9 @@ describe('options of a reader', () => {
   )
 
   it('a name that does not exist is answered with the nearest, a cluster with what can be had', () => {
-    expect(check('log', true, { startingOffset: 'latest' })).toMatch(/^UNKNOWN_OPTION: .*did you mean 'startingOffsets'/)
+    expect(check('log', true, { startingOffset: 'latest' })).toMatch(
+      /^UNKNOWN_OPTION: .*did you mean 'startingOffsets'/,
+    )
     expect(check('log', true, { 'kafka.bootstrap.servers': 'embedded' })).toBe('no error')
     expect(check('log', true, { 'kafka.bootstrap.servers': 'host:9092' })).toMatch(/^INVALID_OPTION: .*'embedded'/)
     expect(check('rate', true, { rowsPerSecond: '0' })).toMatch(/^INVALID_OPTION/)
@@ -115,7 +124,12 @@ describe('queries', () => {
   it('a query that fails is inactive, tells its error to those who wait, and to nobody else', async () => {
     const ended: StreamingQuery[] = []
     const failed = handle(Promise.reject(new Error('lost')))
-    const query = new StreamingQuery(failed, 'per-page', () => '', (q) => void ended.push(q))
+    const query = new StreamingQuery(
+      failed,
+      'per-page',
+      () => '',
+      (q) => void ended.push(q),
+    )
     await expect(query.awaitTermination()).rejects.toThrow('lost')
     expect(query.isActive).toBe(false)
     expect(ended).toEqual([query])
@@ -127,7 +141,12 @@ describe('queries', () => {
     const running = new Promise<void>((resolve) => {
       end = resolve
     })
-    const query = new StreamingQuery(handle(running), null, () => '', () => {})
+    const query = new StreamingQuery(
+      handle(running),
+      null,
+      () => '',
+      () => {},
+    )
     expect(await query.awaitTermination(1)).toBe(false)
     end()
     expect(await query.awaitTermination(60_000)).toBe(true)

@@ -69,7 +69,12 @@ function literal(arg: Argument | undefined): unknown {
 }
 
 function column(node: Node): Column<unknown, string> {
-  const made = node.kind === 'call' ? call(node.name, node.args) : node.kind === 'column' ? functions.col(node.name) : functions.lit(node.value)
+  const made =
+    node.kind === 'call'
+      ? call(node.name, node.args)
+      : node.kind === 'column'
+        ? functions.col(node.name)
+        : functions.lit(node.value)
   if (!(made instanceof Column)) throw new Error(`${JSON.stringify(node)} is no column`)
   return made
 }
@@ -84,5 +89,9 @@ function call(name: string, args: readonly Node[]): unknown {
   const target = column(self)
   const method: unknown = Reflect.get(target, name)
   if (typeof method !== 'function') throw new Error(`there is no function or method '${name}'`)
-  return Reflect.apply(method, target, rest.map((arg) => (arg.kind === 'literal' ? arg.value : column(arg))))
+  return Reflect.apply(
+    method,
+    target,
+    rest.map((arg) => (arg.kind === 'literal' ? arg.value : column(arg))),
+  )
 }

@@ -1,5 +1,12 @@
-import { scalar, structType, type DataType, type Field, type ScalarKind, type StructType } from '../../src/types/data-type.js'
-import { parseArguments, type Argument } from './expression-text.js'
+import {
+  type DataType,
+  type Field,
+  type ScalarKind,
+  type StructType,
+  scalar,
+  structType,
+} from '../../src/types/data-type.js'
+import { type Argument, parseArguments } from './expression-text.js'
 
 /** A query case as README.md beside this file describes it. */
 export interface QueryCase {
@@ -10,7 +17,11 @@ export interface QueryCase {
   readonly operators: readonly { readonly name: string; readonly args: readonly Argument[] }[]
   readonly output: 'append' | 'update' | 'complete'
   readonly modes: readonly CaseMode[]
-  readonly expect?: { readonly columns: readonly string[]; readonly rows: readonly (readonly string[])[]; readonly ordered: boolean }
+  readonly expect?: {
+    readonly columns: readonly string[]
+    readonly rows: readonly (readonly string[])[]
+    readonly ordered: boolean
+  }
   readonly error?: string
 }
 
@@ -26,17 +37,24 @@ export function parseCase(text: string, file: string): QueryCase {
     if (section === undefined) throw new Error(`${file} has no section '${name}:'`)
     return section
   }
-  const schema = structType(need('schema').lines.filter((l) => l !== '').map(parseField))
+  const schema = structType(
+    need('schema')
+      .lines.filter((l) => l !== '')
+      .map(parseField),
+  )
   const expect = sections.get('expect')
   const output = sections.get('output')?.head ?? 'append'
-  if (output !== 'append' && output !== 'update' && output !== 'complete') throw new Error(`${file}: output '${output}'`)
+  if (output !== 'append' && output !== 'update' && output !== 'complete')
+    throw new Error(`${file}: output '${output}'`)
   const modes = sections.get('modes')?.head.split(/\s+/) ?? caseModes
   const error = sections.get('error')?.head
   return {
     title: need('title').head,
     schema,
     input: parseInput(need('input').lines, schema),
-    operators: need('query').lines.filter((l) => l !== '').map(parseOperator),
+    operators: need('query')
+      .lines.filter((l) => l !== '')
+      .map(parseOperator),
     output,
     modes: caseModes.filter((mode) => modes.includes(mode)),
     ...(error === undefined ? {} : { error }),

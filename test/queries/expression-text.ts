@@ -41,7 +41,8 @@ export function parseArguments(text: string): Argument[] {
 }
 
 function tokensOf(text: string): string[] {
-  const token = /\s*("(?:[^"\\]|\\.)*"|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|[\p{L}_][\p{L}\p{N}_.]*|<=|>=|!=|[-+*/%=<>(),:])/uy
+  const token =
+    /\s*("(?:[^"\\]|\\.)*"|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|[\p{L}_][\p{L}\p{N}_.]*|<=|>=|!=|[-+*/%=<>(),:])/uy
   const tokens: string[] = []
   while (token.lastIndex < text.length) {
     const at = token.lastIndex
@@ -66,7 +67,8 @@ class Parser {
   }
 
   end(): void {
-    if (this.#at < this.tokens.length) throw new Error(`'${this.tokens[this.#at]}' is left over in ${this.tokens.join(' ')}`)
+    if (this.#at < this.tokens.length)
+      throw new Error(`'${this.tokens[this.#at]}' is left over in ${this.tokens.join(' ')}`)
   }
 
   argument(): Argument {
@@ -99,7 +101,8 @@ class Parser {
     if (token === 'not') return { kind: 'call', name: 'not', args: [this.#expression(2)] }
     if (token === '-') {
       const number = this.#primary()
-      if (number.kind !== 'literal' || typeof number.value !== 'number') throw new Error("'-' stands before numbers only")
+      if (number.kind !== 'literal' || typeof number.value !== 'number')
+        throw new Error("'-' stands before numbers only")
       return { kind: 'literal', value: -number.value }
     }
     if (token.startsWith('"')) return { kind: 'literal', value: JSON.parse(token) as string }

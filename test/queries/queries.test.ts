@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { type QueryCase, parseCase, parseCell } from './case-file.js'
+import { parseCase, parseCell, type QueryCase } from './case-file.js'
 import { runCase } from './run-case.js'
 import { rowDifferences } from './same-rows.js'
 

@@ -1,5 +1,5 @@
-import { Millrace } from '../../src/api/millrace.js'
 import type { DataFrame } from '../../src/api/dataframe.js'
+import { Millrace } from '../../src/api/millrace.js'
 import type { Trigger } from '../../src/api/trigger.js'
 import { StructSchema } from '../../src/types/schema.js'
 import { buildQuery } from './build-query.js'

@@ -1,7 +1,11 @@
 import type { Row } from './case-file.js'
 
 /** What is missing and what is too much, as texts; both are empty where the rows agree as a multiset. */
-export function rowDifferences(found: readonly Row[], expected: readonly Row[], ordered: boolean): { missing: string[]; surplus: string[] } {
+export function rowDifferences(
+  found: readonly Row[],
+  expected: readonly Row[],
+  ordered: boolean,
+): { missing: string[]; surplus: string[] } {
   const rest = [...found]
   const missing: string[] = []
   expected.forEach((row, i) => {
@@ -17,12 +21,19 @@ const TOLERANCE = 1e-12
 
 export function sameValue(a: unknown, b: unknown): boolean {
   if (typeof a === 'number' && typeof b === 'number') {
-    return a === b || (Number.isNaN(a) && Number.isNaN(b)) || Math.abs(a - b) <= TOLERANCE * Math.max(Math.abs(a), Math.abs(b))
+    return (
+      a === b ||
+      (Number.isNaN(a) && Number.isNaN(b)) ||
+      Math.abs(a - b) <= TOLERANCE * Math.max(Math.abs(a), Math.abs(b))
+    )
   }
   if (a instanceof Uint8Array && b instanceof Uint8Array) return Buffer.compare(a, b) === 0
   if (typeof a === 'object' && typeof b === 'object' && a !== null && b !== null) {
     const names = Object.keys(a)
-    return names.length === Object.keys(b).length && names.every((name) => sameValue(Reflect.get(a, name), Reflect.get(b, name)))
+    return (
+      names.length === Object.keys(b).length &&
+      names.every((name) => sameValue(Reflect.get(a, name), Reflect.get(b, name)))
+    )
   }
   return Object.is(a, b)
 }

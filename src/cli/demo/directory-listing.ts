@@ -25,7 +25,10 @@ export function directoryListing(dir: string): string {
   const all = visit(dir, 0)
   const lines = folders
     .sort((a, b) => a.path.localeCompare(b.path))
-    .map(({ path, bytes, files }) => `  ${relative(dir, path).padEnd(16)} ${megabytes(bytes).padStart(10)}  ${files} files`)
+    .map(
+      ({ path, bytes, files }) =>
+        `  ${relative(dir, path).padEnd(16)} ${megabytes(bytes).padStart(10)}  ${files} files`,
+    )
   return [`files: ${dir}, ${megabytes(all.bytes)} in all`, ...lines].join('\n')
 }
 

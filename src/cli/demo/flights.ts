@@ -1,5 +1,5 @@
-import { avg, count, max, window } from '../../api/functions.js'
 import type { DataFrame } from '../../api/dataframe.js'
+import { avg, count, max, window } from '../../api/functions.js'
 import type { Millrace } from '../../api/millrace.js'
 import { t } from '../../types/schema.js'
 import type { FlightColumns } from './flights-file.js'

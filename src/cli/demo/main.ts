@@ -5,8 +5,16 @@ import { Millrace } from '../../api/millrace.js'
 import { MillraceError } from '../../common/errors.js'
 import { type DemoArguments, type DemoMode, demoCommand } from './arguments.js'
 import { directoryListing } from './directory-listing.js'
+import {
+  delaysPerOriginAndHour,
+  Flight,
+  flightMessages,
+  PARTITIONS,
+  SEND_RECORDS,
+  SendWindow,
+  wallClock,
+} from './flights.js'
 import { type FlightColumns, joinFlights, readFlights } from './flights-file.js'
-import { delaysPerOriginAndHour, Flight, flightMessages, PARTITIONS, SEND_RECORDS, SendWindow, wallClock } from './flights.js'
 import { compareResults, GroupDirectory, GroupResults, mostDelayedOrigins } from './group-results.js'
 import { type ModeRun, runBatchMode, runStreamingMode } from './modes.js'
 import { progress, thousands } from './progress.js'
@@ -52,14 +60,29 @@ async function run(args: DemoArguments, dir: string, mill: Millrace, stopped: ()
   const figures: ModeFigures[] = []
   let reference: GroupResults | undefined
   if (args.modes.some((mode) => mode !== 'batch')) {
-    say(`live replay at ${thousands(args.rate)} records/s into ${args.modes.filter((m) => m !== 'batch').map(liveTopic).join(', ')}`)
+    say(
+      `live replay at ${thousands(args.rate)} records/s into ${args.modes
+        .filter((m) => m !== 'batch')
+        .map(liveTopic)
+        .join(', ')}`,
+    )
   }
   for (const mode of args.modes) {
     if (stopped()) return
     const results = new GroupResults(directory)
-    const modeRun: ModeRun = { mill, query, flights, rate: args.rate, results, progress: progress(mode, flights.count, out), stopped }
+    const modeRun: ModeRun = {
+      mill,
+      query,
+      flights,
+      rate: args.rate,
+      results,
+      progress: progress(mode, flights.count, out),
+      stopped,
+    }
     const measured =
-      mode === 'batch' ? await runBatchMode(modeRun, FLIGHTS_TOPIC) : await runStreamingMode(modeRun, mode, liveTopic(mode))
+      mode === 'batch'
+        ? await runBatchMode(modeRun, FLIGHTS_TOPIC)
+        : await runStreamingMode(modeRun, mode, liveTopic(mode))
     const comparison = reference === undefined ? undefined : compareResults(reference, results)
     figures.push({ ...measured, ...(comparison === undefined ? {} : { comparison }) })
     reference ??= results
@@ -90,7 +113,9 @@ function report(
   }
   // A thousandth of all flights: smaller airports would lead by one bad day.
   const origins = mostDelayedOrigins(reference, Math.ceil(flights.count / 1000), ORIGINS_SHOWN)
-  say(`\n  most delayed origins (of ${thousands(reference.groups)} hours and origins in ${dir === args.dir ? dir : args.dir}):`)
+  say(
+    `\n  most delayed origins (of ${thousands(reference.groups)} hours and origins in ${dir === args.dir ? dir : args.dir}):`,
+  )
   say(originsTable(origins, style))
   say()
 }
@@ -134,6 +159,8 @@ async function partitionLoads(mill: Millrace): Promise<number[]> {
 
 const command = demoCommand(main)
 command.parseAsync().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof MillraceError ? `${error.code}: ${error.message}` : String((error as Error).stack)}\n`)
+  process.stderr.write(
+    `${error instanceof MillraceError ? `${error.code}: ${error.message}` : String((error as Error).stack)}\n`,
+  )
   process.exitCode = 1
 })

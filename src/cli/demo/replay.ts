@@ -1,5 +1,5 @@
-import type { FlightColumns } from './flights-file.js'
 import { flightMessages, SEND_RECORDS, type SendWindow, wallClock } from './flights.js'
+import type { FlightColumns } from './flights-file.js'
 
 /**
  * Sends the flights at a fixed rate, as an open loop: record i is meant for the time start + i / rate, whatever the

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
+import { groupKeyOf } from '../../../src/api/group-key.js'
 import { ConsoleSink } from '../../../src/api/sink/console-sink.js'
 import { ForeachBatchSink } from '../../../src/api/sink/foreach-batch-sink.js'
 import { ForeachFunctionSink, ForeachSink } from '../../../src/api/sink/foreach-sink.js'
 import { IteratorSink } from '../../../src/api/sink/iterator-sink.js'
 import { MemorySink } from '../../../src/api/sink/memory-sink.js'
-import { groupKeyOf } from '../../../src/api/group-key.js'
 import type { OutputMode, PhysicalPlan } from '../../../src/plan/physical-plan.js'
 import type { BlockRef } from '../../../src/types/block.js'
 import { blocksFromRows } from '../../../src/types/column-builder.js'
@@ -89,7 +89,16 @@ describe('memory', () => {
   it('tells groups apart whatever stands in their keys', () => {
     const key = groupKeyOf(plan('update', [0, 1]))
     const keys = [
-      ['a', 1], ['a1', 0], ['', 1n], ['', 1], ['s1:a', null], [null, 's'], ['', true], ['', NaN], ['', Uint8Array.of(1)], ['', { a: 1 }],
+      ['a', 1],
+      ['a1', 0],
+      ['', 1n],
+      ['', 1],
+      ['s1:a', null],
+      [null, 's'],
+      ['', true],
+      ['', NaN],
+      ['', Uint8Array.of(1)],
+      ['', { a: 1 }],
     ].map(([page, views]) => key?.({ page, views }))
     expect(new Set(keys).size).toBe(keys.length)
   })
@@ -112,7 +121,15 @@ describe('foreach', () => {
     await sink.epoch(0)
     await sink.rows(block(['/d', 1]), 1, 1)
     expect(calls).toEqual([
-      'open 1 0', 'row /a', 'row /b', 'open 2 0', 'row /c', 'close well', 'close well', 'open 1 1', 'row /d',
+      'open 1 0',
+      'row /a',
+      'row /b',
+      'open 2 0',
+      'row /c',
+      'close well',
+      'close well',
+      'open 1 1',
+      'row /d',
     ])
   })
 
@@ -151,12 +168,21 @@ describe('foreachBatch', () => {
     reused.views.u8.fill(0)
     sink.rows(block(['/b', 2]), 3)
     await sink.epoch(3)
-    expect(delivered).toEqual([{ epoch: 3, rows: [{ page: '/a', views: 1 }, { page: '/b', views: 2 }] }])
+    expect(delivered).toEqual([
+      {
+        epoch: 3,
+        rows: [
+          { page: '/a', views: 1 },
+          { page: '/b', views: 2 },
+        ],
+      },
+    ])
   })
 })
 
 describe('iterate', () => {
-  const many = (count: number): BlockRef => block(...Array.from({ length: count }, (_, i): [string, number] => ['/a', i]))
+  const many = (count: number): BlockRef =>
+    block(...Array.from({ length: count }, (_, i): [string, number] => ['/a', i]))
 
   it('gives rows in order and ends', async () => {
     const sink = new IteratorSink(schema)
