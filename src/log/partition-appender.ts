@@ -1,6 +1,5 @@
 import { ENGINE_SLOT } from '../common/doorbell.js'
 import { MillraceError } from '../common/errors.js'
-import { setBaseOffset } from '../record/batch-header.js'
 import type { BufferViews } from '../types/block.js'
 import { NO_CHUNK } from './chunk-table.js'
 import { BATCH_BYTES_MAX, CHUNK_BYTES, RESIDENT_CHUNKS } from './limits.js'
@@ -10,16 +9,19 @@ import type { LogMemory } from './shared-memory.js'
 
 /**
  * Appends record batches to one partition, in place, from the host's thread or the engine's. An append is: take the lock,
- * find room in the tail chunk, let the batch write itself there, stamp its base offset, publish, ring. The base offset is
- * outside the checksum, as Kafka means it to be, so the batch brings its checksum with it.
+ * find room in the tail chunk, have the batch written there, publish, ring. What a writer that throws has left behind is above
+ * the published bytes: the next append begins at the same place.
  */
 
-/** A record batch that knows its size and can write itself, header and checksum included. */
-export interface PreparedBatch {
+/** A record batch ready to be written; the builders of record/ make such. */
+export interface AppendableBatch {
   readonly byteLength: number
-  readonly recordCount: number
-  /** Writes exactly `byteLength` bytes at `position`; the base offset field may hold anything. */
-  writeTo(views: BufferViews, position: number): void
+  readonly records: number
+}
+
+/** Writes a whole batch, exactly its `byteLength`, header and checksum included. */
+export interface BatchWriter<B extends AppendableBatch> {
+  writeTo(batch: B, views: BufferViews, position: number, baseOffset: number): unknown
 }
 
 /** Another thread is appending: try again in a later turn. */
@@ -43,15 +45,22 @@ export class PartitionAppender {
   }
 
   /** The batch's base offset, or APPEND_BUSY or APPEND_NO_MEMORY, and then nothing has happened. */
-  tryAppend(batch: PreparedBatch): number {
+  tryAppend<B extends AppendableBatch>(batch: B, writer: BatchWriter<B>): number {
     if (!this.control.tryLock(this.#slot)) return APPEND_BUSY
-    return this.#appendLocked(batch)
+    return this.#appendLocked(batch, writer)
+  }
+
+  /** Below this offset all is acknowledged, by what the topic's fsync mode promises. */
+  ackedOffset(): number {
+    const { ackWhen } = this.descriptor
+    if (ackWhen === 'appended') return this.control.logEndOffset()
+    return ackWhen === 'written' ? this.control.writtenOffset() : this.control.syncedOffset()
   }
 
   /** Waits for the lock; so never on the host. The base offset or APPEND_NO_MEMORY. */
-  append(batch: PreparedBatch): number {
+  append<B extends AppendableBatch>(batch: B, writer: BatchWriter<B>): number {
     this.control.lock(this.#slot)
-    return this.#appendLocked(batch)
+    return this.#appendLocked(batch, writer)
   }
 
   /** Throws where the partition takes no appends. */
@@ -60,7 +69,7 @@ export class PartitionAppender {
     if (status !== PartitionStatus.ok) throw partitionError(this.descriptor, status)
   }
 
-  #appendLocked(batch: PreparedBatch): number {
+  #appendLocked<B extends AppendableBatch>(batch: B, writer: BatchWriter<B>): number {
     const control = this.control
     const bytes = batch.byteLength
     let baseOffset: number
@@ -84,9 +93,8 @@ export class PartitionAppender {
         position = 0
       }
       const views = this.#memory.chunks.get(control.chunkId(tail))
-      batch.writeTo(views, position)
-      setBaseOffset(views.dv, position, baseOffset)
-      control.publish(position + bytes, baseOffset + batch.recordCount)
+      writer.writeTo(batch, views, position, baseOffset)
+      control.publish(position + bytes, baseOffset + batch.records)
     } finally {
       control.unlock(this.#slot)
     }

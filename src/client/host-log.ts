@@ -1,0 +1,115 @@
+import { MillraceError } from '../common/errors.js'
+import type { Env } from '../common/env.js'
+import type { TopicDescriptor } from '../log/partition-descriptor.js'
+import type { LogMemory } from '../log/shared-memory.js'
+import { TopicSender } from './topic-sender.js'
+
+export interface HostLogOptions {
+  readonly memory: LogMemory
+  readonly env: Env
+  /** Asks the engine; rejects with UNKNOWN_TOPIC. */
+  readonly resolveTopic: (name: string) => Promise<TopicDescriptor>
+}
+
+/**
+ * The log as the host's clients see it: topics that have been asked for, one sender for each, and what is to be done
+ * when the host's doorbell rings. Whoever listens to that bell calls `rung`.
+ */
+export class HostLog {
+  readonly memory: LogMemory
+  readonly env: Env
+  readonly #resolveTopic: HostLogOptions['resolveTopic']
+  readonly #senders = new Map<string, TopicSender>()
+  readonly #asked = new Map<string, Promise<TopicSender>>()
+  /** Senders that have something queued or wait for an acknowledgement. */
+  readonly #active = new Set<TopicSender>()
+  readonly #listeners = new Set<() => void>()
+  #closed: MillraceError | undefined
+
+  constructor(options: HostLogOptions) {
+    this.memory = options.memory
+    this.env = options.env
+    this.#resolveTopic = options.resolveTopic
+  }
+
+  /** Undefined where the topic has not been asked for yet. */
+  knownSender(name: string): TopicSender | undefined {
+    return this.#senders.get(name)
+  }
+
+  async sender(name: string): Promise<TopicSender> {
+    this.assertOpen()
+    const known = this.#senders.get(name)
+    if (known !== undefined) return known
+    let asked = this.#asked.get(name)
+    if (asked === undefined) {
+      asked = this.#resolveTopic(name)
+        .then((topic) => this.addTopic(topic))
+        .finally(() => this.#asked.delete(name))
+      this.#asked.set(name, asked)
+    }
+    return asked
+  }
+
+  async topic(name: string): Promise<TopicDescriptor> {
+    return (await this.sender(name)).topic
+  }
+
+  /** For a topic that has just been created, so that nobody needs to ask. */
+  addTopic(topic: TopicDescriptor): TopicSender {
+    this.assertOpen()
+    const known = this.#senders.get(topic.name)
+    if (known !== undefined && known.topic.id === topic.id) return known
+    known?.close(deleted(topic.name))
+    const sender: TopicSender = new TopicSender(topic, {
+      memory: this.memory,
+      env: this.env,
+      onActive: () => this.#active.add(sender),
+    })
+    this.#senders.set(topic.name, sender)
+    return sender
+  }
+
+  /** The topic has been deleted. */
+  forgetTopic(name: string): void {
+    const sender = this.#senders.get(name)
+    if (sender === undefined) return
+    this.#senders.delete(name)
+    this.#active.delete(sender)
+    sender.close(deleted(name))
+  }
+
+  /** The host's doorbell rang. */
+  rung(): void {
+    for (const sender of this.#active) {
+      sender.rung()
+      if (!sender.isActive) this.#active.delete(sender)
+    }
+    for (const listener of this.#listeners) listener()
+  }
+
+  /** Called at every ring; the returned function ends that. */
+  onRing(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** What is not acknowledged by now is refused. Call it when the engine has closed, or has died. */
+  close(error: MillraceError = new MillraceError('CLOSED', 'the engine is closed')): void {
+    if (this.#closed !== undefined) return
+    this.#closed = error
+    for (const sender of this.#senders.values()) sender.close(error)
+    this.#active.clear()
+    for (const listener of this.#listeners) listener()
+  }
+
+  get closedWith(): MillraceError | undefined {
+    return this.#closed
+  }
+
+  assertOpen(): void {
+    if (this.#closed !== undefined) throw this.#closed
+  }
+}
+
+const deleted = (name: string): MillraceError => new MillraceError('TOPIC_DELETED', `topic ${name} has been deleted`)

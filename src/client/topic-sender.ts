@@ -1,0 +1,390 @@
+import type { Env } from '../common/env.js'
+import { APPEND_BUSY, PartitionAppender, partitionError } from '../log/partition-appender.js'
+import { PartitionStatus } from '../log/partition-control.js'
+import type { TopicDescriptor } from '../log/partition-descriptor.js'
+import type { LogMemory } from '../log/shared-memory.js'
+import type { Message } from '../record/key-scatter.js'
+import type { PreparedBatch } from '../record/prepared-batch.js'
+import { RowsBatchBuilder } from '../record/rows-batch-builder.js'
+import { TypedBatchBuilder } from '../record/typed-batch-builder.js'
+import { SendAcks } from './send-acks.js'
+import { SLICE_RECORDS, SMALL_SEND_RECORDS, TURN_MS } from './limits.js'
+
+/** One call of `send` for one topic. Settled once, when it is acknowledged or refused. */
+export interface PendingSend {
+  readonly messages: readonly Message[]
+  /** False: settled when it is in the log, whatever the fsync mode. */
+  readonly waitForAck: boolean
+  readonly written: (parts: readonly WrittenPart[]) => void
+  readonly refused: (error: unknown) => void
+  /** Given: an invalid record is refused alone, by this, and the others go in. */
+  readonly recordRefused?: (error: unknown) => void
+}
+
+/** What a send wrote to one partition. */
+export interface WrittenPart {
+  readonly partition: number
+  readonly baseOffset: number
+  records: number
+}
+
+/**
+ * Brings the sends of one topic into its log, in their order. Nothing of a send is written before all of it is valid.
+ * Small sends of one turn share a batch in each partition; large ones are cut so that the event loop breathes; where the log
+ * has no memory to give the queue stands until the host's doorbell rings.
+ */
+export class TopicSender {
+  readonly appenders: readonly PartitionAppender[]
+  readonly #env: Env
+  readonly #builder: TypedBatchBuilder | RowsBatchBuilder
+  readonly #acks: SendAcks
+  readonly #onActive: () => void
+  #queue: PendingSend[] = []
+  #queuedRecords = 0
+  /** The sends being written: joined messages, and how far. */
+  #current: CurrentWrite | undefined
+  #turn: 'none' | 'microtask' | 'immediate' = 'none'
+  #waitsForMemory = false
+  #isRunning = false
+  #closed: unknown
+
+  constructor(
+    readonly topic: TopicDescriptor,
+    options: { readonly memory: LogMemory; readonly env: Env; readonly onActive: () => void },
+  ) {
+    this.#env = options.env
+    this.#onActive = options.onActive
+    this.appenders = topic.partitions.map((partition) => new PartitionAppender(partition, options.memory))
+    const builderOptions = {
+      partitions: topic.partitions.length,
+      partitioner: topic.partitioner,
+      random: () => options.env.random(),
+      batchBytesMax: Number(topic.config['max.message.bytes']),
+    }
+    this.#builder = topic.schema === undefined ? new RowsBatchBuilder(builderOptions) : new TypedBatchBuilder(topic.schema, builderOptions)
+    this.#acks = new SendAcks(this.appenders)
+  }
+
+  /** Records handed over and not yet in the log. */
+  get queuedRecords(): number {
+    return this.#queuedRecords
+  }
+
+  /** Something is queued, or waits for an acknowledgement. */
+  get isActive(): boolean {
+    return this.#queue.length > 0 || this.#current !== undefined || this.#acks.waiting > 0
+  }
+
+  enqueue(send: PendingSend): void {
+    if (this.#closed !== undefined) {
+      send.refused(this.#closed)
+      return
+    }
+    this.#queue.push(send)
+    this.#queuedRecords += send.messages.length
+    if (this.#turn === 'none' && this.#current === undefined) {
+      this.#turn = 'microtask'
+      queueMicrotask(this.#runTurn)
+    }
+    this.#onActive()
+  }
+
+  /** Writes what is queued now, as far as memory and the turn's time reach. */
+  flushNow(): void {
+    if (this.#turn === 'immediate' || this.#waitsForMemory) return
+    this.#run()
+  }
+
+  /** The host's doorbell rang: there may be acknowledgements, and there may be memory. */
+  rung(): void {
+    this.#acks.settle()
+    if (this.#waitsForMemory) {
+      this.#waitsForMemory = false
+      this.#run()
+    }
+  }
+
+  close(error: unknown): void {
+    this.#closed = error
+    this.#acks.settle()
+    this.#acks.refuseAll(error)
+    const current = this.#current
+    this.#current = undefined
+    for (const send of [...(current?.sends ?? []), ...this.#queue]) send.refused(error)
+    this.#queue = []
+    this.#queuedRecords = 0
+  }
+
+  readonly #runTurn = (): void => {
+    this.#turn = 'none'
+    if (!this.#waitsForMemory) this.#run()
+  }
+
+  #run(): void {
+    // A getter of a user's object may send while it is being read.
+    if (this.#isRunning) return
+    this.#isRunning = true
+    try {
+      this.#runUntil(this.#env.monotonic() + TURN_MS)
+    } finally {
+      this.#isRunning = false
+    }
+    this.#acks.settle()
+  }
+
+  #runUntil(until: number): void {
+    for (;;) {
+      const current = this.#current ?? this.#take()
+      if (current === undefined) break
+      this.#current = current
+      const state = this.#advance(current)
+      if (state === 'done') {
+        this.#current = undefined
+        if (this.#queue.length === 0) break
+      }
+      if (state === 'memory') {
+        this.#waitsForMemory = true
+        break
+      }
+      if (state === 'busy' || this.#env.monotonic() >= until) {
+        this.#comeBack()
+        break
+      }
+    }
+  }
+
+  #comeBack(): void {
+    if (this.#turn === 'immediate') return
+    this.#turn = 'immediate'
+    setImmediate(this.#runTurn)
+  }
+
+  /** The next send, joined with its neighbours while all are small. */
+  #take(): CurrentWrite | undefined {
+    const queue = this.#queue
+    const first = queue[0]
+    if (first === undefined) return undefined
+    let count = 1
+    let records = first.messages.length
+    if (records < SMALL_SEND_RECORDS) {
+      for (; count < queue.length; count++) {
+        const next = (queue[count] as PendingSend).messages.length
+        if (next >= SMALL_SEND_RECORDS || records + next > SLICE_RECORDS) break
+        records += next
+      }
+    }
+    const sends = count === queue.length ? queue : queue.slice(0, count)
+    this.#queue = count === queue.length ? [] : queue.slice(count)
+    return new CurrentWrite(sends, records)
+  }
+
+  #advance(current: CurrentWrite): 'done' | 'more' | 'busy' | 'memory' {
+    try {
+      if (current.validated < current.messages.length && !current.isPrepared) {
+        if (!this.#validateOrPrepare(current)) return 'more'
+      } else if (!current.isPrepared) {
+        this.#prepare(current)
+      }
+      const state = this.#append(current)
+      if (state !== 'done') return state
+      if (current.prepared < current.messages.length) {
+        current.isPrepared = false
+        return 'more'
+      }
+    } catch (error) {
+      return this.#refuse(current, error)
+    }
+    this.#queuedRecords -= current.messages.length
+    current.finish(this.#acks)
+    return 'done'
+  }
+
+  /** What fits one slice is prepared at once, which checks it too. What does not is checked slice by slice first. */
+  #validateOrPrepare(current: CurrentWrite): boolean {
+    const { messages } = current
+    if (current.validated === 0 && messages.length <= SLICE_RECORDS) {
+      this.#prepare(current)
+      if (current.prepared === messages.length) {
+        current.validated = messages.length
+        return true
+      }
+      current.isPrepared = false
+      current.prepared = 0
+    }
+    const to = Math.min(messages.length, current.validated + SLICE_RECORDS)
+    this.#builder.validate(messages, current.validated, to)
+    current.validated = to
+    return false
+  }
+
+  #prepare(current: CurrentWrite): void {
+    const { messages, prepared } = current
+    const to = Math.min(messages.length, prepared + SLICE_RECORDS)
+    current.prepared = this.#builder.prepare(messages, prepared, to, this.#env.now())
+    current.isPrepared = true
+    current.nextBatch = 0
+  }
+
+  #append(current: CurrentWrite): 'done' | 'busy' | 'memory' {
+    const builder = this.#builder
+    const { batches } = builder
+    for (; current.nextBatch < batches.length; current.nextBatch++) {
+      const batch = batches[current.nextBatch] as PreparedBatch
+      const appender = this.appenders[batch.partition] as PartitionAppender
+      const baseOffset = appender.tryAppend(batch, builder)
+      if (baseOffset < 0) return baseOffset === APPEND_BUSY ? 'busy' : 'memory'
+      current.appended(batch, baseOffset, builder.order)
+    }
+    return 'done'
+  }
+
+  /** Where one send of several that were joined is at fault, only that one is refused; the others go on, before all that came later. */
+  #refuse(current: CurrentWrite, error: unknown): 'done' {
+    this.#queuedRecords -= current.messages.length
+    const valid = current.hasWritten ? current.sends : this.#validOnes(current.sends)
+    // Where none is at fault by itself the error is not of their making: the partition takes no appends.
+    if (valid === current.sends) for (const send of valid) send.refused(error)
+    else {
+      this.#queue = [...valid, ...this.#queue]
+      for (const send of valid) this.#queuedRecords += send.messages.length
+    }
+    return 'done'
+  }
+
+  /** Refuses what is not valid and gives the rest; the same array where there is nothing to refuse. */
+  #validOnes(sends: readonly PendingSend[]): readonly PendingSend[] {
+    const valid: PendingSend[] = []
+    for (const send of sends) {
+      const fault = this.#faultOf(send.messages, 0, send.messages.length)
+      if (fault === undefined) {
+        valid.push(send)
+        continue
+      }
+      const { recordRefused } = send
+      if (recordRefused === undefined) {
+        send.refused(fault)
+        continue
+      }
+      const messages = send.messages.filter((_, i) => {
+        const own = this.#faultOf(send.messages, i, i + 1)
+        if (own !== undefined) recordRefused(own)
+        return own === undefined
+      })
+      if (messages.length > 0) valid.push({ ...send, messages })
+      else send.written([])
+    }
+    return valid.length === sends.length && valid.every((send, i) => send === sends[i]) ? sends : valid
+  }
+
+  #faultOf(messages: readonly Message[], from: number, to: number): unknown {
+    try {
+      this.#builder.validate(messages, from, to)
+      return undefined
+    } catch (fault) {
+      return fault
+    }
+  }
+
+  /** Throws where the partitions take nothing. */
+  assertWritable(): void {
+    for (const appender of this.appenders) {
+      const status = appender.control.status()
+      if (status !== PartitionStatus.ok) throw partitionError(appender.descriptor, status)
+    }
+  }
+}
+
+/** Sends that are being written together. */
+class CurrentWrite {
+  readonly messages: readonly Message[]
+  /** Messages known to be valid, messages handed to the builder, batches of the builder that are in the log. */
+  validated = 0
+  prepared = 0
+  nextBatch = 0
+  isPrepared = false
+  hasWritten = false
+  /** First message of each send. */
+  readonly #starts: Int32Array
+  readonly #parts: WrittenPart[][]
+  readonly #targets = new Map<number, number>()
+  readonly #lastParts = new Map<number, WrittenPart>()
+
+  constructor(
+    readonly sends: readonly PendingSend[],
+    records: number,
+  ) {
+    const single = sends.length === 1 ? sends[0] : undefined
+    this.#parts = sends.map(() => [])
+    this.#starts = new Int32Array(sends.length)
+    if (single !== undefined) {
+      this.messages = single.messages
+      return
+    }
+    const messages: Message[] = new Array<Message>(records)
+    let at = 0
+    for (let s = 0; s < sends.length; s++) {
+      this.#starts[s] = at
+      const own = (sends[s] as PendingSend).messages
+      for (let i = 0; i < own.length; i++) messages[at++] = own[i] as Message
+    }
+    this.messages = messages
+  }
+
+  /** Notes which records of which send the batch holds: within a partition they are in the order of the sends. */
+  appended(batch: PreparedBatch, baseOffset: number, order: Int32Array): void {
+    this.hasWritten = true
+    this.#targets.set(batch.partition, baseOffset + batch.records)
+    if (this.sends.length === 1) {
+      this.#addSlice(batch, baseOffset)
+      return
+    }
+    let s = 0
+    for (let row = batch.from; row < batch.to; row++) {
+      const index = order[row] as number
+      while (s + 1 < this.sends.length && (this.#starts[s + 1] as number) <= index) s++
+      addRecord(this.#parts[s] as WrittenPart[], batch.partition, baseOffset + row - batch.from)
+    }
+  }
+
+  /** A large send comes back to each partition slice by slice; what follows on there is one part. */
+  #addSlice(batch: PreparedBatch, baseOffset: number): void {
+    const parts = this.#parts[0] as WrittenPart[]
+    const last = this.#lastParts.get(batch.partition)
+    if (last !== undefined && last.baseOffset + last.records === baseOffset) {
+      last.records += batch.records
+      return
+    }
+    const part = { partition: batch.partition, baseOffset, records: batch.records }
+    parts.push(part)
+    this.#lastParts.set(batch.partition, part)
+  }
+
+  finish(acks: SendAcks): void {
+    let waits = false
+    for (let s = 0; s < this.sends.length; s++) {
+      const send = this.sends[s] as PendingSend
+      if (send.waitForAck) waits = true
+      else send.written(this.#parts[s] as WrittenPart[])
+    }
+    if (!waits) return
+    acks.expect(
+      [...this.#targets],
+      () => {
+        for (let s = 0; s < this.sends.length; s++) {
+          const send = this.sends[s] as PendingSend
+          if (send.waitForAck) send.written(this.#parts[s] as WrittenPart[])
+        }
+      },
+      (error) => {
+        for (const send of this.sends) if (send.waitForAck) send.refused(error)
+      },
+    )
+  }
+}
+
+/** The records of a small send follow each other within a partition, unless another thread appended between; then a part begins anew. */
+function addRecord(parts: WrittenPart[], partition: number, offset: number): void {
+  const last = parts[parts.length - 1]
+  if (last !== undefined && last.partition === partition && last.baseOffset + last.records === offset) last.records += 1
+  else parts.push({ partition, baseOffset: offset, records: 1 })
+}
