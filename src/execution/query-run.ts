@@ -59,12 +59,18 @@ export class QueryRun {
   readonly started: Promise<void>
   /** Resolves when the run is over, whatever the reason; `failure` tells which. */
   readonly ended: Promise<void>
+  /** The same, for what is made before the run begins. */
+  readonly closed: Promise<void>
 
   constructor(
     readonly spec: QueryStart,
     private readonly around: QuerySurroundings,
   ) {
     const { env, log } = around
+    let close!: () => void
+    this.closed = new Promise((resolve) => {
+      close = resolve
+    })
     const scan = spec.plan.stages[0]?.input as ScanInput
     const topics = (scan.source.topics ?? []).map((topic) => log.describe(topic.name))
     this.#checkpoint = QueryCheckpoint.open(env, spec.checkpoint)
@@ -133,7 +139,7 @@ export class QueryRun {
     this.started = new Promise((resolve) => {
       this.#started = resolve
     })
-    this.ended = this.#run()
+    this.ended = this.#run().finally(close)
   }
 
   get failure(): MillraceError | undefined {

@@ -1,0 +1,156 @@
+import type { MessagePort } from 'node:worker_threads'
+import { ENGINE_SLOT } from '../common/doorbell.js'
+import type { Env } from '../common/env.js'
+import { toErrorShape } from '../common/errors.js'
+import { LogEngine } from '../log/log-engine.js'
+import { LogMemory } from '../log/shared-memory.js'
+import type { FromWorker, ToWorker } from '../worker/protocol.js'
+import type { EngineStart, FromEngine, QueryStart, RequestName, Requests, ToEngine } from './engine-protocol.js'
+import { LogSink } from './log-sink.js'
+import { QueryRun } from './query-run.js'
+
+/** What lives on the engine thread: the log's files and the coordinators of all queries. */
+export class Engine {
+  readonly #memory: LogMemory
+  readonly #workers = new Map<number, MessagePort>()
+  readonly #runs = new Map<string, QueryRun>()
+  readonly #sinks = new Set<LogSink>()
+  readonly #listening: { close(): void }
+
+  private constructor(
+    private readonly env: Env,
+    private readonly log: LogEngine,
+    private readonly toHost: (message: FromEngine) => void,
+  ) {
+    this.#memory = log.memory
+    this.#listening = log.memory.bells.listen(ENGINE_SLOT, () => this.#rung())
+  }
+
+  static async open(env: Env, start: EngineStart, toHost: (message: FromEngine) => void): Promise<Engine> {
+    const memory = new LogMemory(start.log, ENGINE_SLOT)
+    memory.chunks.attachThread(start.memoryPort)
+    const log = await LogEngine.open({
+      env,
+      dir: start.dir,
+      fsync: start.fsync,
+      syncIntervalMs: start.syncIntervalMs,
+      memory,
+      spillDirectory: start.spillDirectory,
+    })
+    return new Engine(env, log, toHost)
+  }
+
+  onMessage(message: ToEngine): void {
+    switch (message.type) {
+      case 'request':
+        this.#answer(message.id, message.name, message.argument)
+        break
+      case 'worker': {
+        const { slot, control, memory } = message
+        this.#memory.chunks.attachThread(memory)
+        this.#workers.set(slot, control)
+        control.on('message', (said: FromWorker) => this.#runs.get(said.query)?.onMessage(said))
+        break
+      }
+      case 'workerDied':
+        this.#workers.delete(message.slot)
+        this.log.forgetThread(message.slot)
+        for (const run of this.#runs.values()) {
+          if (run.spec.workerSlots.includes(message.slot)) run.failWith(message.error)
+        }
+        break
+      case 'sinkReached':
+        this.#runs.get(message.query)?.onSinkReached(message.epoch)
+        break
+      case 'delivered':
+        this.#runs.get(message.query)?.onDelivered(message.epoch)
+        break
+      case 'sinkFailed':
+        this.#runs.get(message.query)?.failWith(message.error)
+    }
+  }
+
+  #rung(): void {
+    this.log.wake()
+    for (const run of this.#runs.values()) run.onRing()
+    for (const sink of this.#sinks) sink.rung()
+  }
+
+  #answer(id: number, name: RequestName, argument: unknown): void {
+    this.#serve(name, argument).then(
+      (result) => this.toHost({ type: 'answer', id, result }),
+      (error: unknown) => this.toHost({ type: 'answer', id, error: toErrorShape(error) }),
+    )
+  }
+
+  async #serve(name: RequestName, argument: unknown): Promise<unknown> {
+    switch (name) {
+      case 'createTopic':
+        return this.log.createTopic(argument as Requests['createTopic']['argument'])
+      case 'deleteTopic':
+        return await this.log.deleteTopic(argument as string)
+      case 'listTopics':
+        return this.log.list()
+      case 'topicState':
+        return this.log.state(argument as string)
+      case 'start':
+        return await this.#start(argument as QueryStart)
+      case 'stop':
+        return await this.#runs.get(argument as string)?.end('stop')
+      case 'drain':
+        return await this.#runs.get(argument as string)?.end('drain')
+      case 'processAllAvailable':
+        return await this.#runs.get(argument as string)?.processAllAvailable()
+      case 'close':
+        return await this.#close()
+    }
+  }
+
+  async #start(spec: QueryStart): Promise<void> {
+    const run = new QueryRun(spec, {
+      env: this.env,
+      bells: this.#memory.bells,
+      log: this.log,
+      toWorker: (slot, message) => this.#toWorker(slot, message),
+      toHost: this.toHost,
+      openLogSink: (topic, of) => {
+        const sink = new LogSink(
+          this.log.describe(topic),
+          spec.plan.schema,
+          this.#memory,
+          this.env,
+          (error) => of.fail(error),
+          () => of.onRing(),
+        )
+        this.#sinks.add(sink)
+        void of.closed.then(() => this.#sinks.delete(sink))
+        return sink
+      },
+    })
+    this.#runs.set(spec.id, run)
+    void run.ended.then(() => {
+      this.#runs.delete(spec.id)
+      const error = run.failure
+      this.toHost({ type: 'terminated', query: spec.id, ...(error === undefined ? {} : { error: error.toShape() }) })
+    })
+    await run.started
+    if (run.failure !== undefined) throw run.failure
+  }
+
+  #toWorker(slot: number, message: ToWorker): void {
+    this.#workers.get(slot)?.postMessage(message)
+    this.#memory.bells.ringForMail(slot)
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([...this.#runs.values()].map((run) => run.end('stop')))
+    for (const slot of this.#workers.keys()) this.#toWorker(slot, { type: 'shutdown' })
+    try {
+      await this.log.close()
+    } finally {
+      this.#listening.close()
+      for (const control of this.#workers.values()) control.close()
+      this.#memory.close()
+    }
+  }
+}

@@ -1,0 +1,96 @@
+import type { Doorbells } from '../common/doorbell.js'
+import { type ChannelDescriptor, ChannelReader, FrameType } from '../exchange/channel.js'
+import type { BlockRef } from '../types/block.js'
+
+/** Receives a query's rows on the host thread. Blocks are valid during the call only (until the promise settles): decode or copy. */
+export interface HostSink {
+  /** As early as possible. */
+  rows(block: BlockRef, epoch: number, task: number): void | Promise<void>
+  /** All rows of the epoch were given and are committed; awaited before the epoch counts as delivered. */
+  epoch?(epoch: number): void | Promise<void>
+}
+
+/** Frames handled in one turn of the host's event loop. */
+const TURN_FRAMES = 64
+
+/** Brings the frames of a query's last tasks to its sink, in turns that leave the host's event loop room to breathe. */
+export class HostSinkFeed {
+  readonly #readers: readonly ChannelReader[]
+  #barriers = 0
+  #isRunning = false
+  #closed = false
+
+  constructor(
+    channels: readonly ChannelDescriptor[],
+    bells: Doorbells,
+    private readonly sink: HostSink,
+    private readonly onReached: (epoch: number) => void,
+    private readonly onFailure: (error: unknown) => void,
+  ) {
+    this.#readers = channels.map((channel) => new ChannelReader(channel, bells))
+  }
+
+  /** The host's doorbell rang. */
+  rung(): void {
+    if (this.#isRunning || this.#closed) return
+    this.#isRunning = true
+    try {
+      const waiting = this.#drain()
+      if (waiting === undefined) {
+        this.#isRunning = false
+        return
+      }
+      void waiting
+        .catch((error: unknown) => this.#fail(error))
+        .then(() => {
+          this.#isRunning = false
+          this.rung()
+        })
+    } catch (error) {
+      this.#isRunning = false
+      this.#fail(error)
+    }
+  }
+
+  close(): void {
+    this.#closed = true
+  }
+
+  /** Synchronous as long as the sink is: a promise for each block would cost more than the block. */
+  #drain(): Promise<void> | undefined {
+    let frames = 0
+    for (let task = 0; task < this.#readers.length; task++) {
+      const reader = this.#readers[task] as ChannelReader
+      while (!this.#closed && reader.next()) {
+        frames += 1
+        if (frames > TURN_FRAMES) return new Promise((resolve) => setImmediate(resolve))
+        if (reader.type === FrameType.data) {
+          const done = this.sink.rows({ views: reader.views, position: reader.position }, reader.epoch, task)
+          if (done !== undefined) return this.#afterwards(done, reader)
+        }
+        this.#finish(reader)
+      }
+    }
+    return undefined
+  }
+
+  async #afterwards(done: Promise<void>, reader: ChannelReader): Promise<void> {
+    await done
+    this.#finish(reader)
+  }
+
+  #finish(reader: ChannelReader): void {
+    const { type, epoch } = reader
+    reader.release()
+    if (type !== FrameType.barrier) return
+    this.#barriers += 1
+    if (this.#barriers < this.#readers.length) return
+    this.#barriers = 0
+    this.onReached(epoch)
+  }
+
+  #fail(error: unknown): void {
+    this.#closed = true
+    this.onFailure(error)
+  }
+}

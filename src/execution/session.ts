@@ -1,0 +1,308 @@
+import { randomUUID } from 'node:crypto'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { MessageChannel, Worker } from 'node:worker_threads'
+import { Consumer, type ConsumerOptions } from '../client/consumer.js'
+import { HostLog } from '../client/host-log.js'
+import { Producer } from '../client/producer.js'
+import { HOST_SLOT } from '../common/doorbell.js'
+import { nodeEnv } from '../common/env.js'
+import { fromErrorShape, MillraceError, toErrorShape } from '../common/errors.js'
+import type { BlockDescriptor } from '../connector/inputs.js'
+import type { FsyncMode } from '../log/log-writer.js'
+import { createSharedLogMemory, LogMemory } from '../log/shared-memory.js'
+import type { PhysicalPlan } from '../plan/physical-plan.js'
+import { type BlockRef, viewsOf } from '../types/block.js'
+import { WorkerPool } from '../worker/pool.js'
+import type { EngineStart, FromEngine, QueryMode, RequestName, Requests, ToEngine } from './engine-protocol.js'
+import { type HostSink, HostSinkFeed } from './host-sink.js'
+import { QueryHandle } from './query-handle.js'
+import { SessionTopics } from './session-topics.js'
+import { threadFile } from './thread-file.js'
+
+export type { HostSink } from './host-sink.js'
+
+export interface SessionOptions {
+  readonly dir?: string | undefined
+  readonly workers: number
+  readonly fsync: FsyncMode
+  readonly memoryBudget: number
+  /** For `fsync: 'interval'`. Default 1000. */
+  readonly syncIntervalMs?: number
+}
+
+export interface QuerySpec {
+  readonly name: string
+  readonly plan: PhysicalPlan
+  /** Shared blocks of memory sources, by tableId. */
+  readonly tables: ReadonlyMap<string, readonly BlockRef[]>
+  readonly mode: QueryMode
+  /** Directory. */
+  readonly checkpoint?: string
+  readonly sink:
+    | { readonly kind: 'noop' }
+    | { readonly kind: 'log'; readonly topic: string }
+    /** `durableRows`: an epoch's rows are given only once they are written down (foreachBatch). */
+    | { readonly kind: 'host'; readonly sink: HostSink; readonly durableRows?: boolean }
+  readonly options: Readonly<Record<string, string>>
+}
+
+interface HostedQuery {
+  readonly handle: QueryHandle
+  readonly sink: HostSink | undefined
+  feed: HostSinkFeed | undefined
+}
+
+interface Waiting {
+  resolve(result: unknown): void
+  reject(error: unknown): void
+}
+
+/** The host's side of the threads: starts them, speaks with the engine, brings rows to the sinks that live here. */
+export class EngineSession {
+  /** Topics, and what makes producers and consumers. */
+  readonly log: {
+    readonly topics: SessionTopics
+    producer(options?: object): Producer
+    consumer(options?: ConsumerOptions): Consumer
+  }
+  readonly #engine: Worker
+  readonly #memory: LogMemory
+  readonly #hostLog: HostLog
+  readonly #pool: WorkerPool
+  readonly #listening: { close(): void }
+  readonly #waiting = new Map<number, Waiting>()
+  readonly #queries = new Map<string, HostedQuery>()
+  #nextRequest = 1
+  #ready!: Waiting
+  #closing: Promise<void> | undefined
+  #dead: MillraceError | undefined
+
+  /** Resolves when the log is recovered and open. */
+  static async open(options: SessionOptions): Promise<EngineSession> {
+    const session = new EngineSession(options)
+    try {
+      await new Promise((resolve, reject) => {
+        session.#ready = { resolve, reject }
+      })
+    } catch (error) {
+      await session.#abandon()
+      throw error
+    }
+    await session.log.topics.load()
+    return session
+  }
+
+  private constructor(options: SessionOptions) {
+    const shared = createSharedLogMemory(options.memoryBudget)
+    const memory = new MessageChannel()
+    this.#memory = new LogMemory(shared, HOST_SLOT)
+    this.#memory.chunks.attachThread(memory.port1)
+    memory.port1.unref()
+    const start: EngineStart = {
+      log: shared,
+      memoryPort: memory.port2,
+      dir: options.dir,
+      spillDirectory: join(tmpdir(), `millrace-${randomUUID()}`),
+      fsync: options.fsync,
+      syncIntervalMs: options.syncIntervalMs ?? 1000,
+    }
+    this.#engine = new Worker(threadFile(import.meta.url, './engine-main.js'), {
+      workerData: start,
+      transferList: [memory.port2],
+    })
+    this.#engine.on('message', (message: FromEngine) => this.#onMessage(message))
+    this.#engine.on('error', (error) => this.#die(error))
+    this.#engine.on('exit', (code) => this.#die(new Error(`engine thread ended with exit code ${code}`)))
+    this.#hostLog = new HostLog({
+      memory: this.#memory,
+      env: nodeEnv,
+      resolveTopic: async (name) => this.log.topics.descriptor(name),
+    })
+    const topics = new SessionTopics((name, argument) => this.#request(name, argument), this.#hostLog)
+    this.log = {
+      topics,
+      producer: () => new Producer(this.#hostLog),
+      consumer: (consumerOptions) => new Consumer(this.#hostLog, consumerOptions),
+    }
+    this.#pool = new WorkerPool({
+      workers: options.workers,
+      file: threadFile(import.meta.url, '../worker/entry.js'),
+      log: shared,
+      onStart: ({ slot, control, engineMemory, hostMemory }) => {
+        hostMemory.unref()
+        this.#memory.chunks.attachThread(hostMemory)
+        this.#post({ type: 'worker', slot, control, memory: engineMemory }, [control, engineMemory])
+      },
+      onDeath: (slot, error) => this.#post({ type: 'workerDied', slot, error: error.toShape() }),
+    })
+    this.#listening = this.#memory.bells.listen(HOST_SLOT, () => this.#rung())
+  }
+
+  /** Resolves when the start offsets are pinned and the tasks run. */
+  async start(spec: QuerySpec): Promise<QueryHandle> {
+    this.#assertOpen()
+    await this.#pool.open()
+    const id = randomUUID()
+    const runId = randomUUID()
+    const handle = new QueryHandle(id, runId, spec.name, (name, query) => this.#request(name, query))
+    const sink = spec.sink.kind === 'host' ? spec.sink.sink : undefined
+    this.#queries.set(id, { handle, sink, feed: undefined })
+    const tables: Record<string, readonly BlockDescriptor[]> = {}
+    for (const [tableId, blocks] of spec.tables) {
+      tables[tableId] = blocks.map((b) => ({ buffer: b.views.buffer as SharedArrayBuffer, position: b.position }))
+    }
+    try {
+      await this.#request('start', {
+        id,
+        runId,
+        name: spec.name,
+        plan: spec.plan,
+        tables,
+        mode: spec.mode,
+        checkpoint: spec.checkpoint,
+        sink:
+          spec.sink.kind === 'host' ? { kind: spec.sink.durableRows === true ? 'durable' : 'rows' } : spec.sink,
+        options: spec.options,
+        workerSlots: this.#pool.slots,
+      })
+    } catch (error) {
+      this.#queries.delete(id)
+      throw error
+    }
+    return handle
+  }
+
+  /** Stops queries at an epoch, writes and syncs the log, ends the threads. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    let failure: unknown
+    if (this.#dead === undefined) {
+      await this.#request('close', undefined).catch((error: unknown) => {
+        failure = error
+      })
+    }
+    await this.#abandon()
+    if (failure !== undefined) throw failure
+  }
+
+  async #abandon(): Promise<void> {
+    this.#closing ??= Promise.resolve()
+    this.#hostLog.rung()
+    this.#hostLog.close()
+    this.#listening.close()
+    await this.#pool.close()
+    await this.#engine.terminate()
+    this.#memory.close()
+  }
+
+  #rung(): void {
+    this.#hostLog.rung()
+    for (const query of this.#queries.values()) query.feed?.rung()
+  }
+
+  #onMessage(message: FromEngine): void {
+    switch (message.type) {
+      case 'ready':
+        this.#ready.resolve(undefined)
+        break
+      case 'answer':
+        if (message.id === -1) this.#ready.reject(fromErrorShape(message.error ?? toErrorShape('the engine did not start')))
+        else this.#settle(message.id, message.result, message.error)
+        break
+      case 'attachSink': {
+        const query = this.#queries.get(message.query)
+        if (query?.sink === undefined) return
+        query.feed = new HostSinkFeed(
+          message.channels,
+          this.#memory.bells,
+          query.sink,
+          (epoch) => this.#post({ type: 'sinkReached', query: message.query, epoch }),
+          (error) => this.#post({ type: 'sinkFailed', query: message.query, error: sinkError(error) }),
+        )
+        query.feed.rung()
+        break
+      }
+      case 'commit':
+        void this.#commit(message.query, message.epoch, message.blocks)
+        break
+      case 'progress':
+        this.#queries.get(message.query)?.handle.progressed(message.progress)
+        break
+      case 'status':
+        this.#queries.get(message.query)?.handle.statusChanged(message.status)
+        break
+      case 'terminated': {
+        const query = this.#queries.get(message.query)
+        this.#queries.delete(message.query)
+        query?.feed?.close()
+        query?.handle.terminated(message.error === undefined ? undefined : fromErrorShape(message.error))
+      }
+    }
+  }
+
+  async #commit(id: string, epoch: number, blocks: readonly BlockDescriptor[]): Promise<void> {
+    const sink = this.#queries.get(id)?.sink
+    try {
+      for (const block of blocks) await sink?.rows({ views: viewsOf(block.buffer), position: block.position }, epoch, 0)
+      await sink?.epoch?.(epoch)
+      this.#post({ type: 'delivered', query: id, epoch })
+    } catch (error) {
+      this.#post({ type: 'sinkFailed', query: id, error: sinkError(error) })
+    }
+  }
+
+  #request<N extends RequestName>(name: N, argument: Requests[N]['argument']): Promise<Requests[N]['result']> {
+    if (this.#dead !== undefined) return Promise.reject(this.#dead)
+    const id = this.#nextRequest++
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve: (result) => resolve(result as Requests[N]['result']), reject })
+      this.#post({ type: 'request', id, name, argument })
+    })
+  }
+
+  #settle(id: number, result: unknown, error: Parameters<typeof fromErrorShape>[0] | undefined): void {
+    const waiting = this.#waiting.get(id)
+    this.#waiting.delete(id)
+    if (error === undefined) waiting?.resolve(result)
+    else waiting?.reject(fromErrorShape(error))
+  }
+
+  #post(message: ToEngine, transfer: readonly MessagePortLike[] = []): void {
+    this.#engine.postMessage(message, transfer)
+  }
+
+  #assertOpen(): void {
+    if (this.#dead !== undefined) throw this.#dead
+    if (this.#closing !== undefined) throw new MillraceError('CLOSED', 'the engine is closed')
+  }
+
+  #die(cause: Error): void {
+    if (this.#dead !== undefined || this.#closing !== undefined) return
+    const dead = new MillraceError('ENGINE_DIED', 'the engine thread has died', { detail: cause.message, cause })
+    this.#dead = dead
+    this.#ready.reject(dead)
+    for (const waiting of this.#waiting.values()) waiting.reject(dead)
+    this.#waiting.clear()
+    for (const query of this.#queries.values()) query.handle.terminated(dead)
+    this.#queries.clear()
+    this.#hostLog.close(dead)
+  }
+}
+
+type MessagePortLike = import('node:worker_threads').MessagePort
+
+/** What a user's callback threw, with words around it. */
+function sinkError(error: unknown) {
+  if (error instanceof MillraceError) return error.toShape()
+  const cause = error instanceof Error ? error : new Error(String(error))
+  return new MillraceError('SINK_FAILED', `the sink of the query has thrown: ${cause.message}`, {
+    detail: cause.stack,
+    hint: 'the epoch is not delivered: mend the function and start the query again, it goes on from its checkpoint',
+    cause,
+  }).toShape()
+}
