@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads'
  * Thread of memory-limit.ts: random updates of a table that no cache holds. Waits at the gate, updates, says that
  * it is done. The table is the thread's own.
  *
- *   // gate: int32 0 = number of the round that may start, int32 1 = threads that are done with it
+ *   // gate, int32: 0 number of the round that may start, 1 threads that are done with it, 2 set to end, 3 threads that work
  */
 const gate = new Int32Array(workerData.gate)
 const table = new Float64Array(workerData.tableLength)
