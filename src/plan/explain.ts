@@ -1,0 +1,184 @@
+import { columnSlots, type StructType, typeName } from '../types/data-type.js'
+import { type BoundPlan, type SortKey, spine } from './bound-plan.js'
+import type { BoundAggregate, BoundExpression } from './expression.js'
+import { boundText, expressionText } from './expression-name.js'
+import type { LogicalPlan, SourceSpec } from './logical-plan.js'
+import type { Grouping, HeadOperator, NarrowOperator, PhysicalPlan, ScanInput, Stage, StageOutput } from './physical-plan.js'
+import type { PlannedQuery } from './planner.js'
+
+/** Plans as indented trees, the result at the top and the scan at the bottom, in Spark's manner. */
+export function explain(query: PlannedQuery): string {
+  return [
+    '== Logical Plan ==',
+    explainLogical(query.logical),
+    '',
+    '== Analyzed Plan ==',
+    query.analyzed.schema.fields.map((f) => `${f.name}: ${typeName(f.type)}`).join(', '),
+    explainBound(query.analyzed),
+    '',
+    '== Optimized Plan ==',
+    explainBound(query.optimized),
+    '',
+    '== Physical Plan ==',
+    explainPhysical(query.physical),
+  ].join('\n')
+}
+
+const indented = (lines: readonly string[]): string =>
+  lines.map((line, depth) => (depth === 0 ? line : `${'   '.repeat(depth - 1)}+- ${line}`)).join('\n')
+
+export function explainLogical(plan: LogicalPlan): string {
+  const lines: string[] = []
+  for (let node: LogicalPlan | undefined = plan; node !== undefined; node = node.op === 'scan' ? undefined : node.input) {
+    lines.push(logicalLine(node))
+  }
+  return indented(lines)
+}
+
+function logicalLine(plan: LogicalPlan): string {
+  switch (plan.op) {
+    case 'scan':
+      return `Scan ${sourceText(plan.source)}`
+    case 'select':
+      return `Select [${plan.columns.map(expressionText).join(', ')}]`
+    case 'withColumn':
+      return `WithColumn ${plan.name} = ${expressionText(plan.value)}`
+    case 'drop':
+      return `Drop [${plan.names.join(', ')}]`
+    case 'filter':
+      return `Filter ${expressionText(plan.condition)}`
+    case 'withWatermark':
+      return `Watermark ${plan.column}, delay ${plan.delayMs} ms`
+    case 'aggregate':
+      return `Aggregate [${plan.keys.map(expressionText).join(', ')}], [${plan.aggregates.map(expressionText).join(', ')}]`
+    case 'orderBy':
+      return `Sort [${plan.keys.map(expressionText).join(', ')}]`
+    case 'limit':
+      return `Limit ${plan.count}`
+  }
+}
+
+function sourceText(source: SourceSpec): string {
+  const of = source.topics === undefined ? (source.name ?? '') : source.topics.map((topic) => topic.name).join(', ')
+  return `${source.streaming ? 'streaming ' : ''}${source.format}${of === '' ? '' : ` ${of}`}`
+}
+
+const slotNames = (schema: StructType): readonly string[] => columnSlots(schema).map((s) => s.path.join('.'))
+
+export function explainBound(plan: BoundPlan): string {
+  return indented([...spine(plan)].reverse().map(boundLine))
+}
+
+function boundLine(plan: BoundPlan): string {
+  const text = (e: BoundExpression, of: BoundPlan): string => boundText(e, slotNames(of.schema))
+  switch (plan.op) {
+    case 'scan':
+      return scanLine(plan)
+    case 'filter':
+      return `Filter ${text(plan.condition, plan.input)}`
+    case 'project':
+      return `Project [${projection(plan.columns, plan.schema, plan.input.schema)}]`
+    case 'watermark':
+      return `Watermark ${text(plan.eventTime, plan.input)}, delay ${plan.delayMs} ms`
+    case 'aggregate':
+      return `Aggregate ${groupingText(plan, plan.input.schema)}`
+    case 'sort':
+      return `Sort ${sortText(plan.keys, plan.input.schema)}${plan.limit === undefined ? '' : `, first ${plan.limit}`}`
+    case 'limit':
+      return `Limit ${plan.count}`
+  }
+}
+
+function projection(columns: readonly BoundExpression[], schema: StructType, input: StructType): string {
+  const names = slotNames(input)
+  return columns
+    .map((column, i) => {
+      const text = boundText(column, names)
+      const name = schema.fields[i]?.name ?? ''
+      return column.kind === 'input' && names[column.slot] === name ? text : `${text} AS ${name}`
+    })
+    .join(', ')
+}
+
+function sortText(keys: readonly SortKey[], schema: StructType): string {
+  const names = slotNames(schema)
+  const parts = keys.map(
+    (k) => `${boundText(k.value, names)} ${k.descending ? 'DESC' : 'ASC'} NULLS ${k.nullsFirst ? 'FIRST' : 'LAST'}`,
+  )
+  return `[${parts.join(', ')}]`
+}
+
+function scanLine(scan: Omit<ScanInput, 'kind'>): string {
+  const names = slotNames(scan.schema)
+  const parts = [`Scan ${sourceText(scan.source)} [${scan.schema.fields.map((f) => f.name).join(', ')}]`]
+  if (scan.pushedFilters.length > 0) parts.push(`PushedFilters: [${scan.pushedFilters.map((f) => boundText(f, names)).join(', ')}]`)
+  if (scan.watermark !== undefined) {
+    parts.push(`Watermark: ${boundText(scan.watermark.eventTime, names)}, delay ${scan.watermark.delayMs} ms`)
+  }
+  return parts.join(', ')
+}
+
+function aggregateText(a: BoundAggregate, names: readonly string[]): string {
+  return `${a.fn}(${a.arg === undefined ? '1' : boundText(a.arg, names)}) AS ${a.name}`
+}
+
+function groupingText(grouping: Pick<Grouping, 'keys' | 'window' | 'aggregates'>, schema: StructType): string {
+  const names = slotNames(schema)
+  const keys = grouping.keys.map((k) => boundText(k.value, names))
+  const { window } = grouping
+  if (window !== undefined) keys.splice(window.position, 0, `window(${boundText(window.eventTime, names)}, ${window.sizeMs} ms)`)
+  return `[${keys.join(', ')}], [${grouping.aggregates.map((a) => aggregateText(a, names)).join(', ')}]`
+}
+
+/** Stage by stage from the last, operators numbered by their stage as in Spark's `*(2)`. */
+export function explainPhysical(plan: PhysicalPlan): string {
+  const lines: string[] = []
+  for (const stage of [...plan.stages].reverse()) lines.push(...stageLines(stage))
+  return indented(lines)
+}
+
+function stageLines(stage: Stage): readonly string[] {
+  const mark = `*(${stage.id}) `
+  // Each operator is bound to the schema of what feeds it.
+  const lines: string[] = []
+  let schema = stage.head?.schema ?? stage.input.schema
+  if (stage.input.kind === 'scan') lines.push(`${mark}${scanLine(stage.input)}`)
+  if (stage.head !== undefined) lines.push(`${mark}${headLine(stage.head)}`)
+  for (const operator of stage.pipeline) {
+    lines.push(`${mark}${narrowLine(operator, schema)}`)
+    if (operator.op === 'project') schema = operator.schema
+  }
+  lines.push(outputLine(stage.output, schema, mark))
+  return lines.reverse().flatMap((line) => line.split('\n'))
+}
+
+function headLine(head: HeadOperator): string {
+  switch (head.op) {
+    case 'finalAggregate': {
+      const keys = head.schema.fields.slice(0, head.schema.fields.length - head.grouping.aggregates.length).map((f) => f.name)
+      const closes = head.grouping.closesWindows ? ', closes windows' : ''
+      return `FinalAggregate [${keys.join(', ')}], [${head.grouping.aggregates.map((a) => a.name).join(', ')}], ${head.grouping.outputMode}${closes}`
+    }
+    case 'sort':
+      return `Sort ${sortText(head.keys, head.schema)}${head.limit === undefined ? '' : `, first ${head.limit}`}`
+    case 'limit':
+      return `Limit ${head.count}`
+  }
+}
+
+function narrowLine(operator: NarrowOperator, schema: StructType): string {
+  return operator.op === 'filter'
+    ? `Filter ${boundText(operator.condition, slotNames(schema))}`
+    : `Project [${projection(operator.columns, operator.schema, schema)}]`
+}
+
+function outputLine(output: StageOutput, schema: StructType, mark: string): string {
+  switch (output.kind) {
+    case 'partialAggregate':
+      return `Exchange by key group\n${mark}PartialAggregate ${groupingText(output.grouping, schema)}`
+    case 'exchange':
+      return 'Exchange to one task'
+    case 'sink':
+      return `Sink [${output.schema.fields.map((f) => f.name).join(', ')}]`
+  }
+}

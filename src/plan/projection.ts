@@ -1,0 +1,31 @@
+import { MillraceError } from '../common/errors.js'
+import { type Field, structType } from '../types/data-type.js'
+import type { BoundPlan } from './bound-plan.js'
+import type { BoundExpression } from './expression.js'
+
+export interface NamedExpression {
+  readonly name: string
+  readonly value: BoundExpression
+}
+
+/** A projection; two columns of one name would hide one another in a row. */
+export function project(input: BoundPlan, columns: readonly NamedExpression[]): BoundPlan {
+  const fields: Field[] = []
+  const names = new Set<string>()
+  for (const { name, value } of columns) {
+    if (names.has(name)) {
+      throw new MillraceError('COLUMN_ALREADY_EXISTS', `two columns are named ${name}`, {
+        detail: `columns: ${columns.map((c) => c.name).join(', ')}`,
+        hint: "name one of them: .as('other')",
+      })
+    }
+    if (value.type.kind === 'void') {
+      throw new MillraceError('DATATYPE_MISMATCH.VOID_COLUMN', `column ${name} is null and has no type`, {
+        hint: "give it one: lit(null).cast('string')",
+      })
+    }
+    names.add(name)
+    fields.push({ name, type: value.type, nullable: value.nullable })
+  }
+  return { op: 'project', input, columns: columns.map((c) => c.value), schema: structType(fields) }
+}

@@ -1,0 +1,79 @@
+import { assert } from '../common/assert.js'
+import { type ColumnSlot, columnSlots, type DataType, sameType, type StructType, typeName } from '../types/data-type.js'
+import { children } from './bound-expression.js'
+import type { BoundPlan } from './bound-plan.js'
+import type { BoundExpression } from './expression.js'
+
+/** Every slot exists and has the type that its expression says; every schema is that of what makes the rows. */
+export function verifyPlan(plan: BoundPlan): void {
+  switch (plan.op) {
+    case 'scan':
+      assert(plan.fields.length === plan.schema.fields.length, 'fields of the scan')
+      plan.fields.forEach((field, i) => {
+        const of = plan.source.schema.fields[field]
+        const here = plan.schema.fields[i]
+        assert(of !== undefined && here !== undefined && of.name === here.name && sameType(of.type, here.type), `field ${i} of the scan`)
+      })
+      verifyExpressions([...plan.pushedFilters, ...(plan.watermark === undefined ? [] : [plan.watermark.eventTime])], plan.schema)
+      return
+    case 'filter':
+      verifyExpressions([plan.condition], plan.input.schema)
+      assert(plan.condition.type.kind === 'boolean', 'a filter that is not boolean')
+      assert(sameType(plan.schema, plan.input.schema), 'schema of a filter')
+      break
+    case 'project':
+      verifyExpressions(plan.columns, plan.input.schema)
+      verifyFields(plan.columns, plan.schema, 0)
+      assert(plan.columns.length === plan.schema.fields.length, 'fields of a projection')
+      break
+    case 'watermark':
+      verifyExpressions([plan.eventTime], plan.input.schema)
+      break
+    case 'aggregate': {
+      const { window } = plan
+      const keys = plan.keys.map((k) => k.value)
+      verifyExpressions([...keys, ...plan.aggregates.flatMap((a) => (a.arg === undefined ? [] : [a.arg]))], plan.input.schema)
+      if (window !== undefined) verifyExpressions([window.eventTime], plan.input.schema)
+      const keyCount = keys.length + (window === undefined ? 0 : 1)
+      assert(plan.schema.fields.length === keyCount + plan.aggregates.length, 'fields of an aggregation')
+      plan.aggregates.forEach((a, i) => {
+        const field = plan.schema.fields[keyCount + i]
+        assert(field !== undefined && field.name === a.name && sameType(field.type, a.type), `aggregate ${a.name}`)
+      })
+      break
+    }
+    case 'sort':
+      verifyExpressions(plan.keys.map((k) => k.value), plan.input.schema)
+      assert(sameType(plan.schema, plan.input.schema), 'schema of a sort')
+      break
+    case 'limit':
+      assert(sameType(plan.schema, plan.input.schema), 'schema of a limit')
+      break
+  }
+  verifyPlan(plan.input)
+}
+
+function verifyFields(columns: readonly BoundExpression[], schema: StructType, from: number): void {
+  columns.forEach((column, i) => {
+    const field = schema.fields[from + i]
+    assert(field !== undefined && sameType(column.type, field.type), `column ${i} is no ${typeOf(field?.type)}`)
+    assert(field.nullable || !column.nullable, `column ${field.name} can be null and says it cannot`)
+  })
+}
+
+const typeOf = (type: DataType | undefined): string => (type === undefined ? 'field' : typeName(type))
+
+function verifyExpressions(expressions: readonly BoundExpression[], schema: StructType): void {
+  const slots = columnSlots(schema)
+  for (const e of expressions) verifyExpression(e, slots)
+}
+
+function verifyExpression(e: BoundExpression, slots: readonly ColumnSlot[]): void {
+  if (e.kind === 'input') {
+    const slot = slots[e.slot]
+    assert(slot !== undefined, `slot ${e.slot} of ${slots.length}`)
+    assert(sameType(slot.type, e.type), `slot ${e.slot} is a ${typeName(slot.type)}, the expression says ${typeName(e.type)}`)
+    assert(e.nullable || !slot.nullable, `slot ${e.slot} can be null and the expression says it cannot`)
+  }
+  for (const child of children(e)) verifyExpression(child, slots)
+}
