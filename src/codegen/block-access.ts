@@ -65,7 +65,12 @@ export class BlockInput {
     if (isNull === 'false') {
       this.source.line(`const ${c} = ${read};`)
     } else {
-      const zero = slot.type.kind === 'bigint' || slot.type.kind === 'decimal' ? '0n' : slot.type.kind === 'boolean' ? 'false' : '0'
+      const zero =
+        slot.type.kind === 'bigint' || slot.type.kind === 'decimal'
+          ? '0n'
+          : slot.type.kind === 'boolean'
+            ? 'false'
+            : '0'
       this.source.line(`let ${c} = ${zero}; if (!${isNull}) ${c} = ${read};`)
     }
     return { type: slot.type, isNull, value: c }
@@ -77,9 +82,7 @@ export class BlockInput {
       this.source.line(`const ${c}_s = ${c}_y + i32[${c}_o + r], ${c}_t = ${c}_y + i32[${c}_o + r + 1];`)
     } else {
       this.source.line(`let ${c}_s = 0, ${c}_t = 0;`)
-      this.source.line(
-        `if (!${isNull}) { ${c}_s = ${c}_y + i32[${c}_o + r]; ${c}_t = ${c}_y + i32[${c}_o + r + 1]; }`,
-      )
+      this.source.line(`if (!${isNull}) { ${c}_s = ${c}_y + i32[${c}_o + r]; ${c}_t = ${c}_y + i32[${c}_o + r + 1]; }`)
     }
     return { type: slot.type, isNull, value: '', bytes: { u8: 'u8', dv: 'dv', start: `${c}_s`, end: `${c}_t` } }
   }
@@ -153,11 +156,15 @@ export class BlockOutput {
       put()
       return
     }
-    this.source.block(`if (${value.isNull})`, () => {
-      this.source.line(`${o}_k[${n}] = 0; ${o}_nulls++;`)
-      if (slot.physical === 'bytes') this.source.line(`${o}_v[${n} + 1] = ${o}_w;`)
-      else if (slot.physical !== 'struct') this.source.line(writeStatement(slot, o, n, zeroOf(slot)))
-    }, '} else {')
+    this.source.block(
+      `if (${value.isNull})`,
+      () => {
+        this.source.line(`${o}_k[${n}] = 0; ${o}_nulls++;`)
+        if (slot.physical === 'bytes') this.source.line(`${o}_v[${n} + 1] = ${o}_w;`)
+        else if (slot.physical !== 'struct') this.source.line(writeStatement(slot, o, n, zeroOf(slot)))
+      },
+      '} else {',
+    )
     put()
     this.source.line('}')
   }

@@ -70,12 +70,17 @@ function invalid(policy: Policy, value: unknown, from: DataType, to: DataType): 
 
 function outOfRange(policy: Policy, value: unknown, from: DataType, to: DataType): null {
   if (policy !== 'ansi') return null
-  throw new MillraceError('CAST_OVERFLOW', `${quoted(value)} of type ${typeName(from)} does not fit a ${typeName(to)}`, {
-    hint: `use tryCast('${typeName(to)}') to get null instead`,
-  })
+  throw new MillraceError(
+    'CAST_OVERFLOW',
+    `${quoted(value)} of type ${typeName(from)} does not fit a ${typeName(to)}`,
+    {
+      hint: `use tryCast('${typeName(to)}') to get null instead`,
+    },
+  )
 }
 
-const quoted = (value: unknown): string => (typeof value === 'string' ? JSON.stringify(value.slice(0, 200)) : String(value))
+const quoted = (value: unknown): string =>
+  typeof value === 'string' ? JSON.stringify(value.slice(0, 200)) : String(value)
 
 function fromString(from: DataType, to: DataType, policy: Policy): Cast {
   const orInvalid =
@@ -120,7 +125,8 @@ function fromString(from: DataType, to: DataType, policy: Policy): Cast {
 }
 
 function fromBoolean(to: DataType, policy: Policy): Cast {
-  if (to.kind === 'decimal') return (b: boolean) => checkedDecimal(b ? 10n ** BigInt(to.scale) : 0n, to, policy === 'ansi')
+  if (to.kind === 'decimal')
+    return (b: boolean) => checkedDecimal(b ? 10n ** BigInt(to.scale) : 0n, to, policy === 'ansi')
   if (to.kind === 'bigint') return (b: boolean) => (b ? 1n : 0n)
   // One microsecond, which a timestamp of milliseconds cannot tell from none.
   if (to.kind === 'timestamp') return () => 0
@@ -132,7 +138,8 @@ function fromTimestamp(from: DataType, to: DataType, policy: Policy): Cast {
   if (to.kind === 'boolean') return (ms: number) => ms !== 0
   if (to.kind === 'double') return (ms: number) => ms / 1000
   if (to.kind === 'float') return (ms: number) => Math.fround(ms / 1000)
-  if (to.kind === 'decimal') return (ms: number) => checkedDecimal(rescale(BigInt(ms), 3, to.scale), to, policy === 'ansi')
+  if (to.kind === 'decimal')
+    return (ms: number) => checkedDecimal(rescale(BigInt(ms), 3, to.scale), to, policy === 'ansi')
   const seconds = (ms: number): number => Math.floor(ms / 1000)
   if (to.kind === 'bigint') return (ms: number) => BigInt(seconds(ms))
   const narrow = integerTo(from, to, policy)

@@ -35,7 +35,9 @@ export function arithmeticCode(
   if (type.kind === 'bigint') return bigintCode(source, fn, x, y, ansi)
   if (!isSmall(type) && type.kind !== 'long') return undefined
   if (fn === 'mod' || fn === 'intDiv') return divisionCode(source, fn, type, x, y, b, ansi)
-  const plain = { add: `${x} + ${y}`, sub: `${x} - ${y}`, mul: `${x} * ${y}`, neg: `0 - ${x}`, abs: `Math.abs(${x})` }[fn]
+  const plain = { add: `${x} + ${y}`, sub: `${x} - ${y}`, mul: `${x} * ${y}`, neg: `0 - ${x}`, abs: `Math.abs(${x})` }[
+    fn
+  ]
   if (plain === undefined) return undefined
   // The product of integers may be −0, which no integer is.
   const exact = fn === 'mul' ? `${x} * ${y} + 0` : plain
@@ -114,10 +116,22 @@ function floatingCode(
   if (plain === undefined) return undefined
   const value = type.kind === 'float' ? `Math.fround(${plain})` : plain
   if (fn !== 'div' && fn !== 'mod') return { value }
-  return guardedDivision(source, value, zeroDivisor(divisor, '0'), fn === 'div' ? divisionByZero : remainderByZero, ansi)
+  return guardedDivision(
+    source,
+    value,
+    zeroDivisor(divisor, '0'),
+    fn === 'div' ? divisionByZero : remainderByZero,
+    ansi,
+  )
 }
 
-function bigintCode(source: FunctionSource, fn: string, x: string, y: string, ansi: boolean): ArithmeticCode | undefined {
+function bigintCode(
+  source: FunctionSource,
+  fn: string,
+  x: string,
+  y: string,
+  ansi: boolean,
+): ArithmeticCode | undefined {
   const plain = { add: `${x} + ${y}`, sub: `${x} - ${y}`, mul: `${x} * ${y}`, neg: `-${x}` }[fn]
   if (plain === undefined) return undefined
   if (!ansi) return { value: `BigInt.asIntN(64, ${plain})` }

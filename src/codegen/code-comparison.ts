@@ -15,7 +15,12 @@ export type ComparisonOperator = 'eq' | 'neq' | 'lt' | 'lte' | 'gt' | 'gte'
 const INLINE_BYTES_MAX = 12
 
 /** A boolean expression, true or false for values that are not null; never throws, whatever the values are. */
-export function comparisonText(source: FunctionSource, operator: ComparisonOperator, a: CodeValue, b: CodeValue): string {
+export function comparisonText(
+  source: FunctionSource,
+  operator: ComparisonOperator,
+  a: CodeValue,
+  b: CodeValue,
+): string {
   switch (operator) {
     case 'neq':
       return `!(${equalText(source, a, b)})`
@@ -95,14 +100,28 @@ function rangesOf(source: FunctionSource, a: CodeValue, b: CodeValue): readonly 
   return x === undefined || y === undefined ? undefined : [x, y]
 }
 
-export function equalBytes(a: Uint8Array, aStart: number, aEnd: number, b: Uint8Array, bStart: number, bEnd: number): boolean {
+export function equalBytes(
+  a: Uint8Array,
+  aStart: number,
+  aEnd: number,
+  b: Uint8Array,
+  bStart: number,
+  bEnd: number,
+): boolean {
   const length = aEnd - aStart
   if (length !== bEnd - bStart) return false
   for (let i = 0; i < length; i++) if (a[aStart + i] !== b[bStart + i]) return false
   return true
 }
 
-export function compareBytes(a: Uint8Array, aStart: number, aEnd: number, b: Uint8Array, bStart: number, bEnd: number): number {
+export function compareBytes(
+  a: Uint8Array,
+  aStart: number,
+  aEnd: number,
+  b: Uint8Array,
+  bStart: number,
+  bEnd: number,
+): number {
   const length = Math.min(aEnd - aStart, bEnd - bStart)
   for (let i = 0; i < length; i++) {
     const difference = (a[aStart + i] as number) - (b[bStart + i] as number)

@@ -78,7 +78,10 @@ export function materialize(source: FunctionSource, v: CodeValue): CodeValue {
   if (v.bytes === undefined) return v
   const { u8, start, end } = v.bytes
   const name = source.fresh('t')
-  const read = v.type.kind === 'string' ? `${source.constant(decodeText)}(${u8}, ${start}, ${end})` : `${u8}.slice(${start}, ${end})`
+  const read =
+    v.type.kind === 'string'
+      ? `${source.constant(decodeText)}(${u8}, ${start}, ${end})`
+      : `${u8}.slice(${start}, ${end})`
   if (v.isNull === 'false') {
     source.line(`const ${name} = ${read};`)
   } else {
@@ -89,7 +92,10 @@ export function materialize(source: FunctionSource, v: CodeValue): CodeValue {
 }
 
 /** A value as a range of bytes: of a buffer, of a literal, of a binary. Not for a computed string. */
-export function byteRange(source: FunctionSource, v: CodeValue): { u8: string; start: string; end: string } | undefined {
+export function byteRange(
+  source: FunctionSource,
+  v: CodeValue,
+): { u8: string; start: string; end: string } | undefined {
   if (v.bytes !== undefined) return v.bytes
   if (typeof v.literal === 'string') {
     const bytes = encodeUtf8(v.literal)

@@ -16,7 +16,15 @@ import {
   equalsLiteral,
   startsWithBytes,
 } from './code-comparison.js'
-import { anyNull, type CodeValue, grouped, literalText, materialize, placeholderText, unlessNull } from './code-value.js'
+import {
+  anyNull,
+  type CodeValue,
+  grouped,
+  literalText,
+  materialize,
+  placeholderText,
+  unlessNull,
+} from './code-value.js'
 import { HASH_SEED, hashValue } from './hashing.js'
 import { type BoundCall, kernelFor } from './kernels.js'
 import * as strings from './strings.js'
@@ -213,11 +221,19 @@ export class ExpressionCompiler {
       }
       case 'isNotNull': {
         const { isNull } = this.#compile(arg(expression, 0))
-        return { type: expression.type, isNull: 'false', value: this.#constant('v', isNull === 'false' ? 'true' : `!${grouped(isNull)}`) }
+        return {
+          type: expression.type,
+          isNull: 'false',
+          value: this.#constant('v', isNull === 'false' ? 'true' : `!${grouped(isNull)}`),
+        }
       }
       case 'isNaN': {
         const v = this.#compile(arg(expression, 0))
-        return { type: expression.type, isNull: 'false', value: this.#constant('v', unlessNull(v.isNull, `${v.value} !== ${v.value}`)) }
+        return {
+          type: expression.type,
+          isNull: 'false',
+          value: this.#constant('v', unlessNull(v.isNull, `${v.value} !== ${v.value}`)),
+        }
       }
       case 'eqNullSafe':
         return this.#eqNullSafe(expression)
@@ -242,15 +258,25 @@ export class ExpressionCompiler {
    */
   #strict(expression: BoundCall, args: readonly BoundExpression[]): CodeValue {
     const { ansi } = this.options
-    const guardFrom = args.findIndex((a, i) => canThrow(a, ansi) && args.slice(0, i).some((earlier) => earlier.nullable))
+    const guardFrom = args.findIndex(
+      (a, i) => canThrow(a, ansi) && args.slice(0, i).some((earlier) => earlier.nullable),
+    )
     if (guardFrom === -1) return this.#apply(expression)
     const before = args.slice(0, guardFrom).map((a) => this.#compile(a))
     const isNull = anyNull(...before.map((v) => v.isNull))
-    if (isNull === 'true') return { type: expression.type, isNull, value: placeholderText(this.source, expression.type) }
+    if (isNull === 'true')
+      return { type: expression.type, isNull, value: placeholderText(this.source, expression.type) }
     if (isNull === 'false') return this.#apply(expression)
     const [v, n] = this.#result(expression.type)
     this.#branch(`if (!${grouped(isNull)})`, () => {
-      this.#assign(this.#strict(expression, expression.args.map((a, i) => (i < guardFrom ? { ...a, nullable: false } : a))), v, n)
+      this.#assign(
+        this.#strict(
+          expression,
+          expression.args.map((a, i) => (i < guardFrom ? { ...a, nullable: false } : a)),
+        ),
+        v,
+        n,
+      )
     })
     return { type: expression.type, isNull: n, value: v }
   }
@@ -282,7 +308,11 @@ export class ExpressionCompiler {
       const b = this.#compile(arg(expression, 1))
       const isNull = anyNull(a.isNull, b.isNull)
       if (isNull === 'true') return { type, isNull, value: 'false' }
-      return { type, isNull: this.#constant('n', isNull), value: this.#constant('v', comparisonText(this.source, fn, a, b)) }
+      return {
+        type,
+        isNull: this.#constant('n', isNull),
+        value: this.#constant('v', comparisonText(this.source, fn, a, b)),
+      }
     }
     if (fn === 'not') {
       const a = this.#compile(first)
@@ -318,7 +348,13 @@ export class ExpressionCompiler {
     if (fn === 'octetLength' || (fn === 'length' && value.type.kind === 'binary')) {
       return this.#guarded(type, value.isNull, false, `${end} - ${start}`)
     }
-    if (fn === 'length') return this.#guarded(type, value.isNull, false, `${this.source.constant(countCodePoints)}(${u8}, ${start}, ${end})`)
+    if (fn === 'length')
+      return this.#guarded(
+        type,
+        value.isNull,
+        false,
+        `${this.source.constant(countCodePoints)}(${u8}, ${start}, ${end})`,
+      )
     if (fn !== 'startsWith' && fn !== 'endsWith') return undefined
     const part = arg(expression, 1)
     if (part.kind !== 'literal' || typeof part.value !== 'string') return undefined
@@ -343,12 +379,15 @@ export class ExpressionCompiler {
     // Where the left alone decides, the result is false for `and`, true for `or`.
     this.source.line(`let ${v} = ${fn === 'or'}, ${n} = false;`)
     const undecided = fn === 'and' ? left.value : `!${left.value}`
-    const open = left.isNull === 'false' ? undecided : left.isNull === 'true' ? 'true' : `${left.isNull} || ${undecided}`
+    const open =
+      left.isNull === 'false' ? undecided : left.isNull === 'true' ? 'true' : `${left.isNull} || ${undecided}`
     this.#branch(`if (${open})`, () => {
       const right = this.#compile(rightExpression)
       const decided = fn === 'and' ? `!${grouped(right.value)}` : right.value
       this.source.line(`${n} = ${right.isNull};`)
-      this.source.line(`if (!${n}) { ${v} = ${right.value}; ${n} = ${left.isNull === 'false' ? 'false' : `${grouped(left.isNull)} && !(${decided})`}; }`)
+      this.source.line(
+        `if (!${n}) { ${v} = ${right.value}; ${n} = ${left.isNull === 'false' ? 'false' : `${grouped(left.isNull)} && !(${decided})`}; }`,
+      )
     })
     return { type, isNull: n, value: v }
   }
@@ -357,14 +396,13 @@ export class ExpressionCompiler {
     const [l, r] = [grouped(left.value), grouped(right.value)]
     const sign = fn === 'and' ? '&&' : '||'
     const [L, R] = [left.isNull, right.isNull]
-    if (L === 'false' && R === 'false') return { type, isNull: 'false', value: this.#constant('v', `${l} ${sign} ${r}`) }
+    if (L === 'false' && R === 'false')
+      return { type, isNull: 'false', value: this.#constant('v', `${l} ${sign} ${r}`) }
     // A null decides nothing: the result is null unless the other side decides.
     const open = (x: string): string => (fn === 'and' ? x : `!${x}`)
     const isNull = `${grouped(L)} ? (${grouped(R)} || ${open(r)}) : (${grouped(R)} && ${open(l)})`
     const value =
-      fn === 'and'
-        ? `${unlessNull(L, l)} && ${unlessNull(R, r)}`
-        : `(${unlessNull(L, l)}) || (${unlessNull(R, r)})`
+      fn === 'and' ? `${unlessNull(L, l)} && ${unlessNull(R, r)}` : `(${unlessNull(L, l)}) || (${unlessNull(R, r)})`
     return { type, isNull: this.#constant('n', isNull), value: this.#constant('v', value) }
   }
 
@@ -377,7 +415,8 @@ export class ExpressionCompiler {
       return { type, isNull: 'false', value: this.#constant('v', other.isNull) }
     }
     const equal = comparisonText(this.source, 'eq', a, b)
-    if (a.isNull === 'false' && b.isNull === 'false') return { type, isNull: 'false', value: this.#constant('v', equal) }
+    if (a.isNull === 'false' && b.isNull === 'false')
+      return { type, isNull: 'false', value: this.#constant('v', equal) }
     const text = `${grouped(a.isNull)} ? ${grouped(b.isNull)} : (${unlessNull(b.isNull, `(${equal})`)})`
     return { type, isNull: 'false', value: this.#constant('v', text) }
   }
@@ -402,7 +441,9 @@ export class ExpressionCompiler {
     for (const value of values) {
       if (value.isNull === 'true') continue
       const isBetter = comparisonText(this.source, better, value, { type, isNull: 'false', value: v })
-      this.source.line(`if (${unlessNull(value.isNull, `(${n} || ${isBetter})`)}) { ${v} = ${value.value}; ${n} = false; }`)
+      this.source.line(
+        `if (${unlessNull(value.isNull, `(${n} || ${isBetter})`)}) { ${v} = ${value.value}; ${n} = false; }`,
+      )
     }
     return { type, isNull: expression.nullable ? n : 'false', value: v }
   }
@@ -516,7 +557,11 @@ const isComparison = (fn: string): fn is ComparisonOperator => comparisons.has(f
 /** Does the function make a null of values that are none? */
 function kernelMakesNull(call: BoundCall, ansi: boolean): boolean {
   if (!functionSpec(call.fn).strict) return true
-  return bindCall(call.fn, call.args.map((a): BoundExpression => ({ ...a, nullable: false })), ansi).nullable
+  return bindCall(
+    call.fn,
+    call.args.map((a): BoundExpression => ({ ...a, nullable: false })),
+    ansi,
+  ).nullable
 }
 
 /** Worth evaluating rather than branching around: comparisons and arithmetic of numbers, a few levels of them. */
@@ -537,4 +582,17 @@ function isCheap(expression: BoundExpression, depth = 3): boolean {
   }
 }
 
-const cheapFunctions = new Set([...comparisons, 'and', 'or', 'not', 'add', 'sub', 'mul', 'neg', 'abs', 'isNull', 'isNotNull', 'isNaN'])
+const cheapFunctions = new Set([
+  ...comparisons,
+  'and',
+  'or',
+  'not',
+  'add',
+  'sub',
+  'mul',
+  'neg',
+  'abs',
+  'isNull',
+  'isNotNull',
+  'isNaN',
+])

@@ -41,9 +41,7 @@ export class GroupCode {
   ) {
     this.layout = groupLayout(grouping, windowInKey)
     let next = 0
-    this.#cellsOf = grouping.aggregates.map((aggregate) =>
-      accumulatorCells(aggregate, grouping).map(() => next++),
-    )
+    this.#cellsOf = grouping.aggregates.map((aggregate) => accumulatorCells(aggregate, grouping).map(() => next++))
   }
 
   /** Before the row loop (`declare`), and after `T` was set to another table. */

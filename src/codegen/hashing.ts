@@ -103,4 +103,3 @@ function twosComplement(value: bigint): Uint8Array {
   for (let i = 0; i < length; i++) bytes[length - 1 - i] = Number(BigInt.asUintN(8, value >> BigInt(8 * i)))
   return bytes
 }
-

@@ -50,7 +50,12 @@ export function interpret(expression: BoundExpression, options: EvaluationOption
     case 'cast': {
       const arg = interpret(expression.arg, options)
       if (expression.arg.type.kind === 'void') return () => null
-      const cast = castFunction(expression.arg.type, expression.type, options.ansi, expression.try === true) as Invocable
+      const cast = castFunction(
+        expression.arg.type,
+        expression.type,
+        options.ansi,
+        expression.try === true,
+      ) as Invocable
       return (row) => {
         const value = arg(row)
         return value === null ? null : cast(value)
@@ -97,7 +102,10 @@ function interpretStrict(args: readonly Evaluate[], kernel: Invocable): Evaluate
 }
 
 function interpretCase(expression: BoundExpression & { kind: 'case' }, options: EvaluationOptions): Evaluate {
-  const branches = expression.branches.map((b) => ({ when: interpret(b.when, options), then: interpret(b.then, options) }))
+  const branches = expression.branches.map((b) => ({
+    when: interpret(b.when, options),
+    then: interpret(b.then, options),
+  }))
   const otherwise = expression.otherwise === undefined ? () => null : interpret(expression.otherwise, options)
   return (row) => {
     for (const branch of branches) if (branch.when(row) === true) return branch.then(row)

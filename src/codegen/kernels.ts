@@ -76,7 +76,11 @@ const decimalSum =
     const [ta, tb, type] = decimalTypes(call)
     const scale = Math.max(ta.scale, tb.scale)
     return (a, b) =>
-      checkedDecimal(rescale(rescale(a, ta.scale, scale) + sign * rescale(b, tb.scale, scale), scale, type.scale), type, ansi)
+      checkedDecimal(
+        rescale(rescale(a, ta.scale, scale) + sign * rescale(b, tb.scale, scale), scale, type.scale),
+        type,
+        ansi,
+      )
   }
 
 function decimalProduct(call: BoundCall, ansi: boolean): (a: bigint, b: bigint) => bigint | null {
@@ -178,19 +182,55 @@ const degrees = 180 / Math.PI
 const radians = Math.PI / 180
 
 const kernels: Readonly<Record<string, MakeKernel>> = {
-  add: byKind((a, b) => a + b, (a, b) => a + b, (a, b) => a + b, decimalSum(1n)),
-  sub: byKind((a, b) => a - b, (a, b) => a - b, (a, b) => a - b, decimalSum(-1n)),
+  add: byKind(
+    (a, b) => a + b,
+    (a, b) => a + b,
+    (a, b) => a + b,
+    decimalSum(1n),
+  ),
+  sub: byKind(
+    (a, b) => a - b,
+    (a, b) => a - b,
+    (a, b) => a - b,
+    decimalSum(-1n),
+  ),
   mul: (first, call, ansi) => {
     // Two ints multiply beyond 2^53, where a double no longer has the low bits that wrapping keeps.
     if (first.kind === 'int' && !ansi) return (a: number, b: number) => Math.imul(a, b)
-    return byKind((a, b) => a * b, (a, b) => a * b, (a, b) => a * b, decimalProduct)(first, call, ansi)
+    return byKind(
+      (a, b) => a * b,
+      (a, b) => a * b,
+      (a, b) => a * b,
+      decimalProduct,
+    )(first, call, ansi)
   },
-  div: dividing(byKind((a, b) => a / b, (a, b) => a / b, (a, b) => a / b, decimalQuotient), numbers.divisionByZero),
-  intDiv: dividing(
-    byKind((a, b) => Math.trunc(a / b), (a, b) => a / b, (a, b) => a / b, decimalQuotient),
+  div: dividing(
+    byKind(
+      (a, b) => a / b,
+      (a, b) => a / b,
+      (a, b) => a / b,
+      decimalQuotient,
+    ),
     numbers.divisionByZero,
   ),
-  mod: dividing(byKind((a, b) => a % b, (a, b) => a % b, (a, b) => a % b, decimalRemainder(false)), numbers.remainderByZero),
+  intDiv: dividing(
+    byKind(
+      (a, b) => Math.trunc(a / b),
+      (a, b) => a / b,
+      (a, b) => a / b,
+      decimalQuotient,
+    ),
+    numbers.divisionByZero,
+  ),
+  mod: dividing(
+    byKind(
+      (a, b) => a % b,
+      (a, b) => a % b,
+      (a, b) => a % b,
+      decimalRemainder(false),
+    ),
+    numbers.remainderByZero,
+  ),
   pmod: dividing(
     byKind(numbers.positiveModulo, numbers.positiveModulo, numbers.positiveModuloBigint, decimalRemainder(true)),
     numbers.remainderByZero,
@@ -198,7 +238,12 @@ const kernels: Readonly<Record<string, MakeKernel>> = {
   neg: (first, call, ansi) => {
     if (first.kind === 'double' || first.kind === 'float') return (v: number) => -v
     if (first.kind === 'decimal') return (v: bigint) => -v
-    return byKind((a) => 0 - a, (a) => -a, (a) => -a, decimalProduct)(first, call, ansi)
+    return byKind(
+      (a) => 0 - a,
+      (a) => -a,
+      (a) => -a,
+      decimalProduct,
+    )(first, call, ansi)
   },
   abs: (first, call, ansi) => {
     if (first.kind === 'decimal') return (v: bigint) => (v < 0n ? -v : v)
@@ -308,4 +353,3 @@ const kernels: Readonly<Record<string, MakeKernel>> = {
   windowStart: plain(times.windowStart),
   dateFormat: plain(times.dateFormat),
 }
-

@@ -38,7 +38,10 @@ const likeExpression = cached((pattern: string): RegExp => {
         throw new MillraceError(
           next === undefined ? 'INVALID_FORMAT.ESC_AT_THE_END' : 'INVALID_FORMAT.ESC_IN_THE_MIDDLE',
           'a LIKE pattern has a backslash that escapes nothing',
-          { detail: `at character ${i} of ${JSON.stringify(pattern)}`, hint: 'a backslash may stand before %, _ and a backslash' },
+          {
+            detail: `at character ${i} of ${JSON.stringify(pattern)}`,
+            hint: 'a backslash may stand before %, _ and a backslash',
+          },
         )
       }
       source += escapeRegExp(next)
@@ -67,10 +70,14 @@ function compileRegExp(pattern: string, extraFlags: string): RegExp {
       return new RegExp(body, flags + mode)
     } catch (error) {
       if (mode === '') {
-        throw new MillraceError('INVALID_PARAMETER_VALUE.PATTERN', `${JSON.stringify(pattern)} is not a regular expression`, {
-          detail: error instanceof Error ? error.message : String(error),
-          hint: 'possessive quantifiers and \\p{Alpha} classes of Java have no equal in JavaScript',
-        })
+        throw new MillraceError(
+          'INVALID_PARAMETER_VALUE.PATTERN',
+          `${JSON.stringify(pattern)} is not a regular expression`,
+          {
+            detail: error instanceof Error ? error.message : String(error),
+            hint: 'possessive quantifiers and \\p{Alpha} classes of Java have no equal in JavaScript',
+          },
+        )
       }
     }
   }
@@ -129,9 +136,13 @@ function expand(replacement: string, match: readonly unknown[], pattern: string)
 }
 
 function noGroup(name: string, pattern: string): MillraceError {
-  return new MillraceError('INVALID_PARAMETER_VALUE.REGEX_GROUP_INDEX', `the replacement names a group that is not there`, {
-    detail: `${JSON.stringify(name)} in ${JSON.stringify(pattern)}`,
-  })
+  return new MillraceError(
+    'INVALID_PARAMETER_VALUE.REGEX_GROUP_INDEX',
+    `the replacement names a group that is not there`,
+    {
+      detail: `${JSON.stringify(name)} in ${JSON.stringify(pattern)}`,
+    },
+  )
 }
 
 export function regexpCount(text: string, pattern: string): number {

@@ -141,7 +141,8 @@ function compileRows<Target>(
     for (const operator of spec.operators) {
       if (operator.op === 'filter') {
         const condition = evaluate(operator.condition, level)
-        const fails = condition.isNull === 'false' ? `!${condition.value}` : `${condition.isNull} || !${condition.value}`
+        const fails =
+          condition.isNull === 'false' ? `!${condition.value}` : `${condition.isNull} || !${condition.value}`
         source.line(`if (${fails}) continue;`)
       } else {
         level = projected(operator.columns, operator.schema, level, evaluate)
@@ -256,11 +257,7 @@ export type StateFunction = (
   tasks: number,
 ) => void
 
-export function compileState(
-  grouping: Grouping,
-  windowInKey: boolean,
-  ansi: boolean,
-): CompiledFunction<StateFunction> {
+export function compileState(grouping: Grouping, windowInKey: boolean, ansi: boolean): CompiledFunction<StateFunction> {
   const source = new FunctionSource()
   const group = new GroupCode(source, grouping, windowInKey, ansi)
   const output = new BlockOutput(source, aggregateStateSchema(grouping), 'B')

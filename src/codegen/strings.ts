@@ -155,14 +155,18 @@ export function substringIndex(text: string, delimiter: string, count: number): 
   if (count === 0 || delimiter === '') return ''
   let at = count > 0 ? -1 : text.length
   for (let i = 0; i < Math.abs(count); i++) {
-    at = count > 0 ? text.indexOf(delimiter, at === -1 ? 0 : at + 1) : at === 0 ? -1 : text.lastIndexOf(delimiter, at - 1)
+    at =
+      count > 0 ? text.indexOf(delimiter, at === -1 ? 0 : at + 1) : at === 0 ? -1 : text.lastIndexOf(delimiter, at - 1)
     if (at === -1) return text
   }
   return count > 0 ? text.slice(0, at) : text.slice(at + delimiter.length)
 }
 
 export function splitPart(text: string, delimiter: string, part: number): string {
-  if (part === 0) throw new MillraceError('INVALID_INDEX_OF_ZERO', 'splitPart counts from 1', { hint: 'negative counts from the end' })
+  if (part === 0)
+    throw new MillraceError('INVALID_INDEX_OF_ZERO', 'splitPart counts from 1', {
+      hint: 'negative counts from the end',
+    })
   const parts = delimiter === '' ? [text] : text.split(delimiter)
   return parts[part > 0 ? part - 1 : parts.length + part] ?? ''
 }
@@ -197,11 +201,13 @@ export function chr(code: number): string {
   return code < 0 ? '' : String.fromCharCode(code & 0xff)
 }
 
-const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex').toUpperCase()
+const hexOf = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex').toUpperCase()
 
 export function hex(value: number | bigint | string | Uint8Array): string {
   if (typeof value === 'string') return hexOf(encodeUtf8(value))
-  if (typeof value === 'number' || typeof value === 'bigint') return BigInt.asUintN(64, BigInt(value)).toString(16).toUpperCase()
+  if (typeof value === 'number' || typeof value === 'bigint')
+    return BigInt.asUintN(64, BigInt(value)).toString(16).toUpperCase()
   return hexOf(value)
 }
 

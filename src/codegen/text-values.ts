@@ -182,4 +182,3 @@ function zoneOffsetMs(zone: string | undefined): number | undefined {
   if (h > 18 || m > 59) return undefined
   return (sign === '-' ? -1 : 1) * (h * 60 + m) * 60_000
 }
-

@@ -35,7 +35,11 @@ export class RateInput implements InputPartition {
   }
 
   /** How many rows of the partition are due by `now`. */
-  static due(now: number, rate: { readonly rowsPerSecond: number; readonly startedAt: number; readonly partitions: number }, partition: number): number {
+  static due(
+    now: number,
+    rate: { readonly rowsPerSecond: number; readonly startedAt: number; readonly partitions: number },
+    partition: number,
+  ): number {
     const values = Math.floor(((now - rate.startedAt) * rate.rowsPerSecond) / 1000)
     return Math.max(0, Math.ceil((values - partition) / rate.partitions))
   }

@@ -35,7 +35,8 @@ export class BatchScan {
   check(position: number, expectedOffset: number): boolean {
     const { window, batch } = this
     const available = this.end - position
-    if (!window.ensure(position, Math.min(available, BATCH_HEADER_BYTES))) return this.#no('the file ends before its length')
+    if (!window.ensure(position, Math.min(available, BATCH_HEADER_BYTES)))
+      return this.#no('the file ends before its length')
     const headerProblem = headerFault(window.views.dv, window.at(position), available)
     if (headerProblem !== undefined) return this.#no(headerProblem)
     const bytes = batchByteLength(window.views.dv, window.at(position))

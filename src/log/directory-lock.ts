@@ -53,7 +53,8 @@ export class DirectoryLock {
 
   release(): void {
     if (!this.#env.fs.exists(this.#path)) return
-    if (Buffer.from(this.#env.fs.readFile(this.#path)).toString('utf8') === this.#content) this.#env.fs.remove(this.#path)
+    if (Buffer.from(this.#env.fs.readFile(this.#path)).toString('utf8') === this.#content)
+      this.#env.fs.remove(this.#path)
   }
 }
 

@@ -196,7 +196,8 @@ export class LogEngine {
           writtenOffset: log.writtenOffset,
           syncedOffset: log.syncedOffset,
           bytes: log.logBytes(),
-          status: status === PartitionStatus.noSpace ? 'disk full' : status === PartitionStatus.failed ? 'read-only' : 'ok',
+          status:
+            status === PartitionStatus.noSpace ? 'disk full' : status === PartitionStatus.failed ? 'read-only' : 'ok',
           damaged: log.damaged,
         }
       }),

@@ -45,9 +45,11 @@ export class OffsetIndex {
 
   /** Why the index cannot belong to a segment of `logBytes`; undefined where it can. */
   fault(logBytes: number): string | undefined {
-    if (this.#entries.byteLength % OFFSET_ENTRY_BYTES !== 0) return `${this.#entries.byteLength} bytes are no whole entries`
+    if (this.#entries.byteLength % OFFSET_ENTRY_BYTES !== 0)
+      return `${this.#entries.byteLength} bytes are no whole entries`
     for (let i = 0; i < this.count; i++) {
-      if (this.position(i) < 0 || this.position(i) >= logBytes) return `entry ${i} points at byte ${this.position(i)} of ${logBytes}`
+      if (this.position(i) < 0 || this.position(i) >= logBytes)
+        return `entry ${i} points at byte ${this.position(i)} of ${logBytes}`
       if (i === 0 ? this.relativeOffset(0) < 0 : this.relativeOffset(i) <= this.relativeOffset(i - 1)) {
         return `entry ${i} is not above the one before it`
       }

@@ -130,10 +130,14 @@ export function partitionError(descriptor: PartitionDescriptor, status: number):
     })
   }
   if (status === PartitionStatus.failed) {
-    return new MillraceError('PARTITION_READ_ONLY', `partition ${name} is read-only since a write or sync of it failed`, {
-      detail: `directory ${descriptor.directory ?? '(none)'}; what was not acknowledged may not be on the disk`,
-      hint: 'check the disk, then open the engine again: it verifies the files',
-    })
+    return new MillraceError(
+      'PARTITION_READ_ONLY',
+      `partition ${name} is read-only since a write or sync of it failed`,
+      {
+        detail: `directory ${descriptor.directory ?? '(none)'}; what was not acknowledged may not be on the disk`,
+        hint: 'check the disk, then open the engine again: it verifies the files',
+      },
+    )
   }
   if (status === PartitionStatus.deleted) {
     return new MillraceError('TOPIC_DELETED', `topic ${descriptor.topic} has been deleted`)

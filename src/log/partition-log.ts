@@ -40,7 +40,12 @@ export class PartitionLog {
 
   constructor(
     readonly descriptor: PartitionDescriptor,
-    options: { readonly env: Env; readonly memory: LogMemory; readonly limits: RollLimits; readonly recovered?: RecoveredPartition | undefined },
+    options: {
+      readonly env: Env
+      readonly memory: LogMemory
+      readonly limits: RollLimits
+      readonly recovered?: RecoveredPartition | undefined
+    },
   ) {
     this.#env = options.env
     this.#memory = options.memory
@@ -284,7 +289,10 @@ export class PartitionLog {
   #directory(): string {
     const { directory } = this.descriptor
     if (directory === undefined) {
-      throw new MillraceError('MEMORY_BUDGET_EXCEEDED', `partition ${partitionName(this.descriptor)} has no directory to spill to`)
+      throw new MillraceError(
+        'MEMORY_BUDGET_EXCEEDED',
+        `partition ${partitionName(this.descriptor)} has no directory to spill to`,
+      )
     }
     return directory
   }

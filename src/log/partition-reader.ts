@@ -207,10 +207,14 @@ export class PartitionReader {
   #nextInFile(limitOffset: number): boolean {
     const start = this.#control.logStartOffset()
     if (this.#nextOffset < start) {
-      throw new MillraceError('OFFSET_OUT_OF_RANGE', `${partitionName(this.partition)} has no offset ${this.#nextOffset} any more`, {
-        detail: `its log start offset is ${start}`,
-        hint: 'retention was faster than this reader; seek to the log start offset to go on',
-      })
+      throw new MillraceError(
+        'OFFSET_OUT_OF_RANGE',
+        `${partitionName(this.partition)} has no offset ${this.#nextOffset} any more`,
+        {
+          detail: `its log start offset is ${start}`,
+          hint: 'retention was faster than this reader; seek to the log start offset to go on',
+        },
+      )
     }
     if (this.#control.status() === PartitionStatus.deleted) {
       throw new MillraceError('TOPIC_DELETED', `topic ${this.partition.topic} has been deleted`)

@@ -34,7 +34,9 @@ export interface RecoveredPartition {
   readonly logEndOffset: number
   readonly damaged: readonly DamagedRange[]
   /** What was cut from the tail, if anything. */
-  readonly cut: { readonly file: string; readonly fromByte: number; readonly bytes: number; readonly reason: string } | undefined
+  readonly cut:
+    | { readonly file: string; readonly fromByte: number; readonly bytes: number; readonly reason: string }
+    | undefined
   /** Where the last segment ends in damage nothing may be appended to it. */
   readonly mustRoll: boolean
   /** Of the last segment: its first batch's time, and an index writer that goes on where the files end. */
@@ -84,7 +86,11 @@ export function recoverPartition(options: RecoveryOptions): RecoveredPartition {
   return scanPartition(options, bases, sizes)
 }
 
-function scanPartition(options: RecoveryOptions, bases: readonly number[], sizes: readonly number[]): RecoveredPartition {
+function scanPartition(
+  options: RecoveryOptions,
+  bases: readonly number[],
+  sizes: readonly number[],
+): RecoveredPartition {
   const { env, directory, recoveryPoint } = options
   const segments: RecoveredSegment[] = []
   const damaged: DamagedRange[] = []
@@ -108,12 +114,24 @@ function scanPartition(options: RecoveryOptions, bases: readonly number[], sizes
     }
     if ((options.dense ? baseOffset !== nextOffset : baseOffset < nextOffset) && nextOffset >= recoveryPoint) {
       // Above the recovery point a file may be missing between two: the order in which unsynced files reach the disk is not ours.
-      cut = { file: path, fromByte: 0, bytes: sizes[i] as number, reason: `segment begins at offset ${baseOffset}, expected ${nextOffset}` }
+      cut = {
+        file: path,
+        fromByte: 0,
+        bytes: sizes[i] as number,
+        reason: `segment begins at offset ${baseOffset}, expected ${nextOffset}`,
+      }
       removeSegment(env, directory, baseOffset)
       continue
     }
     if (options.dense && baseOffset > nextOffset) {
-      damaged.push({ fromOffset: nextOffset, toOffset: baseOffset, file: path, fromByte: 0, toByte: 0, reason: 'the segment before ends too early' })
+      damaged.push({
+        fromOffset: nextOffset,
+        toOffset: baseOffset,
+        file: path,
+        fromByte: 0,
+        toByte: 0,
+        reason: 'the segment before ends too early',
+      })
     }
     const limitOffset = bases[i + 1] ?? Number.MAX_SAFE_INTEGER
     const found = scanSegment(options, baseOffset, sizes[i] as number, limitOffset)
@@ -129,7 +147,14 @@ function scanPartition(options: RecoveryOptions, bases: readonly number[], sizes
   // Synced offsets that no file holds any more are lost, and say so; they are not given twice.
   if (nextOffset < recoveryPoint) {
     const file = segmentPath(directory, bases[bases.length - 1] ?? 0, 'log')
-    damaged.push({ fromOffset: nextOffset, toOffset: recoveryPoint, file, fromByte: sizes[sizes.length - 1] ?? 0, toByte: sizes[sizes.length - 1] ?? 0, reason: 'the file ends before the recovery point' })
+    damaged.push({
+      fromOffset: nextOffset,
+      toOffset: recoveryPoint,
+      file,
+      fromByte: sizes[sizes.length - 1] ?? 0,
+      toByte: sizes[sizes.length - 1] ?? 0,
+      reason: 'the file ends before the recovery point',
+    })
     nextOffset = recoveryPoint
     mustRoll = bases.length > 0
   }
@@ -155,7 +180,12 @@ interface SegmentFindings {
   readonly firstTimestamp: number | undefined
 }
 
-function scanSegment(options: RecoveryOptions, baseOffset: number, fileBytes: number, limitOffset: number): SegmentFindings {
+function scanSegment(
+  options: RecoveryOptions,
+  baseOffset: number,
+  fileBytes: number,
+  limitOffset: number,
+): SegmentFindings {
   const { env, directory, recoveryPoint, dense } = options
   const path = segmentPath(directory, baseOffset, 'log')
   env.fs.remove(segmentPath(directory, baseOffset, 'index'))
@@ -196,7 +226,14 @@ function scanSegment(options: RecoveryOptions, baseOffset: number, fileBytes: nu
         mustRoll = true
         break
       }
-      damaged.push({ fromOffset: nextOffset, toOffset: resync.baseOffset, file: path, fromByte: position, toByte: resync.position, reason })
+      damaged.push({
+        fromOffset: nextOffset,
+        toOffset: resync.baseOffset,
+        file: path,
+        fromByte: position,
+        toByte: resync.position,
+        reason,
+      })
       position = resync.position
       nextOffset = resync.baseOffset
     }
@@ -218,7 +255,12 @@ function resumeActive(
   const offsets = OffsetIndex.load(env.fs, segmentPath(directory, baseOffset, 'index'))
   const times = TimeIndex.load(env.fs, segmentPath(directory, baseOffset, 'timeindex'))
   if (offsets.fault(size) !== undefined || times.fault() !== undefined) {
-    const found = scanSegment({ ...options, recoveryPoint: Number.MAX_SAFE_INTEGER }, baseOffset, size, Number.MAX_SAFE_INTEGER - 1)
+    const found = scanSegment(
+      { ...options, recoveryPoint: Number.MAX_SAFE_INTEGER },
+      baseOffset,
+      size,
+      Number.MAX_SAFE_INTEGER - 1,
+    )
     return { activeFirstTimestamp: found.firstTimestamp, activeIndex: found.index }
   }
   const handle = env.fs.open(segmentPath(directory, baseOffset, 'log'), 'read')
@@ -229,7 +271,14 @@ function resumeActive(
   } finally {
     handle.close()
   }
-  const index = new SegmentIndexWriter(env.fs, directory, baseOffset, options.indexIntervalBytes, offsets.count * 8, times.count * 12)
+  const index = new SegmentIndexWriter(
+    env.fs,
+    directory,
+    baseOffset,
+    options.indexIntervalBytes,
+    offsets.count * 8,
+    times.count * 12,
+  )
   const lastEntry = times.count - 1
   if (lastEntry >= 0) {
     index.resume(times.timestamp(lastEntry), baseOffset + times.relativeOffset(lastEntry), times.timestamp(lastEntry))

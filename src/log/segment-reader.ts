@@ -103,10 +103,14 @@ export class SegmentReader {
     }
     const base = this.#bases[at]
     if (base === undefined) {
-      throw new MillraceError('SEGMENT_MISSING', `no segment of ${partitionName(this.#partition)} holds offset ${offset}`, {
-        detail: `segments in ${this.#directory} begin at ${this.#bases.join(', ') || '(none)'}`,
-        hint: 'restore the file from a copy',
-      })
+      throw new MillraceError(
+        'SEGMENT_MISSING',
+        `no segment of ${partitionName(this.#partition)} holds offset ${offset}`,
+        {
+          detail: `segments in ${this.#directory} begin at ${this.#bases.join(', ') || '(none)'}`,
+          hint: 'restore the file from a copy',
+        },
+      )
     }
     this.#open(base)
     const scan = this.#scan as BatchScan

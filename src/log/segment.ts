@@ -55,7 +55,8 @@ export class Segment {
     const size = this.size + pendingBytes
     if (size === 0) return false
     if (size + batchByteLength(dv, at) > this.limits.segmentBytes) return true
-    if (this.#firstTimestamp !== undefined && batchMaxTimestamp(dv, at) - this.#firstTimestamp > this.limits.segmentMs) return true
+    if (this.#firstTimestamp !== undefined && batchMaxTimestamp(dv, at) - this.#firstTimestamp > this.limits.segmentMs)
+      return true
     if (nextOffsetOf(dv, at) - 1 - this.baseOffset > RELATIVE_OFFSET_MAX) return true
     return this.index.offsetBytes >= this.limits.segmentIndexBytes
   }
@@ -86,7 +87,10 @@ export class Segment {
   }
 
   closeHandle(): void {
-    assert(this.syncedSize === this.size || this.#handle === undefined, `segment ${this.path} is closed with bytes not synced`)
+    assert(
+      this.syncedSize === this.size || this.#handle === undefined,
+      `segment ${this.path} is closed with bytes not synced`,
+    )
     this.dropHandle()
   }
 

@@ -49,7 +49,8 @@ export class TimeIndex {
   }
 
   fault(): string | undefined {
-    if (this.#entries.byteLength % TIME_ENTRY_BYTES !== 0) return `${this.#entries.byteLength} bytes are no whole entries`
+    if (this.#entries.byteLength % TIME_ENTRY_BYTES !== 0)
+      return `${this.#entries.byteLength} bytes are no whole entries`
     for (let i = 1; i < this.count; i++) {
       if (this.timestamp(i) <= this.timestamp(i - 1) || this.relativeOffset(i) < this.relativeOffset(i - 1)) {
         return `entry ${i} is not above the one before it`

@@ -72,7 +72,8 @@ function checked(topic: string, name: string, setting: Setting, value: string | 
   // Kafka's own tools give numbers as text.
   const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
   const whole = name === 'min.cleanable.dirty.ratio' || Number.isSafeInteger(number)
-  if (typeof number === 'number' && whole && number >= (setting.min ?? 0) && number <= (setting.max ?? NO_LIMIT)) return number
+  if (typeof number === 'number' && whole && number >= (setting.min ?? 0) && number <= (setting.max ?? NO_LIMIT))
+    return number
   throw invalid(topic, name, value, `a number from ${setting.min} to ${setting.max}`)
 }
 

@@ -69,8 +69,12 @@ export class Topics {
     const existing = this.#byLowerName.get(spec.name.toLowerCase())
     if (existing !== undefined) {
       throw new MillraceError('TOPIC_EXISTS', `topic ${spec.name} cannot be created`, {
-        detail: existing === spec.name ? 'it exists already' : `topic ${existing} exists, and the two differ in case alone`,
-        hint: existing === spec.name ? 'use it as it is, or delete it first' : 'choose a name that differs in more than case',
+        detail:
+          existing === spec.name ? 'it exists already' : `topic ${existing} exists, and the two differ in case alone`,
+        hint:
+          existing === spec.name
+            ? 'use it as it is, or delete it first'
+            : 'choose a name that differs in more than case',
       })
     }
     const partitions = spec.partitions ?? 1
@@ -81,9 +85,13 @@ export class Topics {
     }
     const partitioner = spec.partitioner ?? 'murmur2'
     if (partitioner !== 'murmur2' && partitioner !== 'murmur3') {
-      throw new MillraceError('TOPIC_CONFIG_INVALID', `partitioner of topic ${spec.name} is ${JSON.stringify(partitioner)}`, {
-        detail: "expected 'murmur2' (Kafka's) or 'murmur3'",
-      })
+      throw new MillraceError(
+        'TOPIC_CONFIG_INVALID',
+        `partitioner of topic ${spec.name} is ${JSON.stringify(partitioner)}`,
+        {
+          detail: "expected 'murmur2' (Kafka's) or 'murmur3'",
+        },
+      )
     }
     return Object.freeze({
       id: Buffer.from(this.#env.randomBytes(16)).toString('base64url'),
@@ -98,7 +106,8 @@ export class Topics {
   }
 
   keep(topic: Topic): void {
-    if (topic.storage === 'disk') this.#env.fs.replaceFile(this.#path(topic.name), `${JSON.stringify(topic, null, 2)}\n`)
+    if (topic.storage === 'disk')
+      this.#env.fs.replaceFile(this.#path(topic.name), `${JSON.stringify(topic, null, 2)}\n`)
     this.#add(topic)
   }
 
@@ -130,16 +139,21 @@ export function assertTopicName(name: unknown): asserts name is string {
   const fault = topicNameFault(name)
   if (fault === undefined) return
   const shown = typeof name === 'string' && name.length > 60 ? `${name.slice(0, 60)}…` : name
-  throw new MillraceError('TOPIC_NAME_INVALID', `${JSON.stringify(shown) ?? String(shown)} cannot be the name of a topic`, {
-    detail: fault,
-    hint: `use 1 to ${TOPIC_NAME_LENGTH_MAX} letters, digits, '.', '_' and '-'`,
-  })
+  throw new MillraceError(
+    'TOPIC_NAME_INVALID',
+    `${JSON.stringify(shown) ?? String(shown)} cannot be the name of a topic`,
+    {
+      detail: fault,
+      hint: `use 1 to ${TOPIC_NAME_LENGTH_MAX} letters, digits, '.', '_' and '-'`,
+    },
+  )
 }
 
 function topicNameFault(name: unknown): string | undefined {
   if (typeof name !== 'string') return `found ${typeof name}, expected a string`
   if (name.length === 0) return 'it is empty'
-  if (name.length > TOPIC_NAME_LENGTH_MAX) return `it has ${name.length} characters, at most ${TOPIC_NAME_LENGTH_MAX} are allowed`
+  if (name.length > TOPIC_NAME_LENGTH_MAX)
+    return `it has ${name.length} characters, at most ${TOPIC_NAME_LENGTH_MAX} are allowed`
   if (name === '.' || name === '..') return 'it names a directory of every file system'
   const odd = [...name].find((c) => !NAME.test(c))
   if (odd !== undefined) return `it holds ${JSON.stringify(odd)}`
@@ -163,7 +177,12 @@ function parseTopic(path: string, content: Uint8Array): Topic {
     const topic = JSON.parse(Buffer.from(content).toString('utf8')) as Partial<Topic>
     const { id, name, partitions, schema, partitioner, config, createdAt } = topic
     assertTopicName(name)
-    if (typeof id !== 'string' || typeof partitions !== 'number' || typeof config !== 'object' || createdAt === undefined) {
+    if (
+      typeof id !== 'string' ||
+      typeof partitions !== 'number' ||
+      typeof config !== 'object' ||
+      createdAt === undefined
+    ) {
       throw new Error('a field is missing')
     }
     return Object.freeze({

@@ -77,7 +77,8 @@ export function decodeHeaders(u8: Uint8Array, from: number, to: number): ReadHea
 /** Reads a length and gives the end of what it measures; -1 for a null, where `min` allows it. */
 function skip(reader: VarintReader, to: number, min: -1 | 0): number {
   const length = reader.varint()
-  if (!reader.ok || length < min || length > to - reader.at) corrupt(`found a length of ${length}, ${to - reader.at} bytes are left`)
+  if (!reader.ok || length < min || length > to - reader.at)
+    corrupt(`found a length of ${length}, ${to - reader.at} bytes are left`)
   return length === -1 ? -1 : reader.at + length
 }
 

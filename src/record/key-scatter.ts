@@ -1,7 +1,14 @@
 import { assert } from '../common/assert.js'
 import { invalidValue } from '../types/invalid-value.js'
 import { isBytes, timestampOf } from '../types/user-value.js'
-import { type PartitionerName, StickyPartitioner, murmur2, murmur2OfString, murmur3OfKey, partitionOfHash } from './partitioner.js'
+import {
+  type PartitionerName,
+  StickyPartitioner,
+  murmur2,
+  murmur2OfString,
+  murmur3OfKey,
+  partitionOfHash,
+} from './partitioner.js'
 
 /** A record as a producer hands it over. `value` is what the topic wants: an object, or bytes. */
 export interface Message {
@@ -149,7 +156,8 @@ export class KeyScatter {
   }
 
   #checkedPartition(index: number, partition: unknown): number {
-    if (typeof partition === 'number' && Number.isInteger(partition) && partition >= 0 && partition < this.partitions) return partition
+    if (typeof partition === 'number' && Number.isInteger(partition) && partition >= 0 && partition < this.partitions)
+      return partition
     throw invalidValue(`messages[${index}].partition`, partition, `an integer from 0 to ${this.partitions - 1}`)
   }
 
@@ -165,10 +173,20 @@ export class KeyScatter {
 }
 
 function messageTimestamp(index: number, timestamp: unknown): number {
-  const ms = typeof timestamp === 'string' && /^-?\d{1,16}$/.test(timestamp) ? timestampOf(Number(timestamp)) : timestampOf(timestamp)
-  if (Number.isNaN(ms)) throw invalidValue(`messages[${index}].timestamp`, timestamp, 'epoch milliseconds as a number or string, or a valid Date')
+  const ms =
+    typeof timestamp === 'string' && /^-?\d{1,16}$/.test(timestamp)
+      ? timestampOf(Number(timestamp))
+      : timestampOf(timestamp)
+  if (Number.isNaN(ms))
+    throw invalidValue(
+      `messages[${index}].timestamp`,
+      timestamp,
+      'epoch milliseconds as a number or string, or a valid Date',
+    )
   return ms
 }
 
-const badMessage = (index: number, found: unknown): Error => invalidValue(`messages[${index}]`, found, 'an object with key and value')
-const badKey = (index: number, found: unknown): Error => invalidValue(`messages[${index}].key`, found, 'a string, a Uint8Array, or null')
+const badMessage = (index: number, found: unknown): Error =>
+  invalidValue(`messages[${index}]`, found, 'an object with key and value')
+const badKey = (index: number, found: unknown): Error =>
+  invalidValue(`messages[${index}].key`, found, 'a string, a Uint8Array, or null')

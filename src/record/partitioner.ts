@@ -19,7 +19,8 @@ export function murmur2(u8: Uint8Array, from = 0, to = u8.length): number {
   let h = SEED ^ (to - from)
   let i = from
   for (const end = to - 3; i < end; i += 4) {
-    let k = (u8[i] as number) | ((u8[i + 1] as number) << 8) | ((u8[i + 2] as number) << 16) | ((u8[i + 3] as number) << 24)
+    let k =
+      (u8[i] as number) | ((u8[i + 1] as number) << 8) | ((u8[i + 2] as number) << 16) | ((u8[i + 3] as number) << 24)
     k = Math.imul(k, M)
     k ^= k >>> 24
     h = Math.imul(h, M) ^ Math.imul(k, M)

@@ -116,7 +116,8 @@ export class RowsBatchBuilder {
       const headers = encodeHeaders(message.headers, `messages[${i}].headers`)
       const value = message.value
       if (value !== null && typeof value !== 'string' && !isBytes(value)) throw badValue(i, value)
-      const bound = ((message.key?.length ?? 0) + (value?.length ?? 0)) * 3 + (headers?.length ?? 0) + BATCH_HEADER_BYTES + 64
+      const bound =
+        ((message.key?.length ?? 0) + (value?.length ?? 0)) * 3 + (headers?.length ?? 0) + BATCH_HEADER_BYTES + 64
       if (bound > this.#batchBytesMax) {
         this.prepare(messages, i, i + 1, 0)
         this.batches.length = 0
@@ -158,7 +159,8 @@ export class RowsBatchBuilder {
         this.#values[row] = value
         lengths[3 * row + 1] = value.length
       } else throw badValue(index, value)
-      const encoded = headers === undefined || headers === null ? null : encodeHeaders(headers, `messages[${index}].headers`)
+      const encoded =
+        headers === undefined || headers === null ? null : encodeHeaders(headers, `messages[${index}].headers`)
       this.#headers[row] = encoded
       lengths[3 * row + 2] = encoded === null ? 0 : encoded.length
       if (end > SCRATCH_TEXT_BYTES_MAX && count > 1) return false
@@ -231,7 +233,8 @@ export class RowsBatchBuilder {
   }
 }
 
-const badValue = (index: number, found: unknown): Error => invalidValue(`messages[${index}].value`, found, 'a string, a Uint8Array, or null')
+const badValue = (index: number, found: unknown): Error =>
+  invalidValue(`messages[${index}].value`, found, 'a string, a Uint8Array, or null')
 
 /** Up to here a loop is quicker than making the view that `set` needs. */
 const LOOP_LENGTH_MAX = 48

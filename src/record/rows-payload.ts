@@ -1,6 +1,13 @@
 import { VarintReader, varintLength, varlongLength, writeVarint, writeVarlong } from '../common/bytes.js'
 import { MillraceError } from '../common/errors.js'
-import { BATCH_HEADER_BYTES, baseOffsetOf, BASE_TIMESTAMP, batchByteLength, batchRecordCount, readInt64BE } from './batch-header.js'
+import {
+  BATCH_HEADER_BYTES,
+  baseOffsetOf,
+  BASE_TIMESTAMP,
+  batchByteLength,
+  batchRecordCount,
+  readInt64BE,
+} from './batch-header.js'
 import { type ReadHeaders, decodeHeaders } from './headers.js'
 
 /**
@@ -21,7 +28,13 @@ import { type ReadHeaders, decodeHeaders } from './headers.js'
 const NO_HEADERS_BYTES = 1
 
 /** Bytes of a record's body, which is what its length field says. Lengths are -1 for null; `headersLength` 0 = none. */
-export function recordBodyLength(timestampDelta: number, offsetDelta: number, keyLength: number, valueLength: number, headersLength: number): number {
+export function recordBodyLength(
+  timestampDelta: number,
+  offsetDelta: number,
+  keyLength: number,
+  valueLength: number,
+  headersLength: number,
+): number {
   return (
     1 +
     varlongLength(timestampDelta) +
@@ -35,7 +48,14 @@ export function recordBodyLength(timestampDelta: number, offsetDelta: number, ke
 }
 
 /** Writes everything of a record up to its key's bytes, and returns where they begin. */
-export function writeRecordHead(target: Uint8Array, at: number, bodyLength: number, timestampDelta: number, offsetDelta: number, keyLength: number): number {
+export function writeRecordHead(
+  target: Uint8Array,
+  at: number,
+  bodyLength: number,
+  timestampDelta: number,
+  offsetDelta: number,
+  keyLength: number,
+): number {
   let e = writeVarint(target, at, bodyLength)
   target[e++] = 0
   e = writeVarlong(target, e, timestampDelta)

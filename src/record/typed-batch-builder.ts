@@ -75,7 +75,8 @@ export class TypedBatchBuilder {
           return end
         } catch (error) {
           if (!(error instanceof ScratchFull)) throw error
-          if (end - from <= 1) throw recordTooLarge(`messages[${from}]`, `over ${SCRATCH_COLUMN_BYTES_MAX}`, this.#batchBytesMax)
+          if (end - from <= 1)
+            throw recordTooLarge(`messages[${from}]`, `over ${SCRATCH_COLUMN_BYTES_MAX}`, this.#batchBytesMax)
           end = from + ((end - from) >> 1)
         }
       }
@@ -117,7 +118,10 @@ export class TypedBatchBuilder {
     const fixed = COLUMNS_PAYLOAD_OFFSET + 64 + this.schema.fields.length * 16 + this.#builder.slots.length * 64
     for (let i = from; i < to; i++) {
       const message = messages[i] as Message
-      const headers = message.headers === undefined || message.headers === null ? null : encodeHeaders(message.headers, `messages[${i}].headers`)
+      const headers =
+        message.headers === undefined || message.headers === null
+          ? null
+          : encodeHeaders(message.headers, `messages[${i}].headers`)
       const key = message.key
       const keyBytes = key === undefined || key === null ? 0 : key.length * 3
       const bound = fixed + keyBytes + (headers === null ? 0 : headers.length) + (this.#sizes[i - from] as number)
@@ -178,7 +182,14 @@ export class TypedBatchBuilder {
         (a, b) => COLUMNS_PAYLOAD_OFFSET + builder.byteLength(a, b),
         (a, b, byteLength) => {
           total += byteLength
-          this.batches.push({ partition: p, from: a, to: b, records: b - a, byteLength, maxTimestamp: greatest(timestamps, a, b) })
+          this.batches.push({
+            partition: p,
+            from: a,
+            to: b,
+            records: b - a,
+            byteLength,
+            maxTimestamp: greatest(timestamps, a, b),
+          })
         },
       )
       if (large !== -1) {

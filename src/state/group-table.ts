@@ -229,13 +229,7 @@ function grownNumbers(from: Float64Array, length: number): Float64Array {
 }
 
 /** Whether `length` bytes at `a` of one buffer equal those at `b` of another. */
-export function bytesEqual(
-  viewA: DataView,
-  a: number,
-  viewB: DataView,
-  b: number,
-  length: number,
-): boolean {
+export function bytesEqual(viewA: DataView, a: number, viewB: DataView, b: number, length: number): boolean {
   let i = 0
   for (; i + 4 <= length; i += 4) {
     if (viewA.getInt32(a + i, true) !== viewB.getInt32(b + i, true)) return false

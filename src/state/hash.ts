@@ -60,9 +60,7 @@ const scratch = new DataView(new ArrayBuffer(8))
 /** Of a double; −0 as 0 and every NaN alike, as Spark groups them. */
 export function hashDouble(value: number): number {
   scratch.setFloat64(0, value === 0 ? 0 : value !== value ? Number.NaN : value, true)
-  return finishHash(
-    Math.imul(scratch.getInt32(0, true), 0xcc9e2d51) ^ Math.imul(scratch.getInt32(4, true), 0x1b873593),
-  )
+  return finishHash(Math.imul(scratch.getInt32(0, true), 0xcc9e2d51) ^ Math.imul(scratch.getInt32(4, true), 0x1b873593))
 }
 
 /** Of a bigint or of a decimal's unscaled value. */

@@ -83,7 +83,8 @@ export class AggregateTask implements Task {
     if (final) this.#state.ensureGlobalGroup()
     if (this.#mode === 'update') this.#emitChanged()
     this.#closeWindows(final ? Number.POSITIVE_INFINITY : this.#inputs.watermark)
-    if (this.#mode === 'complete' || (final && this.#mode === 'append')) this.#pipeline.emit((b) => this.#state.emitAll(b))
+    if (this.#mode === 'complete' || (final && this.#mode === 'append'))
+      this.#pipeline.emit((b) => this.#state.emitAll(b))
     if (stateLog !== undefined) {
       this.#state.writeLog(stateLog.builder, snapshot)
       stateLog.setBarrier(epoch, final, snapshot)

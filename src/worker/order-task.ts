@@ -120,7 +120,10 @@ class KeyReader {
   constructor(sort: Sort, ansi: boolean) {
     const schema = structType(sort.keys.map((key, i) => ({ name: `s${i}`, type: key.value.type, nullable: true })))
     const columns = sort.keys.map((key) => key.value)
-    this.#rows = compileToBuilder({ schema: sort.schema, operators: [{ op: 'project', columns, schema }], ansi }, schema).run
+    this.#rows = compileToBuilder(
+      { schema: sort.schema, operators: [{ op: 'project', columns, schema }], ansi },
+      schema,
+    ).run
     this.#builder = new BlockBuilder(schema)
     const slots = columnSlots(schema)
     this.#readers = slots.filter((s) => s.parent === -1).map((s) => valueReader(slots, s.index))

@@ -142,7 +142,8 @@ export class Worker {
 
   #aggregateTask(deployment: Deployment, stage: Stage, spec: TaskSpec): AggregateTask {
     const final = stage.head as FinalAggregate
-    const schema = stage.output.kind === 'partialAggregate' ? aggregateStateSchema(stage.output.grouping) : stage.output.schema
+    const schema =
+      stage.output.kind === 'partialAggregate' ? aggregateStateSchema(stage.output.grouping) : stage.output.schema
     const task: AggregateTask = new AggregateTask({
       stage,
       ansi: deployment.plan.ansi,
@@ -177,7 +178,8 @@ export class Worker {
   }
 
   #orderTask(deployment: Deployment, stage: Stage, spec: TaskSpec): OrderTask {
-    const schema = stage.output.kind === 'partialAggregate' ? aggregateStateSchema(stage.output.grouping) : stage.output.schema
+    const schema =
+      stage.output.kind === 'partialAggregate' ? aggregateStateSchema(stage.output.grouping) : stage.output.schema
     const output = present(this.#outputs(deployment, spec, schema)[0], 'an output')
     const task: OrderTask = new OrderTask(stage, deployment.plan.ansi, this.#inputs(spec), output, (epoch) => {
       this.#say({
@@ -201,7 +203,9 @@ export class Worker {
   /** A task without channels discards its rows, but still counts them. */
   #outputs(deployment: Deployment, spec: TaskSpec, schema: ConstructorParameters<typeof OutputPort>[0]): OutputPort[] {
     if (spec.outputs.length === 0) return [new OutputPort(schema, undefined, deployment.firstEpoch)]
-    return spec.outputs.map((channel) => new OutputPort(schema, new ChannelWriter(channel, this.#bells), deployment.firstEpoch))
+    return spec.outputs.map(
+      (channel) => new OutputPort(schema, new ChannelWriter(channel, this.#bells), deployment.firstEpoch),
+    )
   }
 
   #undeploy(query: string): void {
