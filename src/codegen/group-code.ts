@@ -10,7 +10,7 @@ import {
 } from '../operator/aggregate.js'
 import type { BoundAggregate } from '../plan/expression.js'
 import type { FinalAggregate, Grouping } from '../plan/physical-plan.js'
-import { bytesEqual, type GroupLayout } from '../state/group-table.js'
+import { bytesEqual, GroupPlaces, type GroupLayout, HEAD_HASH, HEAD_KEY_HASH, HEAD_NULLS } from '../state/group-table.js'
 import { combineHash, hashBigint, hashBytes, hashDouble, hashInteger, NULL_HASH } from '../state/hash.js'
 import { columnSlots, type DataType } from '../types/data-type.js'
 import type { BlockInput, BlockOutput } from './block-access.js'
@@ -31,6 +31,7 @@ import type { CodeValue } from './expression-compiler.js'
  */
 export class GroupCode {
   readonly layout: GroupLayout
+  readonly #places: GroupPlaces
   readonly #cellsOf: readonly (readonly number[])[]
 
   constructor(
@@ -40,6 +41,7 @@ export class GroupCode {
     private readonly ansi: boolean,
   ) {
     this.layout = groupLayout(grouping, windowInKey)
+    this.#places = new GroupPlaces(this.layout)
     let next = 0
     this.#cellsOf = grouping.aggregates.map((aggregate) => accumulatorCells(aggregate, grouping).map(() => next++))
   }
@@ -57,21 +59,17 @@ export class GroupCode {
     const names: [string, string][] = [
       ['index', 'T.index'],
       ['mask', 'T.mask'],
-      ['hashes', 'T.hashes'],
-      ['keyHashes', 'T.keyHashes'],
+      ['heads', 'T.heads'],
+      ['cells', 'T.cells'],
       ['arena', 'T.arena'],
       ['arenaView', 'T.arenaView'],
       ['flags', 'T.flags'],
     ]
-    if (this.layout.nullableKeys) names.push(['nulls', 'T.nulls'])
-    if (this.layout.windowInKey) names.push(['windows', 'T.windows'])
     this.layout.keys.forEach((part, i) => {
-      if (part === 'number') names.push([`kn${i}`, `T.keyNumbers[${i}]`])
-      if (part === 'bytes') names.push([`ks${i}`, `T.keyStarts[${i}]`], [`kl${i}`, `T.keyLengths[${i}]`])
       if (part === 'boxed') names.push([`kb${i}`, `T.keyBoxed[${i}]`])
     })
     this.layout.cells.forEach((cell, j) => {
-      names.push([`a${j}`, cell.kind === 'number' ? `T.numbers[${j}]` : `T.boxed[${j}]`])
+      if (cell.kind === 'boxed') names.push([`b${j}`, `T.boxed[${j}]`])
     })
     return names
   }
@@ -90,51 +88,62 @@ export class GroupCode {
     this.source.line(`const h = ${parts.reduce((all, part) => `${combine}(${all}, ${part})`)};`)
   }
 
-  /** The entry of the group into the local `e`, made where it is new. `h` is the key's hash, `ws` the window's start. */
+  /**
+   * The entry of the group into the local `e`, made where it is new; `d` is where its cells begin. `h` is the key's hash,
+   * and where the window is in the key, `ws` its start and `wh` the hash of that.
+   */
   findOrInsert(keys: readonly CodeValue[]): void {
     const source = this.source
-    const window = this.layout.windowInKey ? this.grouping.window : undefined
-    if (window !== undefined) {
-      const combine = source.constant(combineHash)
-      source.line(`const sh = ${combine}(h, (ws / ${window.sizeMs}) | 0);`)
-    } else {
-      source.line('const sh = h;')
-    }
+    const places = this.#places
+    const window = places.window >= 0
+    source.line(window ? 'const sh = h ^ wh;' : 'const sh = h;')
     if (this.layout.nullableKeys) {
       const bits = keys.map((key, i) => (key.isNull === 'false' ? '0' : `(${key.isNull} ? ${1 << i} : 0)`))
       source.line(`const nm = ${bits.join(' | ')};`)
     }
-    const tests = ['hashes[x - 1] === sh']
-    if (window !== undefined) tests.push('windows[x - 1] === ws')
-    if (this.layout.nullableKeys) tests.push('nulls[x - 1] === nm')
+    const tests: string[] = []
+    if (this.layout.nullableKeys) tests.push(`heads[q + ${HEAD_NULLS}] === nm`)
     keys.forEach((key, i) => tests.push(this.#equals(key, i)))
-    source.line('let at = sh & mask, e = -1;')
+    if (window) tests.push(`cells[d + ${places.window}] === ws`)
+    source.line('let at = sh & mask, e = -1, d = 0;')
     source.block('for (;;)', () => {
       source.line('const x = index[at];')
       source.line('if (x === 0) break;')
-      source.line(`if (${tests.join(' && ')}) { e = x - 1; break; }`)
+      source.line(`const q = (x - 1) * ${places.headInts};`)
+      source.block(`if (heads[q + ${HEAD_HASH}] === sh)`, () => {
+        source.line(`d = (x - 1) * ${places.cellDoubles};`)
+        source.line(`if (${tests.length === 0 ? 'true' : tests.join(' && ')}) { e = x - 1; break; }`)
+      })
       source.line('at = (at + 1) & mask;')
     })
     source.block('if (e < 0)', () => {
-      source.line('e = T.insert(sh);')
+      source.line('e = T.insert(sh, h);')
       keys.forEach((key, i) => {
         if (this.layout.keys[i] !== 'bytes') return
         const bytes = bytesOf(key)
         source.line(`const p${i} = T.store(${bytes.u8}, ${bytes.start}, ${bytes.end});`)
       })
       this.take(false)
-      if (window !== undefined) source.line('keyHashes[e] = h; windows[e] = ws;')
-      if (this.layout.nullableKeys) source.line('nulls[e] = nm;')
+      source.line(`d = e * ${places.cellDoubles};`)
+      source.line(`const q = e * ${places.headInts};`)
+      if (window) source.line(`cells[d + ${places.window}] = ws;`)
+      if (this.layout.nullableKeys) source.line(`heads[q + ${HEAD_NULLS}] = nm;`)
       keys.forEach((key, i) => {
         const part = this.layout.keys[i]
-        if (part === 'number') source.line(`kn${i}[e] = ${numberOf(key)};`)
+        if (part === 'number') source.line(`cells[d + ${places.keyNumbers[i]}] = ${numberOf(key)};`)
         if (part === 'boxed') source.line(`kb${i}[e] = ${key.value};`)
         if (part === 'bytes') {
           const bytes = bytesOf(key)
-          source.line(`ks${i}[e] = p${i}; kl${i}[e] = ${bytes.end} - ${bytes.start};`)
+          const at = places.keyBytes[i] as number
+          source.line(`heads[q + ${at}] = p${i}; heads[q + ${at + 1}] = ${bytes.end} - ${bytes.start};`)
         }
       })
     })
+  }
+
+  /** Before storeState() or storeResult() of entry `e`. */
+  locate(): void {
+    this.source.line(`const q = e * ${this.#places.headInts}, d = e * ${this.#places.cellDoubles};`)
   }
 
   /** Folds one row's argument into the cells of aggregate `i`. */
@@ -142,7 +151,7 @@ export class GroupCode {
     const aggregate = present(this.grouping.aggregates[i], `aggregate ${i}`)
     const cells = present(this.#cellsOf[i], `cells of aggregate ${i}`)
     if (argument === undefined) {
-      this.source.line(`a${cells[0]}[e] += 1;`)
+      this.source.line(`${this.#cell(cells[0])} += 1;`)
       return
     }
     const lines = this.#updateLines(aggregateForm(aggregate), aggregate, cells, argument)
@@ -163,24 +172,24 @@ export class GroupCode {
       const first = values[0] as CodeValue
       const add = (k: number): void => {
         const c = cells[k]
-        if (c !== undefined) this.source.line(`a${c}[e] += ${(values[k] as CodeValue).value};`)
+        if (c !== undefined) this.source.line(`${this.#cell(c)} += ${(values[k] as CodeValue).value};`)
       }
       switch (form) {
         case 'count':
           add(0)
           break
         case 'sumInteger':
-          this.#addInteger(cells[0] as number, first.value)
+          this.source.line(this.#integerLine(this.#cell(cells[0]), first.value))
           add(1)
           break
         case 'sumDouble':
         case 'avgDouble':
-          for (const line of twoSum(cells[0] as number, first.value)) this.source.line(line)
+          for (const line of this.#twoSum(cells, first.value)) this.source.line(line)
           add(1)
           add(2)
           break
         case 'extremeNumber':
-          this.source.line(extremeLine(aggregate, cells[0] as number, first.value))
+          this.source.line(extremeLine(aggregate, this.#cell(cells[0]), first.value))
           add(1)
           break
         default:
@@ -196,10 +205,10 @@ export class GroupCode {
   replace(cell: (j: number) => CodeValue): void {
     this.layout.cells.forEach((layout, j) => {
       const value = cell(j)
-      if (layout.kind === 'number') this.source.line(`a${j}[e] = ${value.value};`)
+      if (layout.kind === 'number') this.source.line(`${this.#cell(j)} = ${value.value};`)
       else {
         const boxed = value.bytes === undefined ? value.value : this.#copied(value)
-        this.source.line(`a${j}[e] = ${value.isNull} ? null : ${boxed};`)
+        this.source.line(`${this.#cell(j)} = ${value.isNull} ? null : ${boxed};`)
       }
     })
   }
@@ -207,11 +216,14 @@ export class GroupCode {
   /** Entry `e` as a state row; `window` is the JS expression of the window's start. */
   storeState(output: BlockOutput, window: string): void {
     let slot = 0
-    output.store(slot++, number('keyHashes[e]', 'int'))
+    output.store(slot++, number(`heads[q + ${HEAD_KEY_HASH}]`, 'int'))
     this.grouping.keys.forEach((_, i) => output.store(slot++, this.#keyValue(i)))
-    if (this.grouping.window !== undefined) output.store(slot++, number(window, 'timestamp'))
+    if (this.grouping.window !== undefined) {
+      const inKey = this.#places.window
+      output.store(slot++, number(inKey < 0 ? window : `cells[d + ${inKey}]`, 'timestamp'))
+    }
     this.layout.cells.forEach((cell, j) => {
-      const value = `a${j}[e]`
+      const value = this.#cell(j)
       if (cell.kind === 'number') output.store(slot++, number(value, 'double'))
       else output.store(slot++, { type: { kind: 'double' }, isNull: `(${value} === null)`, value })
     })
@@ -240,20 +252,22 @@ export class GroupCode {
 
   #keyValue(i: number): CodeValue {
     const type = present(this.grouping.keys[i], `key ${i}`).value.type
-    const isNull = this.grouping.keys[i]?.value.nullable === true ? `((nulls[e] & ${1 << i}) !== 0)` : 'false'
+    const isNull = this.grouping.keys[i]?.value.nullable === true ? `((heads[q + ${HEAD_NULLS}] & ${1 << i}) !== 0)` : 'false'
     const part = this.layout.keys[i]
     if (part === 'bytes') {
-      const end = `(ks${i}[e] + kl${i}[e])`
-      return { type, isNull, value: '', bytes: { u8: 'arena', dv: 'arenaView', start: `ks${i}[e]`, end } }
+      const start = `heads[q + ${this.#places.keyBytes[i]}]`
+      const end = `(${start} + heads[q + ${(this.#places.keyBytes[i] as number) + 1}])`
+      return { type, isNull, value: '', bytes: { u8: 'arena', dv: 'arenaView', start, end } }
     }
     if (part === 'boxed') return { type, isNull, value: `kb${i}[e]` }
-    return { type, isNull, value: type.kind === 'boolean' ? `(kn${i}[e] !== 0)` : `kn${i}[e]` }
+    const value = `cells[d + ${this.#places.keyNumbers[i]}]`
+    return { type, isNull, value: type.kind === 'boolean' ? `(${value} !== 0)` : value }
   }
 
   #finish(aggregate: BoundAggregate, cells: readonly number[]): CodeValue {
     const type = aggregate.type
-    const a = `a${cells[0]}[e]`
-    const counted = (k: number): string => (cells[k] === undefined ? 'false' : `(a${cells[k]}[e] === 0)`)
+    const a = this.#cell(cells[0])
+    const counted = (k: number): string => (cells[k] === undefined ? 'false' : `(${this.#cell(cells[k])} === 0)`)
     switch (aggregateForm(aggregate)) {
       case 'count':
         return { type, isNull: 'false', value: a }
@@ -262,16 +276,16 @@ export class GroupCode {
         return { type, isNull: overflowed, value: a }
       }
       case 'sumDouble':
-        return { type, isNull: counted(2), value: compensated(cells) }
+        return { type, isNull: counted(2), value: this.#compensated(cells) }
       case 'avgDouble':
-        return { type, isNull: counted(2), value: `(${compensated(cells)} / a${cells[2]}[e])` }
+        return { type, isNull: counted(2), value: `(${this.#compensated(cells)} / ${this.#cell(cells[2])})` }
       case 'extremeNumber':
         return { type, isNull: counted(1), value: type.kind === 'boolean' ? `(${a} !== 0)` : a }
       case 'avgBoxed': {
         const from = aggregate.arg?.type
         const shift = type.kind === 'decimal' && from?.kind === 'decimal' ? type.scale - from.scale : 0
         const average = this.source.constant(averageDecimal)
-        return { type, isNull: `(${a} === null)`, value: `${average}(${a}, a${cells[1]}[e], ${shift})` }
+        return { type, isNull: `(${a} === null)`, value: `${average}(${a}, ${this.#cell(cells[1])}, ${shift})` }
       }
       case 'sumBoxed': {
         if (this.ansi) return { type, isNull: `(${a} === null)`, value: a }
@@ -289,8 +303,8 @@ export class GroupCode {
     cells: readonly number[],
     v: CodeValue,
   ): readonly string[] {
-    const count = (k: number): string[] => (cells[k] === undefined ? [] : [`a${cells[k]}[e] += 1;`])
-    const c = cells[0] as number
+    const count = (k: number): string[] => (cells[k] === undefined ? [] : [`${this.#cell(cells[k])} += 1;`])
+    const c = this.#cell(cells[0])
     switch (form) {
       case 'count':
         return count(0)
@@ -298,34 +312,52 @@ export class GroupCode {
         return [this.#integerLine(c, v.value), ...count(1)]
       case 'sumDouble':
       case 'avgDouble':
-        return [...twoSum(c, v.value), ...count(2)]
+        return [...this.#twoSum(cells, v.value), ...count(2)]
       case 'extremeNumber':
         return [extremeLine(aggregate, c, numberOf(v)), ...count(1)]
       case 'sumBoxed':
       case 'avgBoxed': {
         const add = this.source.constant(addBigint(aggregate.type, this.ansi))
-        return [`a${c}[e] = ${add}(a${c}[e], ${v.value});`, ...count(1)]
+        return [`${c} = ${add}(${c}, ${v.value});`, ...count(1)]
       }
       case 'extremeBoxed': {
         const greatest = aggregate.fn === 'max'
         if (v.bytes === undefined) {
           const pick = this.source.constant(extremeOf(greatest))
-          return [`a${c}[e] = ${pick}(a${c}[e], ${v.value});`]
+          return [`${c} = ${pick}(${c}, ${v.value});`]
         }
         const pick = this.source.constant(smallerOrGreaterBytes(greatest))
-        return [`a${c}[e] = ${pick}(a${c}[e], ${v.bytes.u8}, ${v.bytes.start}, ${v.bytes.end});`]
+        return [`${c} = ${pick}(${c}, ${v.bytes.u8}, ${v.bytes.start}, ${v.bytes.end});`]
       }
     }
   }
 
-  #addInteger(cell: number, value: string): void {
-    this.source.line(this.#integerLine(cell, value))
-  }
-
-  #integerLine(cell: number, value: string): string {
+  #integerLine(cell: string, value: string): string {
     const overflow = this.source.constant(integerSumOverflow(this.ansi))
     const limit = String(Number.MAX_SAFE_INTEGER)
-    return `{ const s = a${cell}[e] + ${value}; a${cell}[e] = s <= ${limit} && s >= -${limit} ? s : ${overflow}(s); }`
+    return `{ const s = ${cell} + ${value}; ${cell} = s <= ${limit} && s >= -${limit} ? s : ${overflow}(s); }`
+  }
+
+  /** Knuth's two-sum: the exact error of the addition goes to the second cell, without a branch. */
+  #twoSum(cells: readonly number[], value: string): readonly string[] {
+    const sum = this.#cell(cells[0])
+    return [
+      `{ const v = ${value}, s = ${sum}, t = s + v, b = t - s;`,
+      `  ${sum} = t; ${this.#cell(cells[1])} += (s - (t - b)) + (v - b); }`,
+    ]
+  }
+
+  /** An infinite sum has lost its error term. */
+  #compensated(cells: readonly number[]): string {
+    const s = this.#cell(cells[0])
+    return `(Number.isFinite(${s}) ? ${s} + ${this.#cell(cells[1])} : ${s})`
+  }
+
+  /** Where cell j of the entry lies. */
+  #cell(j: number | undefined): string {
+    const cell = present(j, 'a cell')
+    const at = this.#places.numbers[cell] as number
+    return at < 0 ? `b${cell}[e]` : `cells[d + ${at}]`
   }
 
   #copied(value: CodeValue): string {
@@ -350,12 +382,14 @@ export class GroupCode {
       const bytes = bytesOf(key)
       const equal = this.source.constant(bytesEqual)
       const length = `${bytes.end} - ${bytes.start}`
-      return `kl${i}[x - 1] === ${length} && ${equal}(arenaView, ks${i}[x - 1], ${bytes.dv}, ${bytes.start}, ${length})`
+      const at = this.#places.keyBytes[i] as number
+      return `heads[q + ${at + 1}] === ${length} && ${equal}(arenaView, heads[q + ${at}], ${bytes.dv}, ${bytes.start}, ${length})`
     }
     if (part === 'boxed') return `kb${i}[x - 1] === ${key.value}`
     const value = numberOf(key)
-    const nan = isFloating(key.type) ? ` || (${value} !== ${value} && kn${i}[x - 1] !== kn${i}[x - 1])` : ''
-    return `(kn${i}[x - 1] === ${value}${nan})`
+    const held = `cells[d + ${this.#places.keyNumbers[i]}]`
+    const nan = isFloating(key.type) ? ` || (${value} !== ${value} && ${held} !== ${held})` : ''
+    return `(${held} === ${value}${nan})`
   }
 }
 
@@ -391,22 +425,7 @@ function bytesOf(value: CodeValue): NonNullable<CodeValue['bytes']> {
   return present(value.bytes, 'bytes of a string')
 }
 
-/** Knuth's two-sum: the exact error of the addition goes to the second cell, without a branch. */
-function twoSum(cell: number, value: string): readonly string[] {
-  return [
-    `{ const v = ${value}, s = a${cell}[e], t = s + v, b = t - s;`,
-    `  a${cell}[e] = t; a${cell + 1}[e] += (s - (t - b)) + (v - b); }`,
-  ]
-}
-
-/** An infinite sum has lost its error term. */
-function compensated(cells: readonly number[]): string {
-  const s = `a${cells[0]}[e]`
-  return `(Number.isFinite(${s}) ? ${s} + a${cells[1]}[e] : ${s})`
-}
-
-function extremeLine(aggregate: BoundAggregate, cell: number, value: string): string {
-  const a = `a${cell}[e]`
+function extremeLine(aggregate: BoundAggregate, a: string, value: string): string {
   const test = aggregate.fn === 'min' ? `v < ${a} || ${a} !== ${a}` : `v > ${a} || v !== v`
   return `{ const v = ${value}; if (${test}) ${a} = v; }`
 }

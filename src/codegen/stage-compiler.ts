@@ -2,8 +2,8 @@ import { present } from '../common/assert.js'
 import { FunctionSource } from '../common/function-source.js'
 import type { BoundExpression } from '../plan/expression.js'
 import type { FinalAggregate, Grouping, NarrowOperator, ScanInput } from '../plan/physical-plan.js'
-import type { GroupTable } from '../state/group-table.js'
-import { KEY_GROUPS } from '../state/hash.js'
+import { type GroupTable, HEAD_KEY_HASH } from '../state/group-table.js'
+import { hashInteger, KEY_GROUPS } from '../state/hash.js'
 import type { BlockBuilder } from '../types/block-builder.js'
 import type { BufferViews } from '../types/block.js'
 import { columnSlots, type StructType } from '../types/data-type.js'
@@ -78,7 +78,7 @@ export function compileToTable(spec: PipelineSpec, grouping: Grouping): Compiled
     return {
       before: () => {
         group.take(true)
-        if (window !== undefined) source.line('let ws = 0, windowEnd = -Infinity;')
+        if (window !== undefined) source.line('let ws = 0, wh = 0, windowEnd = -Infinity;')
       },
       row: () => {
         if (window !== undefined) {
@@ -90,7 +90,7 @@ export function compileToTable(spec: PipelineSpec, grouping: Grouping): Compiled
             const shifted = window.startMs === 0 ? t : `(${t} - ${window.startMs})`
             const back = window.startMs === 0 ? '' : ` + ${window.startMs}`
             source.line(`ws = Math.floor(${shifted} / ${window.sizeMs}) * ${window.sizeMs}${back};`)
-            source.line(`windowEnd = ws + ${window.sizeMs};`)
+            source.line(`windowEnd = ws + ${window.sizeMs}; wh = ${source.constant(hashInteger)}(ws);`)
           })
           if (grouping.closesWindows) source.line('if (windowEnd <= watermark) { late++; continue; }')
         }
@@ -265,8 +265,9 @@ export function compileState(grouping: Grouping, windowInKey: boolean, ansi: boo
   output.declare()
   source.block('for (let i = from; i < to; i++)', () => {
     source.line('const e = list === null ? i : list[i];')
-    source.line(`if (tasks > 1 && (((keyHashes[e] >>> 25) * tasks / ${KEY_GROUPS}) | 0) !== target) continue;`)
-    group.storeState(output, group.layout.windowInKey ? 'windows[e]' : 'windowStart')
+    group.locate()
+    source.line(`if (tasks > 1 && (((heads[q + ${HEAD_KEY_HASH}] >>> 25) * tasks / ${KEY_GROUPS}) | 0) !== target) continue;`)
+    group.storeState(output, 'windowStart')
     output.endRow()
   })
   output.finish()
@@ -291,6 +292,7 @@ export function compileResult(final: FinalAggregate, ansi: boolean): CompiledFun
   output.declare()
   source.block('for (let i = from; i < to; i++)', () => {
     source.line('const e = list === null ? i : list[i];')
+    group.locate()
     group.storeResult(output, final, 'windowStart')
     output.endRow()
   })

@@ -1,3 +1,4 @@
+import type { Env } from '../common/env.js'
 import type { MillraceError } from '../common/errors.js'
 import type { StreamingQueryProgress, StreamingQueryStatus } from './progress.js'
 
@@ -20,6 +21,7 @@ export class QueryHandle {
     readonly runId: string,
     readonly name: string,
     private readonly call: Call,
+    private readonly env: Env,
   ) {
     this.#ended = new Promise((resolve) => {
       this.#end = resolve
@@ -98,11 +100,11 @@ export class QueryHandle {
   }
 
   async #endedWithin(ms: number): Promise<void> {
-    let timer: NodeJS.Timeout | undefined
+    let cancel = (): void => undefined
     const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, ms)
+      cancel = this.env.timer(ms, resolve)
     })
     await Promise.race([this.#ended, late])
-    clearTimeout(timer)
+    cancel()
   }
 }

@@ -14,7 +14,7 @@ export interface TopicOptions {
   /** Default 1. More partitions are more parallelism; the order of records holds within one. */
   readonly partitions?: number
   /** Makes the topic typed: values are objects, stored in columns. Without it keys and values are bytes. */
-  readonly schema?: StructSchema<object, never> | StructType
+  readonly schema?: StructSchema<object, unknown> | StructType
   readonly partitioner?: PartitionerName
   /** Kafka's names: `retention.ms`, `segment.bytes`, … */
   readonly config?: Readonly<Record<string, string | number>>

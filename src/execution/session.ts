@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { MessageChannel, Worker } from 'node:worker_threads'
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { Consumer, type ConsumerOptions } from '../client/consumer.js'
 import { HostLog } from '../client/host-log.js'
 import { Producer } from '../client/producer.js'
@@ -145,7 +145,7 @@ export class EngineSession {
     await this.#pool.open()
     const id = randomUUID()
     const runId = randomUUID()
-    const handle = new QueryHandle(id, runId, spec.name, (name, query) => this.#request(name, query))
+    const handle = new QueryHandle(id, runId, spec.name, (name, query) => this.#request(name, query), nodeEnv)
     const sink = spec.sink.kind === 'host' ? spec.sink.sink : undefined
     this.#queries.set(id, { handle, sink, feed: undefined })
     const tables: Record<string, readonly BlockDescriptor[]> = {}
@@ -272,7 +272,7 @@ export class EngineSession {
     else waiting?.reject(fromErrorShape(error))
   }
 
-  #post(message: ToEngine, transfer: readonly MessagePortLike[] = []): void {
+  #post(message: ToEngine, transfer: readonly MessagePort[] = []): void {
     this.#engine.postMessage(message, transfer)
   }
 
@@ -293,8 +293,6 @@ export class EngineSession {
     this.#hostLog.close(dead)
   }
 }
-
-type MessagePortLike = import('node:worker_threads').MessagePort
 
 /** What a user's callback threw, with words around it. */
 function sinkError(error: unknown) {

@@ -1,15 +1,16 @@
 import { align8 } from '../types/block.js'
 
 /**
- * Groups and their accumulators in typed columns behind an open-addressing index. A group is an *entry*,
- * numbered in order of arrival; its key parts and accumulator cells are the values at that number in one
- * column each. The generated code of codegen/group-code.ts works on the columns directly; this class owns
- * what does not run per record: growth, reset, the list of what changed.
+ * Groups and their accumulators behind an open-addressing index. A group is an *entry*, numbered in order of
+ * arrival. Everything of an entry that a row touches lies together, in one record of ints and one of doubles, so that a large
+ * table costs two or three cache misses a row and not one for each column. The generated code of codegen/group-code.ts works on
+ * the arrays directly; this class owns what does not run per record: growth, reset, the lists of what changed.
  *
  *   index[hash & mask …]  → entry + 1 (0 = free, linear probing)
- *   hashes[entry]         → hash that found the slot (of the key, mixed with the window where that is in the key)
- *   key part i            → numbers: keyNumbers[i][entry]; bytes: keyStarts[i], keyLengths[i] into the arena; boxed: keyBoxed[i]
- *   cell j                → numbers[j][entry] or boxed[j][entry]
+ *   heads[entry · H …]    → +0 hash that found the slot (of the key, mixed with the window where that is in the key)
+ *                           +1 hash of the key  +2 mask of null keys, then start and length in the arena of each key of bytes
+ *   cells[entry · C …]    → the window's start where it is in the key, keys that are numbers, accumulator cells that are numbers
+ *   keyBoxed[i][entry], boxed[j][entry] → keys and cells that are neither
  *
  * Entries are never removed one by one: state that ends with a window is dropped with the window's table.
  */
@@ -32,22 +33,50 @@ export interface GroupLayout {
 export const CHANGED_FOR_EMIT = 1
 export const CHANGED_FOR_LOG = 2
 
+export const HEAD_HASH = 0
+export const HEAD_KEY_HASH = 1
+export const HEAD_NULLS = 2
+const HEAD_KEYS = 3
+
+/** Where the parts of an entry lie in its records. */
+export class GroupPlaces {
+  /** Ints a head, doubles of cells. */
+  readonly headInts: number
+  readonly cellDoubles: number
+  /** In the head: start of the bytes of key i; the length follows. -1 where the key is not of bytes. */
+  readonly keyBytes: readonly number[]
+  /** In the cells: the window's start, -1 where it is not in the key. */
+  readonly window: number
+  /** In the cells: key i, or accumulator cell j, -1 where it is not a number. */
+  readonly keyNumbers: readonly number[]
+  readonly numbers: readonly number[]
+
+  constructor(layout: GroupLayout) {
+    let int = HEAD_KEYS
+    this.keyBytes = layout.keys.map((part) => {
+      if (part !== 'bytes') return -1
+      int += 2
+      return int - 2
+    })
+    this.headInts = int
+    let double = 0
+    this.window = layout.windowInKey ? double++ : -1
+    this.keyNumbers = layout.keys.map((part) => (part === 'number' ? double++ : -1))
+    this.numbers = layout.cells.map((cell) => (cell.kind === 'number' ? double++ : -1))
+    this.cellDoubles = double
+  }
+}
+
 export class GroupTable {
+  readonly places: GroupPlaces
   size = 0
   capacity: number
   mask: number
   index: Int32Array
-  hashes: Int32Array
-  /** Hash of the key alone; the same array as `hashes` unless the window is in the key. */
-  keyHashes: Int32Array
-  nulls: Int32Array
-  windows: Float64Array
-  readonly keyNumbers: Float64Array[] = []
-  readonly keyStarts: Int32Array[] = []
-  readonly keyLengths: Int32Array[] = []
-  readonly keyBoxed: unknown[][] = []
-  readonly numbers: Float64Array[] = []
-  readonly boxed: unknown[][] = []
+  heads: Int32Array
+  cells: Float64Array
+  readonly keyBoxed: unknown[][]
+  readonly boxed: unknown[][]
   arena: Uint8Array
   arenaView: DataView
   arenaLength = 0
@@ -62,23 +91,14 @@ export class GroupTable {
     readonly layout: GroupLayout,
     capacity = 16,
   ) {
+    this.places = new GroupPlaces(layout)
     this.capacity = capacity
     this.mask = capacity * 2 - 1
     this.index = new Int32Array(capacity * 2)
-    this.hashes = new Int32Array(capacity)
-    this.keyHashes = layout.windowInKey ? new Int32Array(capacity) : this.hashes
-    this.nulls = new Int32Array(layout.nullableKeys ? capacity : 0)
-    this.windows = new Float64Array(layout.windowInKey ? capacity : 0)
-    layout.keys.forEach((part, i) => {
-      this.keyNumbers[i] = new Float64Array(part === 'number' ? capacity : 0)
-      this.keyStarts[i] = new Int32Array(part === 'bytes' ? capacity : 0)
-      this.keyLengths[i] = new Int32Array(part === 'bytes' ? capacity : 0)
-      this.keyBoxed[i] = []
-    })
-    layout.cells.forEach((cell, j) => {
-      this.numbers[j] = new Float64Array(cell.kind === 'number' ? capacity : 0)
-      this.boxed[j] = []
-    })
+    this.heads = new Int32Array(capacity * this.places.headInts)
+    this.cells = new Float64Array(capacity * this.places.cellDoubles)
+    this.keyBoxed = layout.keys.map(() => [])
+    this.boxed = layout.cells.map(() => [])
     this.arena = new Uint8Array(capacity * 8)
     this.arenaView = new DataView(this.arena.buffer)
     this.flags = new Uint8Array(capacity)
@@ -87,18 +107,22 @@ export class GroupTable {
   }
 
   /** A new entry with initial cells; its key parts are the caller's to write. May replace every array. */
-  insert(hash: number): number {
+  insert(hash: number, keyHash: number): number {
     if (this.size === this.capacity) this.#grow()
     const entry = this.size
     this.size += 1
-    this.hashes[entry] = hash
+    const head = entry * this.places.headInts
+    this.heads[head + HEAD_HASH] = hash
+    this.heads[head + HEAD_KEY_HASH] = keyHash
+    this.heads[head + HEAD_NULLS] = 0
     let slot = hash & this.mask
     while (this.index[slot] !== 0) slot = (slot + 1) & this.mask
     this.index[slot] = entry + 1
-    const cells = this.layout.cells
+    const { cells } = this.layout
+    const { numbers, cellDoubles } = this.places
     for (let j = 0; j < cells.length; j++) {
       const cell = cells[j] as CellLayout
-      if (cell.kind === 'number') (this.numbers[j] as Float64Array)[entry] = cell.initial as number
+      if (cell.kind === 'number') this.cells[entry * cellDoubles + (numbers[j] as number)] = cell.initial as number
       else (this.boxed[j] as unknown[])[entry] = cell.initial
     }
     this.flags[entry] = 0
@@ -149,21 +173,24 @@ export class GroupTable {
 
   /** Empties the table and keeps its memory. */
   reset(): void {
-    if (this.size * 8 < this.index.length) {
+    const { heads, index, mask } = this
+    const { headInts } = this.places
+    if (this.size * 8 < index.length) {
+      // Few entries: their slots are freed one by one. Probing needs the others in place, so they are marked first.
       for (let entry = 0; entry < this.size; entry++) {
-        let slot = (this.hashes[entry] as number) & this.mask
-        while (this.index[slot] !== entry + 1) slot = (slot + 1) & this.mask
-        this.index[slot] = -1
+        let slot = (heads[entry * headInts] as number) & mask
+        while (index[slot] !== entry + 1) slot = (slot + 1) & mask
+        index[slot] = -1
       }
       for (let entry = 0; entry < this.size; entry++) {
-        let slot = (this.hashes[entry] as number) & this.mask
-        while (this.index[slot] === -1) {
-          this.index[slot] = 0
-          slot = (slot + 1) & this.mask
+        let slot = (heads[entry * headInts] as number) & mask
+        while (index[slot] === -1) {
+          index[slot] = 0
+          slot = (slot + 1) & mask
         }
       }
     } else {
-      this.index.fill(0)
+      index.fill(0)
     }
     this.size = 0
     this.arenaLength = 0
@@ -175,41 +202,29 @@ export class GroupTable {
 
   /** Bytes held, used or not. */
   byteSize(): number {
-    let bytes = this.index.byteLength + this.hashes.byteLength + this.arena.byteLength + this.capacity * 9
-    for (const column of this.keyNumbers) bytes += column.byteLength
-    for (const column of this.keyStarts) bytes += column.byteLength * 2
-    for (const column of this.numbers) bytes += column.byteLength
+    let bytes = this.index.byteLength + this.heads.byteLength + this.cells.byteLength + this.arena.byteLength
+    bytes += this.capacity * 9
     for (const column of this.boxed) bytes += column.length * 32
-    return bytes + this.nulls.byteLength + this.windows.byteLength
+    for (const column of this.keyBoxed) bytes += column.length * 32
+    return bytes
   }
 
   #grow(): void {
     const capacity = this.capacity * 2
-    const own = this.hashes === this.keyHashes
-    this.hashes = grownInts(this.hashes, capacity)
-    this.keyHashes = own ? this.hashes : grownInts(this.keyHashes, capacity)
-    if (this.nulls.length > 0) this.nulls = grownInts(this.nulls, capacity)
-    if (this.windows.length > 0) this.windows = grownNumbers(this.windows, capacity)
+    this.heads = grownInts(this.heads, this.heads.length * 2)
+    const cells = new Float64Array(this.cells.length * 2)
+    cells.set(this.cells)
+    this.cells = cells
     this.emitList = grownInts(this.emitList, capacity)
     this.logList = grownInts(this.logList, capacity)
     const flags = new Uint8Array(capacity)
     flags.set(this.flags)
     this.flags = flags
-    this.layout.keys.forEach((part, i) => {
-      if (part === 'number') this.keyNumbers[i] = grownNumbers(this.keyNumbers[i] as Float64Array, capacity)
-      if (part === 'bytes') {
-        this.keyStarts[i] = grownInts(this.keyStarts[i] as Int32Array, capacity)
-        this.keyLengths[i] = grownInts(this.keyLengths[i] as Int32Array, capacity)
-      }
-    })
-    this.layout.cells.forEach((cell, j) => {
-      if (cell.kind === 'number') this.numbers[j] = grownNumbers(this.numbers[j] as Float64Array, capacity)
-    })
     this.capacity = capacity
     this.mask = capacity * 2 - 1
     this.index = new Int32Array(capacity * 2)
     for (let entry = 0; entry < this.size; entry++) {
-      let slot = (this.hashes[entry] as number) & this.mask
+      let slot = (this.heads[entry * this.places.headInts] as number) & this.mask
       while (this.index[slot] !== 0) slot = (slot + 1) & this.mask
       this.index[slot] = entry + 1
     }
@@ -218,12 +233,6 @@ export class GroupTable {
 
 function grownInts(from: Int32Array, length: number): Int32Array {
   const to = new Int32Array(length)
-  to.set(from)
-  return to
-}
-
-function grownNumbers(from: Float64Array, length: number): Float64Array {
-  const to = new Float64Array(length)
   to.set(from)
   return to
 }

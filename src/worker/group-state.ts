@@ -60,7 +60,7 @@ export class GroupState {
     if (!isGlobal(this.final.grouping)) return
     const table = this.#open(0) as GroupTable
     if (table.size > 0) return
-    table.insert(0)
+    table.insert(0, 0)
     table.mark(0, this.#marks)
   }
 
