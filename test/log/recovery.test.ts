@@ -1,0 +1,177 @@
+import { appendFileSync, cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { recoverPartition, type RecoveryOptions } from '../../src/log/recovery.js'
+import { openLog, readerOf, readValues, RowsAppender, temporaryDirectory } from './log-fixture.js'
+import { envOf, MemoryFileSystem } from './memory-file-system.js'
+
+/** A directory as a clean stop left it: one partition, ten batches of three records, and where each batch ends. */
+const directory = temporaryDirectory()
+const original = `${directory.path}/original`
+const log0 = '00000000000000000000.log'
+const segment = `/p/${log0}`
+const ends: number[] = [0]
+
+beforeAll(async () => {
+  const log = await openLog({ dir: original, fsync: 'group' })
+  const topic = log.engine.createTopic({ name: 't' })
+  const appender = new RowsAppender(topic, log.memory)
+  for (let i = 0; i < 10; i++) {
+    appender.append([`${i}a`, `${i}b`, `${i}c`], 1000 + i)
+    await log.engine.syncUpTo([{ topic: 't', partition: 0, offset: 3 * i + 3 }])
+    ends.push(statSync(`${original}/log/t-0/${log0}`).size)
+  }
+  await log.close()
+  originalContent = readFileSync(`${original}/log/t-0/${log0}`)
+})
+afterAll(() => directory.remove())
+
+/** A partition's directory with this segment in it, in memory: thousands of recoveries need no disk. */
+function withSegment(content: Uint8Array): MemoryFileSystem {
+  const fs = new MemoryFileSystem()
+  fs.replaceFile(segment, content)
+  return fs
+}
+
+function segmentOf(fs: MemoryFileSystem): Buffer {
+  return Buffer.from(fs.readFile(segment))
+}
+
+let originalContent: Buffer
+
+function options(fs: MemoryFileSystem, recoveryPoint: number): RecoveryOptions {
+  return { env: envOf(fs), directory: '/p', recoveryPoint, logStartOffset: 0, dense: true, indexIntervalBytes: 0, cleanEnd: undefined }
+}
+
+const wholeBatches = (bytes: number): number => ends.filter((end) => end <= bytes).length - 1
+
+describe('recovery', () => {
+  it('cuts a file torn at any byte behind its last whole batch', () => {
+    const size = ends[10] as number
+    for (let bytes = 0; bytes <= size; bytes++) {
+      const fs = withSegment(originalContent.subarray(0, bytes))
+      const recovered = recoverPartition(options(fs, 0))
+      const batches = wholeBatches(bytes)
+      expect(recovered.logEndOffset).toBe(batches * 3)
+      expect(segmentOf(fs).length).toBe(ends[batches])
+      expect(recovered.damaged).toEqual([])
+      expect(recovered.cut === undefined).toBe(bytes === ends[batches])
+      expect(recovered.mustRoll).toBe(false)
+    }
+  })
+
+  it.each([
+    ['zeros', () => Buffer.alloc(5000)],
+    ['garbage', () => Buffer.from(Array.from({ length: 5000 }, (_, i) => (i * 7919 + (i >> 3)) & 255))],
+    ['a header without its records', () => originalContent.subarray(ends[3], (ends[3] as number) + 61)],
+    ['an old batch again', () => originalContent.subarray(ends[3], ends[5])],
+  ])('cuts a tail of %s', (_, tail) => {
+    const fs = withSegment(Buffer.concat([originalContent, tail()]))
+    const recovered = recoverPartition(options(fs, 30))
+    expect(recovered).toMatchObject({ logEndOffset: 30, damaged: [], cut: { fromByte: ends[10] } })
+    expect(segmentOf(fs).length).toBe(ends[10])
+  })
+
+  it('quarantines a bit flipped anywhere below the recovery point, and cuts nothing', () => {
+    const content = originalContent
+    for (let byte = 0; byte < content.length; byte += 1) {
+      const flipped = Buffer.from(content)
+      flipped[byte] = (flipped[byte] as number) ^ (1 << byte % 8)
+      const fs = withSegment(flipped)
+      const recovered = recoverPartition(options(fs, 30))
+      const batch = wholeBatches(byte)
+      const isLeaderEpoch = byte - (ends[batch] as number) >= 12 && byte - (ends[batch] as number) < 16
+      expect(recovered.logEndOffset).toBe(30)
+      expect(recovered.cut).toBeUndefined()
+      expect(segmentOf(fs).equals(flipped)).toBe(true)
+      if (isLeaderEpoch) expect(recovered.damaged).toEqual([])
+      else {
+        expect(recovered.damaged).toMatchObject([
+          { fromOffset: batch * 3, toOffset: batch * 3 + 3, fromByte: ends[batch], toByte: ends[batch + 1] },
+        ])
+        // Nothing may be appended behind bytes that make no sense.
+        expect(recovered.mustRoll).toBe(batch === 9)
+      }
+    }
+  })
+
+  it('cuts above the recovery point even where whole batches follow: their order on the disk was nobody\'s promise', () => {
+    const content = Buffer.from(originalContent)
+    content.fill(0, ends[6], ends[7])
+    const fs = withSegment(content)
+    expect(recoverPartition(options(fs, 12))).toMatchObject({ logEndOffset: 18, damaged: [], cut: { fromByte: ends[6] } })
+  })
+
+  it('says so where synced offsets are gone from the end, and does not give them twice', () => {
+    const fs = withSegment(originalContent.subarray(0, ends[8]))
+    expect(recoverPartition(options(fs, 30))).toMatchObject({ logEndOffset: 30, damaged: [{ fromOffset: 24, toOffset: 30 }], mustRoll: true })
+  })
+
+  it('builds the indexes anew', () => {
+    const fs = withSegment(originalContent)
+    fs.replaceFile('/p/00000000000000000000.index', 'nonsense')
+    fs.replaceFile('/p/00000000000000000000.timeindex', 'nonsense')
+    recoverPartition(options(fs, 30))
+    const index = Buffer.from(fs.readFile('/p/00000000000000000000.index'))
+    expect(index.length).toBe(9 * 8)
+    expect([index.readInt32BE(0), index.readInt32BE(4)]).toEqual([5, ends[1]])
+    const times = Buffer.from(fs.readFile('/p/00000000000000000000.timeindex'))
+    expect([Number(times.readBigInt64BE(0)), times.readInt32BE(8)]).toEqual([1001, 5])
+  })
+})
+
+describe('opening again', () => {
+  const damage = async (name: string, change: (file: string) => void, clean: boolean): Promise<Awaited<ReturnType<typeof openLog>>> => {
+    const dir = `${directory.path}/${name}`
+    cpSync(original, dir, { recursive: true })
+    if (!clean) rmSync(`${dir}/log/clean-shutdown.json`)
+    change(`${dir}/log/t-0/${log0}`)
+    return openLog({ dir })
+  }
+  const flip = (at: number) => (file: string) => {
+    const content = readFileSync(file)
+    content[at] = (content[at] as number) ^ 16
+    writeFileSync(file, content)
+  }
+
+  it('after a crash goes on where the log ends, and writes on', async () => {
+    const log = await damage('crash', (file) => appendFileSync(file, 'torn'), false)
+    expect(log.engine.findings).toMatchObject([{ topic: 't', partition: 0, cut: { bytes: 4 } }])
+    const topic = log.engine.describe('t')
+    expect(new RowsAppender(topic, log.memory).append(['new'])).toBe(30)
+    expect(readValues(readerOf(topic, log.memory), 28)).toEqual(['9b', '9c', 'new'])
+    await log.close()
+    const again = await openLog({ dir: `${directory.path}/crash` })
+    expect(again.engine.findings).toEqual([])
+    expect(readValues(readerOf(again.engine.describe('t'), again.memory), 0).length).toBe(31)
+    await again.close()
+  })
+
+  it.each([true, false])('a read of a damaged range fails with its offsets, others do not, and it can be skipped (clean stop: %s)', async (clean) => {
+    const log = await damage(`damaged-${clean}`, flip((ends[4] as number) + 70), clean)
+    const topic = log.engine.describe('t')
+    const reader = readerOf(topic, log.memory)
+    expect(() => readValues(reader, 0)).toThrow(
+      expect.objectContaining({ code: 'SEGMENT_CORRUPT', summary: 'offsets 12 to 14 of t-0 are damaged', detail: expect.stringContaining('crc') }),
+    )
+    expect(readValues(reader, 15).length).toBe(15)
+    const skipping = readerOf(topic, log.memory, 0, { skipDamage: true })
+    const values = readValues(skipping, 0)
+    expect(values.length).toBe(27)
+    expect(values).not.toContain('4a')
+    expect(skipping.skipped).toBe(3)
+    if (!clean) expect(log.engine.state('t').partitions[0]?.damaged).toMatchObject([{ fromOffset: 12, toOffset: 15 }])
+    await log.close()
+  })
+
+  it('damage at the end of the last segment is left alone: what comes next begins another', async () => {
+    const log = await damage('end', flip((ends[9] as number) + 70), false)
+    const topic = log.engine.describe('t')
+    expect(new RowsAppender(topic, log.memory).append(['new'])).toBe(30)
+    await log.close()
+    expect(readdirSync(`${directory.path}/end/log/t-0`).filter((name) => name.endsWith('.log'))).toEqual([log0, '00000000000000000030.log'])
+    const again = await openLog({ dir: `${directory.path}/end` })
+    const skipping = readerOf(again.engine.describe('t'), again.memory, 0, { skipDamage: true })
+    expect(readValues(skipping, 24)).toEqual(['8a', '8b', '8c', 'new'])
+    await again.close()
+  })
+})
