@@ -1,9 +1,164 @@
-/** The public names of Millrace. */
+/**
+ * The public names of Millrace, one by one.
+ *
+ *   import { col, count, Millrace, sum, t, window } from 'millrace'
+ *
+ *   const mill = await Millrace.open()
+ *   const Click = t.struct({ page: t.string, ts: t.timestamp, price: t.double })
+ *   const clicks = mill.createDataFrame([{ page: '/a', ts: 0, price: 9.5 }], Click)
+ *   await clicks.filter(col('price').gt(1)).groupBy(window('ts', '1 minute'), 'page').agg({ n: count(), sum: sum('price') }).show()
+ *   await mill.close()
+ */
 
-export { Column } from './api/column.js'
+// Queries
+export type { ArrowTable } from './api/arrow-table.js'
+export type { BatchProgress } from './api/batch-run.js'
+// Columns and functions
+export { type AnyColumn, type CastTarget, Column, type ColumnValue } from './api/column.js'
 export { DataFrame, GroupedData } from './api/dataframe.js'
-export * from './api/functions.js'
-export { Millrace } from './api/millrace.js'
-export type { MillraceOptions } from './api/open-options.js'
-export { MillraceError } from './common/errors.js'
-export { t } from './types/schema.js'
+export {
+  abs,
+  acos,
+  addMonths,
+  asc,
+  ascii,
+  asin,
+  atan,
+  atan2,
+  avg,
+  base64,
+  bround,
+  type ColumnOrName,
+  cbrt,
+  ceil,
+  chr,
+  coalesce,
+  col,
+  column,
+  concat,
+  concatWs,
+  contains,
+  cos,
+  cosh,
+  count,
+  dateAdd,
+  datediff,
+  dateFormat,
+  dateFromUnixDate,
+  dateLit,
+  dateSub,
+  dateTrunc,
+  dayofmonth,
+  dayofweek,
+  dayofyear,
+  degrees,
+  desc,
+  endsWith,
+  exp,
+  expm1,
+  floor,
+  greatest,
+  hash,
+  hex,
+  hour,
+  hypot,
+  ifnull,
+  initcap,
+  instr,
+  isnan,
+  isnull,
+  lastDay,
+  least,
+  left,
+  length,
+  levenshtein,
+  like,
+  lit,
+  ln,
+  locate,
+  log,
+  log1p,
+  log2,
+  log10,
+  lower,
+  lpad,
+  ltrim,
+  makeDate,
+  max,
+  mean,
+  min,
+  minute,
+  month,
+  monthsBetween,
+  nanvl,
+  negate,
+  not,
+  nullif,
+  nvl,
+  nvl2,
+  octetLength,
+  pmod,
+  pow,
+  quarter,
+  radians,
+  regexpCount,
+  regexpExtract,
+  regexpReplace,
+  repeat,
+  replace,
+  reverse,
+  right,
+  rlike,
+  round,
+  rpad,
+  rtrim,
+  second,
+  sign,
+  signum,
+  sin,
+  sinh,
+  splitPart,
+  sqrt,
+  startsWith,
+  substring,
+  substringIndex,
+  sum,
+  tan,
+  tanh,
+  timestampMillis,
+  timestampSeconds,
+  toDate,
+  toTimestamp,
+  translate,
+  trim,
+  trunc,
+  unixDate,
+  unixMillis,
+  unixSeconds,
+  upper,
+  weekday,
+  weekofyear,
+  when,
+  window,
+  year,
+} from './api/functions.js'
+// The engine
+export { type EngineDescription, Millrace } from './api/millrace.js'
+export type { Logger, MillraceOptions } from './api/open-options.js'
+export { DataFrameReader } from './api/reader.js'
+export type { ForeachFunction, ForeachWriter } from './api/sink/foreach-sink.js'
+export { type ExplainMode, StreamingQuery } from './api/streaming-query.js'
+export type { Trigger } from './api/trigger.js'
+export { DataStreamWriter } from './api/writer.js'
+export type { Consumer, ConsumerOptions, EachBatchPayload, EachMessagePayload } from './client/consumer.js'
+export type { Producer, ProducerBatch, ProducerRecord, RecordMetadata } from './client/producer.js'
+export type { ConsumerMessage } from './client/record-decoder.js'
+export { type ErrorShape, MillraceError } from './common/errors.js'
+export type { StreamingQueryProgress, StreamingQueryStatus } from './execution/progress.js'
+// Topics, producers, consumers
+export type { TopicDescription, TopicFacts, TopicOptions } from './execution/session-topics.js'
+export type { OutputMode } from './plan/physical-plan.js'
+export type { DataType, Field, StructType } from './types/data-type.js'
+export type { Row } from './types/row-reader.js'
+// Types and rows
+export { SchemaType, StructSchema, t } from './types/schema.js'

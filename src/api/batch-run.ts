@@ -26,7 +26,7 @@ export async function runBatch(
   runs += 1
   const handle = await context.session.start({
     name: `batch-${runs}`,
-    plan: physicalPlan(plan, { ansi: context.ansi, outputMode: 'append' }),
+    plan: physicalPlan(plan, { ansi: context.ansi, outputMode: 'append', mode: 'batch' }),
     tables: tablesOf(tables),
     mode: { kind: 'batch' },
     sink: { kind: 'host', sink: { rows: take } },

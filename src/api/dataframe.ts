@@ -1,3 +1,4 @@
+import { parseDuration } from '../common/duration.js'
 import { MillraceError } from '../common/errors.js'
 import type { AggregateName, Expression } from '../plan/expression.js'
 import type { LogicalPlan } from '../plan/logical-plan.js'
@@ -7,19 +8,21 @@ import { type Row, readRows } from '../types/row-reader.js'
 import { type ArrowTable, toArrowTable } from './arrow-table.js'
 import { type BatchProgress, runBatch } from './batch-run.js'
 import type { Column } from './column.js'
-import { parseDuration } from './duration.js'
 import type { EngineContext } from './engine-context.js'
 import { nextTableId, type PlanTables } from './memory-tables.js'
 import { analyzedSchema, explainPlan, isStreamingPlan, replaceScan } from './planning.js'
 import type {
   AggregatedRow,
+  Averages,
   ColumnLike,
   ColumnName,
   ColumnPath,
+  Extremes,
   NamedColumns,
   NumericName,
   SelectedRow,
   ShortcutRow,
+  Sums,
   WithColumn,
   Without,
 } from './row-types.js'
@@ -74,7 +77,7 @@ export class DataFrame<R extends object = Row> {
 
   /** Prints the logical and the physical plan, with `'codegen'` the generated code too, and returns the text. */
   explain(mode: ExplainMode = 'extended'): string {
-    const text = explainPlan(this.#plan, { ansi: this.#context.ansi, mode })
+    const text = explainPlan(this.#plan, mode, { ansi: this.#context.ansi, outputMode: 'update', mode: 'batch' })
     this.#context.print(`${text}\n`)
     return text
   }
@@ -87,7 +90,7 @@ export class DataFrame<R extends object = Row> {
     return this.#derive({ op: 'withColumn', input: this.#plan, name, value: column.expression })
   }
 
-  withColumns<const A extends NamedColumns>(columns: A): DataFrame<AggregatedRow<Omit<R, keyof A>, A>> {
+  withColumns<const A extends NamedColumns>(columns: A): DataFrame<AggregatedRow<R, Omit<R, keyof A>, A>> {
     // As in Spark, every expression sees the columns as they were: one projection, not one after another.
     const given = new Map(Object.entries(columns))
     const kept = this.columns.map((name): Expression => {
@@ -122,7 +125,7 @@ export class DataFrame<R extends object = Row> {
   }
 
   /** Aggregates over all rows, without keys. */
-  agg<const A extends NamedColumns>(aggregates: A): DataFrame<AggregatedRow<unknown, A>> {
+  agg<const A extends NamedColumns>(aggregates: A): DataFrame<AggregatedRow<R, unknown, A>> {
     return new GroupedData<R, unknown>(this.#grouping([])).agg(aggregates)
   }
 
@@ -262,7 +265,7 @@ export class GroupedData<R, K> {
   }
 
   /** `agg({ views: count(), revenue: sum('price') })`: a column for each name. */
-  agg<const A extends NamedColumns>(aggregates: A): DataFrame<AggregatedRow<K, A>> {
+  agg<const A extends NamedColumns>(aggregates: A): DataFrame<AggregatedRow<R, K, A>> {
     const names = Object.entries(aggregates)
     if (names.length === 0) {
       throw new MillraceError('MISSING_AGGREGATION', 'agg() needs at least one aggregate', {
@@ -273,33 +276,35 @@ export class GroupedData<R, K> {
   }
 
   /** Rows of each group, as the column `count`. */
-  count(): DataFrame<AggregatedRow<K, { count: Column<number, string> }>> {
+  count(): DataFrame<AggregatedRow<R, K, { count: Column<number, string> }>> {
     return this.#aggregate([named('count', { kind: 'aggregate', fn: 'count', args: [] })])
   }
 
-  sum<const N extends NumericName<R> & string>(
-    ...names: readonly N[]
-  ): DataFrame<ShortcutRow<K, 'sum', N, number | null>> {
+  sum<const N extends NumericName<R> & string>(...names: readonly N[]): DataFrame<ShortcutRow<K, 'sum', Sums<R, N>>> {
     return this.#each('sum', names)
   }
 
   avg<const N extends NumericName<R> & string>(
     ...names: readonly N[]
-  ): DataFrame<ShortcutRow<K, 'avg', N, number | null>> {
+  ): DataFrame<ShortcutRow<K, 'avg', Averages<R, N>>> {
     return this.#each('avg', names)
   }
 
   mean<const N extends NumericName<R> & string>(
     ...names: readonly N[]
-  ): DataFrame<ShortcutRow<K, 'avg', N, number | null>> {
+  ): DataFrame<ShortcutRow<K, 'avg', Averages<R, N>>> {
     return this.#each('avg', names)
   }
 
-  min<const N extends ColumnPath<R> & string>(...names: readonly N[]): DataFrame<ShortcutRow<K, 'min', N, unknown>> {
+  min<const N extends ColumnPath<R> & string>(
+    ...names: readonly N[]
+  ): DataFrame<ShortcutRow<K, 'min', Extremes<R, N>>> {
     return this.#each('min', names)
   }
 
-  max<const N extends ColumnPath<R> & string>(...names: readonly N[]): DataFrame<ShortcutRow<K, 'max', N, unknown>> {
+  max<const N extends ColumnPath<R> & string>(
+    ...names: readonly N[]
+  ): DataFrame<ShortcutRow<K, 'max', Extremes<R, N>>> {
     return this.#each('max', names)
   }
 

@@ -1,6 +1,7 @@
+import type { EngineSession } from '../execution/session.js'
+import type { TopicFacts } from '../execution/session-topics.js'
 import type { NamedTables } from './memory-tables.js'
 import type { QueryRegistry } from './query-registry.js'
-import type { EngineSession, TopicFacts } from './runtime-contract.js'
 
 /** What DataFrames, readers and writers know of the engine that they belong to. */
 export interface EngineContext {

@@ -2,6 +2,7 @@ import { parseDuration } from '../common/duration.js'
 import { MillraceError } from '../common/errors.js'
 import type { AggregateName, Expression } from '../plan/expression.js'
 import { type AnyColumn, Column, type ColumnValue, dateLiteral, literal, toExpression } from './column.js'
+import type { AverageOf, ExtremeOf, SumOf, ValueOf } from './column-value.js'
 
 /**
  * Spark's functions in camelCase. Where a column is expected a string is the name of one, as in Spark;
@@ -12,7 +13,7 @@ export type ColumnOrName = AnyColumn | string
 /** The column that a path ends in: `b` of `a.b`. */
 type LastName<P extends string> = P extends `${string}.${infer Rest}` ? LastName<Rest> : P
 
-export function col<const N extends string>(name: N): Column<unknown, LastName<N>> {
+export function col<const N extends string>(name: N): Column<ValueOf<N>, LastName<N>> {
   if (typeof name !== 'string' || name === '') {
     throw new MillraceError('INVALID_COLUMN_NAME', 'col() needs the name of a column', {
       detail: `found ${String(name)}`,
@@ -70,8 +71,8 @@ function aggregate<T>(fn: AggregateName, ...args: readonly Expression[]): Column
 export function count(value?: ColumnOrName): Column<number> {
   return value === undefined || value === '*' ? aggregate('count') : aggregate('count', toColumn(value))
 }
-export const sum = (value: ColumnOrName): Column<number | null> => aggregate('sum', toColumn(value))
-export const avg = (value: ColumnOrName): Column<number | null> => aggregate('avg', toColumn(value))
+export const sum = <const C extends ColumnOrName>(value: C): Column<SumOf<C>> => aggregate('sum', toColumn(value))
+export const avg = <const C extends ColumnOrName>(value: C): Column<AverageOf<C>> => aggregate('avg', toColumn(value))
 export const mean = avg
 export const min = <const C extends ColumnOrName>(value: C): Column<ExtremeOf<C>> => aggregate('min', toColumn(value))
 export const max = <const C extends ColumnOrName>(value: C): Column<ExtremeOf<C>> => aggregate('max', toColumn(value))

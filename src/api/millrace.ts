@@ -1,4 +1,6 @@
 import { MillraceError } from '../common/errors.js'
+import { EngineSession } from '../execution/session.js'
+import type { FsyncMode } from '../log/log-writer.js'
 import type { BlockRef } from '../types/block.js'
 import { blocksFromRows } from '../types/column-builder.js'
 import type { Row } from '../types/row-reader.js'
@@ -6,10 +8,9 @@ import { type StructSchema, t } from '../types/schema.js'
 import { DataFrame } from './dataframe.js'
 import type { EngineContext } from './engine-context.js'
 import { NamedTables, nextTableId } from './memory-tables.js'
-import { type FsyncMode, type MillraceOptions, type ResolvedOptions, resolveOptions } from './open-options.js'
+import { type MillraceOptions, type ResolvedOptions, resolveOptions } from './open-options.js'
 import { QueryRegistry } from './query-registry.js'
 import { DataFrameReader, structOf } from './reader.js'
-import { EngineSession } from './runtime-contract.js'
 
 /** What {@link Millrace.describe} answers. */
 export interface EngineDescription {

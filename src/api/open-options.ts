@@ -2,6 +2,7 @@ import { availableParallelism, totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import { FIRST_WORKER_SLOT, MAX_THREAD_SLOTS } from '../common/doorbell.js'
 import { MillraceError } from '../common/errors.js'
+import type { FsyncMode } from '../log/log-writer.js'
 import { nearestHint, unknownName } from './unknown-name.js'
 
 /** What `Millrace.open` takes; see {@link resolveOptions} for the defaults. */
@@ -19,8 +20,6 @@ export interface MillraceOptions {
   /** pino's shape. Default: silent. */
   readonly logger?: Logger | undefined
 }
-
-export type FsyncMode = 'never' | 'interval' | 'group' | 'always'
 
 export interface Logger {
   debug(fields: object, message?: string): void

@@ -1,18 +1,21 @@
+import { evaluateConstant } from '../codegen/interpreter.js'
 import { MillraceError } from '../common/errors.js'
 import { analyze } from '../plan/analyzer.js'
-import { explain } from '../plan/explain.js'
+import { explain, explainPhysical } from '../plan/explain.js'
 import type { LogicalPlan } from '../plan/logical-plan.js'
-import { optimize } from '../plan/optimizer.js'
 import type { OutputMode, PhysicalPlan } from '../plan/physical-plan.js'
-import { planQuery } from '../plan/planner.js'
+import { type PlannedQuery, planQuery } from '../plan/planner.js'
 import type { BlockRef } from '../types/block.js'
 import { type StructType, sameType, typeName } from '../types/data-type.js'
+import { generatedCode } from './generated-code.js'
 import type { PlanTables } from './memory-tables.js'
+import type { ExplainMode } from './streaming-query.js'
 
 /** The API's way through the rooms of the plan: checked, optimized, planned, explained. */
 export interface PlanningOptions {
   readonly ansi: boolean
   readonly outputMode: OutputMode
+  readonly mode: 'batch' | 'microBatch' | 'continuous'
 }
 
 /** The columns that a plan yields; throws where a name or a type in it does not fit. */
@@ -20,19 +23,19 @@ export function analyzedSchema(plan: LogicalPlan, ansi: boolean): StructType {
   return analyze(plan, { ansi }).schema
 }
 
-export function physicalPlan(plan: LogicalPlan, { ansi, outputMode }: PlanningOptions): PhysicalPlan {
-  return planQuery(optimize(analyze(plan, { ansi })), { ansi, outputMode })
+export function physicalPlan(plan: LogicalPlan, options: PlanningOptions): PhysicalPlan {
+  return planned(plan, options).physical
 }
 
-export function explainPlan(
-  plan: LogicalPlan,
-  options: {
-    readonly ansi: boolean
-    readonly mode: 'simple' | 'extended' | 'codegen'
-    readonly outputMode?: OutputMode
-  },
-): string {
-  return explain(plan, options)
+/** `simple`: the physical plan. `extended`: what it was made of, too. `codegen`: and the functions that the workers run. */
+export function explainPlan(plan: LogicalPlan, mode: ExplainMode, options: PlanningOptions): string {
+  const query = planned(plan, options)
+  if (mode === 'simple') return `== Physical Plan ==\n${explainPhysical(query.physical)}`
+  if (mode === 'extended') return explain(query)
+  if (mode === 'codegen') return `${explain(query)}\n\n== Generated Code ==\n${generatedCode(query.physical)}`
+  throw new MillraceError('INVALID_ARGUMENT', `explain() has no mode '${String(mode)}'`, {
+    detail: "there is 'simple', 'extended', 'codegen'",
+  })
 }
 
 /** True where the scan never ends. */
@@ -60,6 +63,16 @@ export function replaceScan(plan: LogicalPlan, input: LogicalPlan, inputSchema: 
   const replaced = (node: LogicalPlan): LogicalPlan =>
     node.op === 'scan' ? input : { ...node, input: replaced(node.input) }
   return replaced(plan)
+}
+
+function planned(plan: LogicalPlan, { ansi, outputMode, mode }: PlanningOptions): PlannedQuery {
+  return planQuery(plan, {
+    ansi,
+    outputMode,
+    mode,
+    streaming: isStreamingPlan(plan),
+    evaluate: (expression) => evaluateConstant(expression, { ansi }),
+  })
 }
 
 function scanOf(plan: LogicalPlan): Extract<LogicalPlan, { op: 'scan' }> {

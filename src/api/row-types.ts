@@ -1,5 +1,6 @@
 import type { Row } from '../types/row-reader.js'
 import type { Column } from './column.js'
+import type { AveragedValue, ExtremeValue, PendingRule, SummedValue } from './column-value.js'
 
 /**
  * What TypeScript knows of a DataFrame's rows. Where the schema is known, a row is an object type and a name
@@ -28,6 +29,19 @@ export type ValueAt<R, P extends string> = P extends keyof R
       : unknown
     : unknown
 
+/** The type of a column's values over rows of type R: what was pending is known here. */
+export type Resolved<R, T> = [PendingRule<T>] extends [never] ? T : ByRule<R, PendingRule<T>>
+type ByRule<R, P> = P extends { readonly rule: infer Rule; readonly source: infer Source }
+  ? Rule extends 'sum'
+    ? SummedValue<SourceValue<R, Source>>
+    : Rule extends 'average'
+      ? AveragedValue<SourceValue<R, Source>>
+      : Rule extends 'extreme'
+        ? ExtremeValue<SourceValue<R, Source>>
+        : SourceValue<R, Source>
+  : unknown
+type SourceValue<R, S> = S extends string ? ValueAt<R, S> : S extends Column<infer T, string> ? Resolved<R, T> : unknown
+
 type LastName<P extends string> = P extends `${string}.${infer Rest}` ? LastName<Rest> : P
 
 /** What `select` and `groupBy` take. */
@@ -39,7 +53,7 @@ type Selected<R, C> = C extends string
   : C extends Column<infer T, infer N>
     ? string extends N
       ? Row
-      : { [K in N]: T }
+      : { [K in LastName<N>]: Resolved<R, T> }
     : Row
 
 type Intersection<U> = (U extends unknown ? (x: U) => void : never) extends (x: infer I) => void ? I : never
@@ -51,15 +65,26 @@ export type SelectedRow<R, C extends readonly unknown[]> = string extends keyof 
 
 /** Named expressions, as `agg` and `withColumns` take them. */
 export type NamedColumns = Readonly<Record<string, Column<unknown, string>>>
-type ValueOf<C> = C extends Column<infer T, string> ? T : unknown
-export type AggregatedRow<K, A extends NamedColumns> = Flat<K & { -readonly [N in keyof A]: ValueOf<A[N]> }>
+type ColumnType<C> = C extends Column<infer T, string> ? T : unknown
+/** The keys' columns and the named ones, whose types are resolved against the rows that were grouped. */
+export type AggregatedRow<R, K, A extends NamedColumns> = Flat<
+  K & { -readonly [N in keyof A]: Resolved<R, ColumnType<A[N]>> }
+>
 
-export type WithColumn<R, N extends string, T> = string extends keyof R ? Row : Flat<Omit<R, N> & { [K in N]: T }>
+export type WithColumn<R, N extends string, T> = string extends keyof R
+  ? Row
+  : Flat<Omit<R, N> & { [K in N]: Resolved<R, T> }>
 export type Without<R, N extends string> = string extends keyof R ? Row : Flat<Omit<R, N>>
 
-/** The numeric columns, for `groupBy(...).sum('price')`. */
+/** The columns that can be added up, for `groupBy(...).sum('price')`. Decimals are strings. */
 export type NumericName<R> = string extends keyof R
   ? string
   : { [K in ColumnName<R>]: NonNullable<R[K]> extends number | bigint | string ? K : never }[ColumnName<R>]
 
-export type ShortcutRow<K, F extends string, N extends string, T> = Flat<K & { [P in N as `${F}(${P})`]: T }>
+/** The columns of `groupBy(...).sum('price')`: `sum(price)`. */
+export type ShortcutRow<K, Fn extends string, Types> = Flat<
+  K & { [P in keyof Types & string as `${Fn}(${P})`]: Types[P] }
+>
+export type Sums<R, N extends string> = { [P in N]: SummedValue<ValueAt<R, P>> }
+export type Averages<R, N extends string> = { [P in N]: AveragedValue<ValueAt<R, P>> }
+export type Extremes<R, N extends string> = { [P in N]: ExtremeValue<ValueAt<R, P>> }

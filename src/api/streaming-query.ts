@@ -1,6 +1,6 @@
 import type { MillraceError } from '../common/errors.js'
 import type { StreamingQueryProgress, StreamingQueryStatus } from '../execution/progress.js'
-import type { QueryHandle } from './runtime-contract.js'
+import type { QueryHandle } from '../execution/query-handle.js'
 
 /** A running query, with the fields and methods of Spark's. */
 export class StreamingQuery {

@@ -1,6 +1,6 @@
+import { parseDuration } from '../common/duration.js'
 import { MillraceError } from '../common/errors.js'
-import { parseDuration } from './duration.js'
-import type { QuerySpec } from './runtime-contract.js'
+import type { QueryMode } from '../execution/engine-protocol.js'
 
 /** When a query advances; one of these. Without one: micro-batches as soon as possible. */
 export type Trigger =
@@ -16,7 +16,7 @@ export const defaultTrigger: Trigger = { processingTime: 0 }
 /** Shorter epochs would spend their time on checkpoints. */
 const CONTINUOUS_INTERVAL_MS_MIN = 1
 
-export function queryMode(trigger: Trigger): QuerySpec['mode'] {
+export function queryMode(trigger: Trigger): Exclude<QueryMode, { kind: 'batch' }> {
   if ('continuous' in trigger) {
     const intervalMs = parseDuration(trigger.continuous, 'the checkpoint interval of trigger({ continuous })')
     return { kind: 'continuous', intervalMs: Math.max(CONTINUOUS_INTERVAL_MS_MIN, intervalMs) }
@@ -49,6 +49,8 @@ export function checkTrigger(trigger: Trigger): Trigger {
   if (('availableNow' in trigger && trigger.availableNow !== true) || ('once' in trigger && trigger.once !== true)) {
     throw new MillraceError('INVALID_TRIGGER', `trigger({ ${kind}: … }) takes the value true`)
   }
-  queryMode(trigger)
+  if (queryMode(trigger).intervalMs < 0) {
+    throw new MillraceError('INVALID_TRIGGER', `the interval of trigger({ ${kind}: … }) is negative`)
+  }
   return trigger
 }

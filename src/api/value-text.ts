@@ -1,3 +1,4 @@
+import { formatDouble, formatFloat, formatTimestamp } from '../codegen/text-values.js'
 import type { DataType, StructType } from '../types/data-type.js'
 
 /**
@@ -9,10 +10,11 @@ export function valueText(value: unknown, type: DataType): string {
   if (value === null || value === undefined) return 'NULL'
   switch (type.kind) {
     case 'timestamp':
-      return timestampText(value instanceof Date ? value.getTime() : Number(value))
+      return formatTimestamp(Number(value))
     case 'double':
+      return formatDouble(Number(value))
     case 'float':
-      return floatingText(Number(value), type.kind === 'float')
+      return formatFloat(Number(value))
     case 'binary':
       return value instanceof Uint8Array ? binaryText(value) : String(value)
     case 'struct':
@@ -25,34 +27,6 @@ export function valueText(value: unknown, type: DataType): string {
 function structText(value: unknown, type: StructType): string {
   const fields = value as Record<string, unknown>
   return `{${type.fields.map((f) => valueText(fields[f.name], f.type)).join(', ')}}`
-}
-
-/** `2024-02-29 12:34:56.789`, without the zeros at its end. */
-export function timestampText(epochMs: number): string {
-  const date = new Date(epochMs)
-  if (Number.isNaN(date.getTime())) return String(epochMs)
-  const [day = '', time = ''] = date.toISOString().slice(0, -1).split('T')
-  return `${day} ${time.replace(/\.?0+$/, '')}`
-}
-
-/** Java's text of a double: always a point, and an exponent below 1e-3 and from 1e7 on. */
-export function floatingText(value: number, single = false): string {
-  if (!Number.isFinite(value)) return String(value)
-  if (value === 0) return Object.is(value, -0) ? '-0.0' : '0.0'
-  const shortest = single ? shortestFloat(value) : value
-  const size = Math.abs(shortest)
-  if (size >= 1e-3 && size < 1e7) return Number.isInteger(shortest) ? `${shortest}.0` : String(shortest)
-  const [mantissa = '', exponent = ''] = shortest.toExponential().split('e')
-  return `${mantissa.includes('.') ? mantissa : `${mantissa}.0`}E${Number(exponent)}`
-}
-
-/** The double with the fewest digits that rounds to the same float. */
-function shortestFloat(value: number): number {
-  for (let digits = 1; digits < 10; digits += 1) {
-    const candidate = Number(value.toPrecision(digits))
-    if (Math.fround(candidate) === Math.fround(value)) return candidate
-  }
-  return value
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })

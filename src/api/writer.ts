@@ -1,5 +1,6 @@
 import { isAbsolute, join, resolve } from 'node:path'
 import { MillraceError } from '../common/errors.js'
+import type { QuerySpec } from '../execution/session.js'
 import type { OutputMode, PhysicalPlan } from '../plan/physical-plan.js'
 import type { BlockRef } from '../types/block.js'
 import type { StructType } from '../types/data-type.js'
@@ -7,13 +8,12 @@ import type { Row } from '../types/row-reader.js'
 import type { BoundPlan } from './batch-run.js'
 import type { EngineContext } from './engine-context.js'
 import { explainPlan, physicalPlan, tablesOf } from './planning.js'
-import type { QuerySpec } from './runtime-contract.js'
 import { ConsoleSink } from './sink/console-sink.js'
 import { ForeachBatchSink } from './sink/foreach-batch-sink.js'
 import { type ForeachFunction, ForeachFunctionSink, ForeachSink, type ForeachWriter } from './sink/foreach-sink.js'
 import { IteratorSink } from './sink/iterator-sink.js'
 import { MemorySink } from './sink/memory-sink.js'
-import { StreamingQuery } from './streaming-query.js'
+import { type ExplainMode, StreamingQuery } from './streaming-query.js'
 import { checkTrigger, defaultTrigger, queryMode, type Trigger } from './trigger.js'
 import { unknownName } from './unknown-name.js'
 import { checkOptionNames, consoleOptions, type SinkFormat, sinkFormats } from './writer-options.js'
@@ -185,7 +185,9 @@ export class DataStreamWriter<R extends object, F> {
     const context = this.#context
     const format = target.kind === 'format' ? target.format : undefined
     checkOptionNames(format, this.#options)
-    const plan = physicalPlan(this.#input.plan, { ansi: context.ansi, outputMode: this.#outputMode })
+    const mode = queryMode(this.#trigger)
+    const planning = { ansi: context.ansi, outputMode: this.#outputMode, mode: mode.kind }
+    const plan = physicalPlan(this.#input.plan, planning)
     const checkpoint = this.#checkpoint(format)
     const release = context.queries.claim(this.#name, checkpoint)
     try {
@@ -194,13 +196,13 @@ export class DataStreamWriter<R extends object, F> {
         name: this.#name ?? '',
         plan,
         tables: tablesOf(this.#input.tables),
-        mode: queryMode(this.#trigger),
+        mode,
         ...(checkpoint === undefined ? {} : { checkpoint }),
         sink,
         options: Object.fromEntries(this.#options),
       })
-      const explain = (mode: 'simple' | 'extended' | 'codegen' = 'simple'): string => {
-        const text = explainPlan(this.#input.plan, { ansi: context.ansi, mode, outputMode: plan.outputMode })
+      const explain = (explainMode: ExplainMode = 'simple'): string => {
+        const text = explainPlan(this.#input.plan, explainMode, planning)
         context.print(`${text}\n`)
         return text
       }

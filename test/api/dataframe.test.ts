@@ -31,7 +31,7 @@ describe('a DataFrame', () => {
   it('knows its columns after every operator', () => {
     const frame = stream()
     expect(frame.columns).toEqual(['userId', 'page', 'ts', 'price'])
-    expect(frame.select('page', col('price').mul(2).as('twice')).columns).toEqual(['page', 'twice'])
+    expect(frame.select('page', col('price').multiply(2).as('twice')).columns).toEqual(['page', 'twice'])
     expect(frame.drop('ts', 'price').columns).toEqual(['userId', 'page'])
     expect(frame.withColumn('one', lit(1)).columns).toEqual(['userId', 'page', 'ts', 'price', 'one'])
     const perPage = frame.groupBy(window('ts', '1 minute'), 'page').agg({ views: count(), revenue: sum('price') })

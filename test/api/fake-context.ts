@@ -22,7 +22,7 @@ export function fakeContext(): EngineContext & { readonly printed: string[] } {
     topic(name) {
       if (!(name in schemas))
         throw unknownName('UNKNOWN_TOPIC', `there is no topic '${name}'`, name, Object.keys(schemas))
-      return { name, id: `id-${name}`, partitions: 4, schema: schemas[name] }
+      return { name, id: `id-${name}`, partitions: 4, schema: schemas[name], storage: 'memory' }
     },
     printed,
     print: (text) => void printed.push(text),

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { parseDuration } from '../../src/api/duration.js'
 import { QueryRegistry } from '../../src/api/query-registry.js'
-import type { QueryHandle } from '../../src/api/runtime-contract.js'
 import { checkSourceOptions, type SourceFormat } from '../../src/api/source-options.js'
 import { StreamingQuery } from '../../src/api/streaming-query.js'
 import { checkTrigger, queryMode, type Trigger } from '../../src/api/trigger.js'
 import { checkOptionNames, consoleOptions } from '../../src/api/writer-options.js'
+import { nodeEnv } from '../../src/common/env.js'
 import { MillraceError } from '../../src/common/errors.js'
+import { QueryHandle } from '../../src/execution/query-handle.js'
 
 const codeOf = (call: () => unknown): string => {
   try {
@@ -18,27 +18,6 @@ const codeOf = (call: () => unknown): string => {
   }
   return 'no error'
 }
-
-describe('durations', () => {
-  it.each([
-    ['10 seconds', 10_000],
-    ['1 minute 30 seconds', 90_000],
-    ['250 ms', 250],
-    ['1.5 hours', 5_400_000],
-    ['interval 2 days', 172_800_000],
-    ['1s', 1000],
-    [75, 75],
-  ])('%s is %d ms', (text, ms) => {
-    expect(parseDuration(text, 'it')).toBe(ms)
-  })
-
-  it.each(['', '10', 'seconds', '-1 second', '1 fortnight', '1 second ago', -5, Number.NaN])(
-    '%s is refused',
-    (text) => {
-      expect(codeOf(() => parseDuration(text, 'it'))).toMatch(/^INVALID_DURATION/)
-    },
-  )
-})
 
 describe('triggers', () => {
   it('are micro-batches, micro-batches until caught up, or continuous', () => {
@@ -96,19 +75,7 @@ describe('options of a writer', () => {
 })
 
 describe('queries', () => {
-  const handle = (termination: Promise<void>): QueryHandle => ({
-    id: 'id-1',
-    runId: 'run-1',
-    status: () => ({ message: '', isDataAvailable: false, isTriggerActive: false }),
-    lastProgress: () => null,
-    recentProgress: () => [],
-    stop: async () => {},
-    drain: async () => {},
-    processAllAvailable: async () => {},
-    awaitTermination: async () => termination,
-    exception: () => null,
-    onProgress: () => {},
-  })
+  const handle = (): QueryHandle => new QueryHandle('id-1', 'run-1', 'per-page', async () => {}, nodeEnv)
 
   it('two may not share a name or a checkpoint, and a name is free again at the end', () => {
     const queries = new QueryRegistry()
@@ -123,32 +90,31 @@ describe('queries', () => {
 
   it('a query that fails is inactive, tells its error to those who wait, and to nobody else', async () => {
     const ended: StreamingQuery[] = []
-    const failed = handle(Promise.reject(new Error('lost')))
+    const running = handle()
     const query = new StreamingQuery(
-      failed,
+      running,
       'per-page',
       () => '',
       (q) => void ended.push(q),
     )
+    running.terminated(new MillraceError('LOST', 'lost'))
     await expect(query.awaitTermination()).rejects.toThrow('lost')
     expect(query.isActive).toBe(false)
+    expect(query.exception()?.code).toBe('LOST')
     expect(ended).toEqual([query])
     await query.stop()
   })
 
   it('waiting with a timeout tells whether the query has ended', async () => {
-    let end = (): void => {}
-    const running = new Promise<void>((resolve) => {
-      end = resolve
-    })
+    const running = handle()
     const query = new StreamingQuery(
-      handle(running),
+      running,
       null,
       () => '',
       () => {},
     )
     expect(await query.awaitTermination(1)).toBe(false)
-    end()
+    running.terminated(undefined)
     expect(await query.awaitTermination(60_000)).toBe(true)
   })
 })

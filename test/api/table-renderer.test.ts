@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { displayWidth, renderTable } from '../../src/api/table-renderer.js'
-import { floatingText, timestampText, valueText } from '../../src/api/value-text.js'
+import { valueText } from '../../src/api/value-text.js'
 import { scalar, structType } from '../../src/types/data-type.js'
 
 const pages = structType([
@@ -50,26 +50,11 @@ describe('table', () => {
 })
 
 describe('text of a value', () => {
-  it('timestamps are UTC without the zeros at their end', () => {
-    expect(timestampText(0)).toBe('1970-01-01 00:00:00')
-    expect(timestampText(1709210096789)).toBe('2024-02-29 12:34:56.789')
-    expect(timestampText(1709210096700)).toBe('2024-02-29 12:34:56.7')
-    expect(timestampText(1709210090000)).toBe('2024-02-29 12:34:50')
-  })
-
-  it('doubles read as in Java', () => {
-    expect([1, 0, -0, 1.5, 1e7, 12345678.9, 0.0005, NaN, Infinity].map((v) => floatingText(v))).toEqual([
-      '1.0',
-      '0.0',
-      '-0.0',
-      '1.5',
-      '1.0E7',
-      '1.23456789E7',
-      '5.0E-4',
-      'NaN',
-      'Infinity',
-    ])
-    expect(floatingText(Math.fround(0.1), true)).toBe('0.1')
+  it('timestamps are UTC, doubles as in Java, and a missing value is NULL', () => {
+    expect(valueText(1709210096700, scalar('timestamp'))).toBe('2024-02-29 12:34:56.7')
+    expect(valueText(12345678.9, scalar('double'))).toBe('1.23456789E7')
+    expect(valueText(Math.fround(0.1), scalar('float'))).toBe('0.1')
+    expect(valueText(null, scalar('double'))).toBe('NULL')
   })
 
   it('binary is text where it is readable, else hex', () => {

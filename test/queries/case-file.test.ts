@@ -14,7 +14,7 @@ describe('the language of the cases', () => {
     expect(arg?.value).toEqual(
       call(
         'and',
-        call('gte', call('add', column('price'), call('mul', literal(2), column('n'))), literal(-1)),
+        call('gte', call('plus', column('price'), call('multiply', literal(2), column('n'))), literal(-1)),
         call('not', column('done')),
       ),
     )

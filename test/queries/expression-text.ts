@@ -23,10 +23,10 @@ const operators: Readonly<Record<string, readonly [number, string]>> = {
   '<=': [3, 'lte'],
   '>': [3, 'gt'],
   '>=': [3, 'gte'],
-  '+': [4, 'add'],
-  '-': [4, 'sub'],
-  '*': [5, 'mul'],
-  '/': [5, 'div'],
+  '+': [4, 'plus'],
+  '-': [4, 'minus'],
+  '*': [5, 'multiply'],
+  '/': [5, 'divide'],
   '%': [5, 'mod'],
 }
 

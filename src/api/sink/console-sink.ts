@@ -1,8 +1,8 @@
+import type { HostSink } from '../../execution/session.js'
 import { type BlockRef, blockRowCount } from '../../types/block.js'
 import type { StructType } from '../../types/data-type.js'
 import type { Row } from '../../types/row-reader.js'
 import { readRows } from '../../types/row-reader.js'
-import type { HostSink } from '../runtime-contract.js'
 import { renderTable } from '../table-renderer.js'
 
 /**

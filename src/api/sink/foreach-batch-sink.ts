@@ -1,5 +1,5 @@
+import type { HostSink } from '../../execution/session.js'
 import { type BlockRef, blockByteLength, viewsOf } from '../../types/block.js'
-import type { HostSink } from '../runtime-contract.js'
 
 /**
  * Gives the rows of an epoch to the user's function once they are durable. The runtime keeps them until the

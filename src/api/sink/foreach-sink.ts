@@ -1,7 +1,7 @@
+import type { HostSink } from '../../execution/session.js'
 import type { BlockRef } from '../../types/block.js'
 import type { StructType } from '../../types/data-type.js'
 import { type Row, readRows } from '../../types/row-reader.js'
-import type { HostSink } from '../runtime-contract.js'
 
 /**
  * The user's own writer, with Spark's life cycle for each task and epoch: `open`, then `process` for every row

@@ -1,7 +1,7 @@
+import type { HostSink } from '../../execution/session.js'
 import type { BlockRef } from '../../types/block.js'
 import type { StructType } from '../../types/data-type.js'
 import { type Row, readRows } from '../../types/row-reader.js'
-import type { HostSink } from '../runtime-contract.js'
 
 /**
  * Rows of a query as an async iterator, in this thread, as they come. Back-pressure: beyond a few thousand

@@ -1,8 +1,8 @@
+import type { HostSink } from '../../execution/session.js'
 import type { OutputMode, PhysicalPlan } from '../../plan/physical-plan.js'
 import type { BlockRef } from '../../types/block.js'
 import { type Row, readRows } from '../../types/row-reader.js'
 import { type GroupKey, groupKeyOf } from '../group-key.js'
-import type { HostSink } from '../runtime-contract.js'
 
 /**
  * Holds what a query has committed, for `mill.table(name)`: all rows in append mode, the rows of the last

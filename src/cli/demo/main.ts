@@ -153,8 +153,8 @@ async function ingest(events: number, mill: Millrace, stopped: () => boolean): P
 }
 
 async function partitionLoads(mill: Millrace): Promise<number[]> {
-  const { partitions } = await mill.topics.describe(FLIGHTS_TOPIC)
-  return partitions.map((partition) => partition.logEndOffset - partition.logStartOffset)
+  const { partitionStates } = await mill.topics.describe(FLIGHTS_TOPIC)
+  return partitionStates.map((partition) => partition.logEndOffset - partition.logStartOffset)
 }
 
 const command = demoCommand(main)

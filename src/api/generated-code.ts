@@ -1,0 +1,31 @@
+import {
+  compileMerge,
+  compileResult,
+  compileToBuilder,
+  compileToTable,
+  type PipelineSpec,
+} from '../codegen/stage-compiler.js'
+import type { PhysicalPlan, Stage } from '../plan/physical-plan.js'
+
+/** The functions that the workers run for a plan, as text: `explain('codegen')`. */
+export function generatedCode(plan: PhysicalPlan): string {
+  return plan.stages
+    .map((stage) => `-- stage ${stage.id}\n${stageFunctions(stage, plan.ansi).join('\n\n')}`)
+    .join('\n\n')
+}
+
+function stageFunctions({ input, head, pipeline, output }: Stage, ansi: boolean): string[] {
+  const functions: string[] = []
+  if (head?.op === 'finalAggregate') {
+    functions.push(compileMerge(head.grouping, ansi, false).text, compileResult(head, ansi).text)
+  }
+  const spec: PipelineSpec = {
+    schema: head?.schema ?? input.schema,
+    operators: pipeline,
+    ansi,
+    ...(input.kind === 'scan' && input.watermark !== undefined ? { watermark: input.watermark } : {}),
+  }
+  if (output.kind === 'partialAggregate') functions.push(compileToTable(spec, output.grouping).text)
+  else if (input.kind === 'scan' || pipeline.length > 0) functions.push(compileToBuilder(spec, output.schema).text)
+  return functions
+}
