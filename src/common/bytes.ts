@@ -18,6 +18,13 @@ export function newBytes(length: number): Buffer {
   return Buffer.from(new ArrayBuffer(length))
 }
 
+/** A copy of bytes [from, to) as a plain Uint8Array. (A Buffer's own `slice` would be a view.) */
+export function copiedBytes(bytes: Uint8Array, from: number, to: number): Uint8Array {
+  const copy = new Uint8Array(to - from)
+  copy.set(bytes.subarray(from, to))
+  return copy
+}
+
 /** A copy of `bytes` with room for `needed`; the first `used` bytes are kept. */
 export function grownBytes(bytes: Uint8Array, used: number, needed: number): Buffer {
   const larger = newBytes(grownCapacity(bytes.length, needed))

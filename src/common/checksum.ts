@@ -63,7 +63,9 @@ export function tableCrc32c(u8: Uint8Array, from = 0, to = u8.length): number {
   let crc = -1
   let i = from
   for (const end = to - 7; i < end; i += 8) {
-    const low = crc ^ ((u8[i] as number) | ((u8[i + 1] as number) << 8) | ((u8[i + 2] as number) << 16) | ((u8[i + 3] as number) << 24))
+    const low =
+      crc ^
+      ((u8[i] as number) | ((u8[i + 1] as number) << 8) | ((u8[i + 2] as number) << 16) | ((u8[i + 3] as number) << 24))
     crc =
       (t[1792 + (low & 255)] as number) ^
       (t[1536 + ((low >>> 8) & 255)] as number) ^

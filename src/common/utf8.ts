@@ -1,4 +1,4 @@
-import { FunctionSource, codeGenerationAllowed } from './function-source.js'
+import { codeGenerationAllowed, FunctionSource } from './function-source.js'
 
 /**
  * Strings to and from UTF-8 inside larger buffers. The engine's own encoders cost 80 to 180 ns a call
@@ -144,5 +144,7 @@ function shortText(length: number): ShortText {
     }
   }
   const codes = Array.from({ length }, (_, i) => `u8[at + ${i}]`)
-  return new FunctionSource().line(`return String.fromCharCode(${codes.join(', ')})`).compile<ShortText>('shortText', ['u8', 'at'])
+  return new FunctionSource()
+    .line(`return String.fromCharCode(${codes.join(', ')})`)
+    .compile<ShortText>('shortText', ['u8', 'at'])
 }

@@ -1,4 +1,4 @@
-import { VarintReader, newBytes, varintLength, writeVarint } from '../common/bytes.js'
+import { copiedBytes, newBytes, VarintReader, varintLength, writeVarint } from '../common/bytes.js'
 import { MillraceError } from '../common/errors.js'
 import { decodeUtf8, utf8Length, writeUtf8 } from '../common/utf8.js'
 import { invalidValue } from '../types/invalid-value.js'
@@ -66,7 +66,7 @@ export function decodeHeaders(u8: Uint8Array, from: number, to: number): ReadHea
     const name = decodeUtf8(source, reader.at, nameEnd)
     reader.at = nameEnd
     const valueEnd = skip(reader, to, -1)
-    const value = valueEnd === -1 ? null : u8.slice(reader.at, valueEnd)
+    const value = valueEnd === -1 ? null : copiedBytes(u8, reader.at, valueEnd)
     if (valueEnd !== -1) reader.at = valueEnd
     add(result, name, value)
   }

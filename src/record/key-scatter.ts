@@ -2,12 +2,12 @@ import { assert } from '../common/assert.js'
 import { invalidValue } from '../types/invalid-value.js'
 import { isBytes, timestampOf } from '../types/user-value.js'
 import {
-  type PartitionerName,
-  StickyPartitioner,
   murmur2,
   murmur2OfString,
   murmur3OfKey,
+  type PartitionerName,
   partitionOfHash,
+  StickyPartitioner,
 } from './partitioner.js'
 
 /** A record as a producer hands it over. `value` is what the topic wants: an object, or bytes. */
@@ -177,12 +177,14 @@ function messageTimestamp(index: number, timestamp: unknown): number {
     typeof timestamp === 'string' && /^-?\d{1,16}$/.test(timestamp)
       ? timestampOf(Number(timestamp))
       : timestampOf(timestamp)
-  if (Number.isNaN(ms))
+  // Kafka has no record times before 1970 either; and so the difference of two of them is a safe integer.
+  if (!(ms >= 0)) {
     throw invalidValue(
       `messages[${index}].timestamp`,
       timestamp,
-      'epoch milliseconds as a number or string, or a valid Date',
+      'epoch milliseconds from 0 on, as an integer or a string of one, or a valid Date',
     )
+  }
   return ms
 }
 

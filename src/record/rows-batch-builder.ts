@@ -1,5 +1,5 @@
 import { assert } from '../common/assert.js'
-import { SCRATCH_BYTES_MAX, grownBytes, newBytes, varintLength, writeVarint } from '../common/bytes.js'
+import { grownBytes, newBytes, SCRATCH_BYTES_MAX, varintLength, writeVarint } from '../common/bytes.js'
 import { utf8Length, writeUtf8 } from '../common/utf8.js'
 import type { BufferViews } from '../types/block.js'
 import { invalidValue } from '../types/invalid-value.js'
@@ -7,7 +7,7 @@ import { isBytes } from '../types/user-value.js'
 import { BATCH_HEADER_BYTES, sealBatch } from './batch-header.js'
 import { encodeHeaders } from './headers.js'
 import { KeyScatter, type Message } from './key-scatter.js'
-import { BATCH_BYTES_MAX, type PreparedBatch, cutBatches, recordTooLarge } from './prepared-batch.js'
+import { BATCH_BYTES_MAX, cutBatches, type PreparedBatch, recordTooLarge } from './prepared-batch.js'
 import { recordBodyLength, writeRecordHead } from './rows-payload.js'
 import type { BatchBuilderOptions } from './typed-batch-builder.js'
 
@@ -36,6 +36,11 @@ export class RowsBatchBuilder {
   constructor(options: BatchBuilderOptions) {
     this.#scatter = new KeyScatter(options.partitions, options.partitioner ?? 'murmur2', options.random)
     this.#batchBytesMax = options.batchBytesMax ?? BATCH_BYTES_MAX
+  }
+
+  /** Where records without a key go now. */
+  get stickyPartition(): number {
+    return this.#scatter.sticky.current
   }
 
   /** Index in `messages` of each row that prepare() made. */

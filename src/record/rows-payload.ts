@@ -1,14 +1,14 @@
-import { VarintReader, varintLength, varlongLength, writeVarint, writeVarlong } from '../common/bytes.js'
+import { copiedBytes, VarintReader, varintLength, varlongLength, writeVarint, writeVarlong } from '../common/bytes.js'
 import { MillraceError } from '../common/errors.js'
 import {
+  BASE_TIMESTAMP,
   BATCH_HEADER_BYTES,
   baseOffsetOf,
-  BASE_TIMESTAMP,
   batchByteLength,
   batchRecordCount,
   readInt64BE,
 } from './batch-header.js'
-import { type ReadHeaders, decodeHeaders } from './headers.js'
+import { decodeHeaders, type ReadHeaders } from './headers.js'
 
 /**
  * Kafka's records, the payload of an untyped topic's batch, byte for byte:
@@ -142,11 +142,11 @@ export class RecordCursor {
 
   /** A copy of the key's bytes. */
   key(): Uint8Array | null {
-    return this.keyStart === -1 ? null : this.u8.slice(this.keyStart, this.keyEnd)
+    return this.keyStart === -1 ? null : copiedBytes(this.u8, this.keyStart, this.keyEnd)
   }
 
   value(): Uint8Array | null {
-    return this.valueStart === -1 ? null : this.u8.slice(this.valueStart, this.valueEnd)
+    return this.valueStart === -1 ? null : copiedBytes(this.u8, this.valueStart, this.valueEnd)
   }
 
   /** True without looking further than the count. */

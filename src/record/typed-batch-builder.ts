@@ -1,15 +1,15 @@
 import { assert } from '../common/assert.js'
 import { writeUtf8 } from '../common/utf8.js'
-import { BlockBuilder, type ColumnBuffer, ScratchFull } from '../types/block-builder.js'
 import type { BufferViews } from '../types/block.js'
-import { type RowEncoder, compileRowEncoder } from '../types/column-builder.js'
+import { BlockBuilder, type ColumnBuffer, ScratchFull } from '../types/block-builder.js'
+import { compileRowEncoder, type RowEncoder } from '../types/column-builder.js'
 import type { StructType } from '../types/data-type.js'
 import { COLUMNS_PAYLOAD, COLUMNS_PAYLOAD_OFFSET, sealBatch } from './batch-header.js'
 import { encodeHeaders } from './headers.js'
 import { KeyScatter, type Message } from './key-scatter.js'
 import type { PartitionerName } from './partitioner.js'
-import { BATCH_BYTES_MAX, type PreparedBatch, cutBatches, recordTooLarge } from './prepared-batch.js'
-import { HEADERS_SLOT, KEY_HASH_SLOT, KEY_SLOT, TIMESTAMP_SLOT, VALUE_SLOT, topicRecordSchema } from './topic-record.js'
+import { BATCH_BYTES_MAX, cutBatches, type PreparedBatch, recordTooLarge } from './prepared-batch.js'
+import { HEADERS_SLOT, KEY_HASH_SLOT, KEY_SLOT, TIMESTAMP_SLOT, topicRecordSchema, VALUE_SLOT } from './topic-record.js'
 
 export interface BatchBuilderOptions {
   readonly partitions: number
@@ -56,6 +56,11 @@ export class TypedBatchBuilder {
     this.#builder.columnBytesMax = SCRATCH_COLUMN_BYTES_MAX
     this.#encoder = compileRowEncoder(valueSchema, { root: 'messages', unwrap: true, firstSlot: VALUE_SLOT })
     this.#batchBytesMax = options.batchBytesMax ?? BATCH_BYTES_MAX
+  }
+
+  /** Where records without a key go now. */
+  get stickyPartition(): number {
+    return this.#scatter.sticky.current
   }
 
   /** Index in `messages` of each row that prepare() made. */

@@ -1,7 +1,8 @@
 import { assert } from '../common/assert.js'
-import { SCRATCH_BYTES_MAX, grownBytes, grownCapacity, newBytes } from '../common/bytes.js'
+import { grownBytes, grownCapacity, newBytes, SCRATCH_BYTES_MAX } from '../common/bytes.js'
 import { writeUtf8 } from '../common/utf8.js'
 import {
+  align8,
   BLOCK_BYTE_LENGTH,
   BLOCK_HEADER_BYTES,
   BLOCK_MAGIC,
@@ -14,12 +15,11 @@ import {
   DIRECTORY_NULL_COUNT,
   DIRECTORY_VALIDITY,
   DIRECTORY_VALUES,
-  align8,
   directoryEntry,
   viewsOf,
 } from './block.js'
 import { ColumnBuffer } from './column-buffer.js'
-import { type ColumnSlot, type StructType, columnSlots } from './data-type.js'
+import { type ColumnSlot, columnSlots, type StructType } from './data-type.js'
 
 export { ColumnBuffer, type ColumnValues } from './column-buffer.js'
 
@@ -150,7 +150,10 @@ export class BlockBuilder {
     if (from !== this.#plannedFrom || to !== this.#plannedTo) this.byteLength(from, to)
     const byteLength = this.#plannedBytes
     const rows = to - from
-    assert((position & 7) === 0 && position + byteLength <= views.u8.length, `block of ${byteLength} bytes at ${position} of ${views.u8.length}`)
+    assert(
+      (position & 7) === 0 && position + byteLength <= views.u8.length,
+      `block of ${byteLength} bytes at ${position} of ${views.u8.length}`,
+    )
     const i32 = views.i32
     const base = position >> 2
     i32[base] = BLOCK_MAGIC

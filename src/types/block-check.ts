@@ -13,7 +13,7 @@ import {
   DIRECTORY_VALUES,
   directoryEntry,
 } from './block.js'
-import { type ColumnSlot, type PhysicalKind, type StructType, columnSlots } from './data-type.js'
+import { type ColumnSlot, columnSlots, type PhysicalKind, type StructType } from './data-type.js'
 
 /**
  * Before a block that came from a file, or from anybody else, is read in place, it must be certain that no
@@ -38,13 +38,21 @@ export function checkSlots(views: BufferViews, position: number, limit: number, 
     corrupt(position, `byteLength ${byteLength}`, `a multiple of 8 from ${first} to ${end - position}`)
   }
   const slotCount = views.i32[base + (BLOCK_SLOT_COUNT >> 2)] as number
-  if (slotCount !== slots.length) corrupt(position, `slotCount ${slotCount}`, `${slots.length}, the slots of the schema`)
+  if (slotCount !== slots.length)
+    corrupt(position, `slotCount ${slotCount}`, `${slots.length}, the slots of the schema`)
   const rows = views.i32[base + (BLOCK_ROW_COUNT >> 2)] as number
   if (rows < 0) corrupt(position, `rowCount ${rows}`, 'not negative')
   for (let s = 0; s < slots.length; s++) checkSlot(views, position, byteLength, rows, first, slots[s] as ColumnSlot)
 }
 
-function checkSlot(views: BufferViews, position: number, byteLength: number, rows: number, first: number, slot: ColumnSlot): void {
+function checkSlot(
+  views: BufferViews,
+  position: number,
+  byteLength: number,
+  rows: number,
+  first: number,
+  slot: ColumnSlot,
+): void {
   const entry = directoryEntry(position, slot.index) >> 2
   const i32 = views.i32
   const validity = i32[entry + (DIRECTORY_VALIDITY >> 2)] as number
@@ -54,11 +62,16 @@ function checkSlot(views: BufferViews, position: number, byteLength: number, row
   const name = slot.path.join('.')
   const fits = (offset: number, length: number, what: string): void => {
     if (offset < first || (offset & 7) !== 0 || length > byteLength - offset) {
-      corrupt(position, `column ${name}: ${what} of ${length} bytes at offset ${offset}`, `a multiple of 8 from ${first}, within ${byteLength} bytes`)
+      corrupt(
+        position,
+        `column ${name}: ${what} of ${length} bytes at offset ${offset}`,
+        `a multiple of 8 from ${first}, within ${byteLength} bytes`,
+      )
     }
   }
   if (nullCount < 0 || nullCount > rows) corrupt(position, `column ${name}: nullCount ${nullCount}`, `0 to ${rows}`)
-  if (nullCount > 0 && !slot.nullable) corrupt(position, `column ${name}: ${nullCount} nulls`, 'none, the column is not nullable')
+  if (nullCount > 0 && !slot.nullable)
+    corrupt(position, `column ${name}: ${nullCount} nulls`, 'none, the column is not nullable')
   if (validity === 0) {
     if (nullCount !== 0) corrupt(position, `column ${name}: nullCount ${nullCount} without a bitmap`, '0')
   } else {
@@ -71,7 +84,8 @@ function checkSlot(views: BufferViews, position: number, byteLength: number, row
     return
   }
   if (values === 0) {
-    if (nullCount !== rows) corrupt(position, `column ${name}: ${rows - nullCount} values that are nowhere`, 'an offset of the values')
+    if (nullCount !== rows)
+      corrupt(position, `column ${name}: ${rows - nullCount} values that are nowhere`, 'an offset of the values')
     if (bytes !== 0) corrupt(position, `column ${name}: bytes at ${bytes} without offsets`, '0')
     return
   }
@@ -86,7 +100,8 @@ function checkSlot(views: BufferViews, position: number, byteLength: number, row
   if (i32[offsets] !== 0) corrupt(position, `column ${name}: first offset ${i32[offsets]}`, '0')
   for (let row = 1; row <= rows; row++) {
     const offset = i32[offsets + row] as number
-    if (offset < before) corrupt(position, `column ${name}: offset ${offset} of row ${row} after ${before}`, 'offsets that do not fall')
+    if (offset < before)
+      corrupt(position, `column ${name}: offset ${offset} of row ${row} after ${before}`, 'offsets that do not fall')
     before = offset
   }
   fits(bytes, before, 'bytes')

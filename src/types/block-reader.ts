@@ -1,9 +1,18 @@
+import { copiedBytes } from '../common/bytes.js'
 import { decodeUtf8 } from '../common/utf8.js'
-import { type BlockRef, type BufferViews, DIRECTORY_BYTES, DIRECTORY_VALIDITY, DIRECTORY_VALUES, blockRowCount, directoryEntry } from './block.js'
-import { type ColumnSlot, type StructType, columnSlots, topLevelSlots } from './data-type.js'
+import {
+  type BlockRef,
+  type BufferViews,
+  blockRowCount,
+  DIRECTORY_BYTES,
+  DIRECTORY_VALIDITY,
+  DIRECTORY_VALUES,
+  directoryEntry,
+} from './block.js'
+import { type ColumnSlot, columnSlots, type StructType, topLevelSlots } from './data-type.js'
 
-export { checkBlock } from './block-check.js'
 export { decodeUtf8 } from '../common/utf8.js'
+export { checkBlock } from './block-check.js'
 
 /**
  * Values out of a block, one at a time, in the representation of BoundExpression (plan/expression.ts). For
@@ -48,7 +57,7 @@ export function readInt128(views: BufferViews, byte: number): bigint {
 
 /** A copy of bytes [start, end), in memory of its own. */
 export function copyBytes(views: BufferViews, start: number, end: number): Uint8Array {
-  return views.u8.slice(start, end)
+  return copiedBytes(views.u8, start, end)
 }
 
 /** All values of one slot. */
@@ -84,7 +93,8 @@ function presentReader(slots: readonly ColumnSlot[], column: ColumnSlot): ValueR
     position + (views.i32[(directoryEntry(position, slot) + DIRECTORY_VALUES) >> 2] as number)
   switch (column.physical) {
     case 'bits':
-      return (views, position, row) => (((views.u8[values(views, position) + (row >> 3)] as number) >> (row & 7)) & 1) === 1
+      return (views, position, row) =>
+        (((views.u8[values(views, position) + (row >> 3)] as number) >> (row & 7)) & 1) === 1
     case 'i8':
       return (views, position, row) => views.i8[values(views, position) + row]
     case 'i16':
@@ -96,7 +106,8 @@ function presentReader(slots: readonly ColumnSlot[], column: ColumnSlot): ValueR
     case 'f64':
       return (views, position, row) => views.f64[(values(views, position) >> 3) + row]
     case 'i64':
-      if (column.type.kind === 'bigint') return (views, position, row) => readBigInt64(views, values(views, position) + row * 8)
+      if (column.type.kind === 'bigint')
+        return (views, position, row) => readBigInt64(views, values(views, position) + row * 8)
       return (views, position, row) => readInt64(views, (values(views, position) >> 2) + row * 2)
     case 'i128':
       return (views, position, row) => readInt128(views, values(views, position) + row * 16)

@@ -1,6 +1,6 @@
 import { assert } from '../common/assert.js'
 import { grownBytes, newBytes } from '../common/bytes.js'
-import { type BufferViews, align8 } from './block.js'
+import { align8, type BufferViews } from './block.js'
 import type { ColumnSlot, PhysicalKind } from './data-type.js'
 
 export type ColumnValues = Uint8Array | Int8Array | Int16Array | Int32Array | Float32Array | Float64Array

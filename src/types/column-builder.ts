@@ -1,9 +1,9 @@
 import { assert } from '../common/assert.js'
-import { FunctionSource, codeGenerationAllowed } from '../common/function-source.js'
+import { codeGenerationAllowed, FunctionSource } from '../common/function-source.js'
 import { LONG_STRING_LENGTH, writeLongUtf8, writeUtf8From } from '../common/utf8.js'
 import type { BlockRef } from './block.js'
 import { BlockBuilder, ScratchFull } from './block-builder.js'
-import { type ColumnSlot, type Field, type StructType, columnSlots } from './data-type.js'
+import { type ColumnSlot, columnSlots, type Field, type StructType } from './data-type.js'
 import { expectation, invalidValue } from './invalid-value.js'
 import { dateOf, fieldFromUser, isBytes, isFieldsObject, property, timestampOf, writeDecimal } from './user-value.js'
 
@@ -22,7 +22,14 @@ export interface RowEncoder {
    * for the rows; `builder.rows` is the caller's. Objects are walked in their own order, whatever the order of
    * the rows: that is the order of their memory, and the other way round cost 60 ns a record.
    */
-  encode(builder: BlockBuilder, objects: readonly unknown[], from: number, to: number, rows: Int32Array, parts: Int32Array): void
+  encode(
+    builder: BlockBuilder,
+    objects: readonly unknown[],
+    from: number,
+    to: number,
+    rows: Int32Array,
+    parts: Int32Array,
+  ): void
   /** Checks objects[from…to) and adds to sizes[i - from] the most bytes that object i takes as strings and bytes. */
   validate(objects: readonly unknown[], from: number, to: number, sizes: Float64Array): void
 }
@@ -51,7 +58,11 @@ export function compileRowEncoder(schema: StructType, options: RowEncoderOptions
 export const BLOCK_ROWS_MAX = 65536
 
 /** Rows as blocks in shared memory. */
-export function blocksFromRows(schema: StructType, rows: readonly unknown[], blockRowsMax = BLOCK_ROWS_MAX): BlockRef[] {
+export function blocksFromRows(
+  schema: StructType,
+  rows: readonly unknown[],
+  blockRowsMax = BLOCK_ROWS_MAX,
+): BlockRef[] {
   const encoder = compileRowEncoder(schema)
   const builder = new BlockBuilder(schema)
   const blocks: BlockRef[] = []
@@ -78,7 +89,15 @@ export function blocksFromRows(schema: StructType, rows: readonly unknown[], blo
   return blocks
 }
 
-type EncodeGroup = (builder: BlockBuilder, objects: readonly unknown[], from: number, to: number, rows: Int32Array, parts: Int32Array, first: number) => void
+type EncodeGroup = (
+  builder: BlockBuilder,
+  objects: readonly unknown[],
+  from: number,
+  to: number,
+  rows: Int32Array,
+  parts: Int32Array,
+  first: number,
+) => void
 type ValidateGroup = (objects: readonly unknown[], from: number, to: number, sizes: Float64Array, first: number) => void
 
 function generatedRowEncoder(schema: StructType, options: RowEncoderOptions): RowEncoder {
@@ -90,7 +109,8 @@ function generatedRowEncoder(schema: StructType, options: RowEncoderOptions): Ro
     encode(builder, objects, from, to, rows, parts) {
       for (let tile = from; tile < to; tile += TILE_ROWS) {
         const end = Math.min(to, tile + TILE_ROWS)
-        for (let g = 0; g < encoders.length; g++) (encoders[g] as EncodeGroup)(builder, objects, tile, end, rows, parts, from)
+        for (let g = 0; g < encoders.length; g++)
+          (encoders[g] as EncodeGroup)(builder, objects, tile, end, rows, parts, from)
       }
     },
     validate(objects, from, to, sizes) {
@@ -136,7 +156,8 @@ export function interpretedRowEncoder(schema: StructType, options: RowEncoderOpt
         const row = rows[i - from] as number
         const part = parts[i - from] as number
         builder.selectPart(part)
-        for (let f = 0; f < top.length; f++) builder.write(options.firstSlot + (top[f] as ColumnSlot).index, row, values[f])
+        for (let f = 0; f < top.length; f++)
+          builder.write(options.firstSlot + (top[f] as ColumnSlot).index, row, values[f])
         builder.storePart(part)
       }
     },
@@ -211,7 +232,9 @@ class WriterSource {
     const top = all.filter((s) => s.parent === -1).map((s) => s.index)
     const first = top[this.group.from] ?? 0
     const end = top[this.group.to] ?? all.length
-    return all.slice(first, end).map((slot) => ({ ...slot, index: slot.index + shift, children: slot.children.map((c) => c + shift) }))
+    return all
+      .slice(first, end)
+      .map((slot) => ({ ...slot, index: slot.index + shift, children: slot.children.map((c) => c + shift) }))
   }
 
   #openColumn(slot: ColumnSlot): void {
@@ -231,7 +254,9 @@ class WriterSource {
       source.line(`const record = typeof message === 'object' && message !== null ? message.value : undefined`)
     } else source.line('const record = objects[index]')
     const expected = source.constant(expectation(this.schema, false))
-    source.line(`if (typeof record !== 'object' || record === null || Array.isArray(record)) ${this.#fail}(index, '', ${expected}, record)`)
+    source.line(
+      `if (typeof record !== 'object' || record === null || Array.isArray(record)) ${this.#fail}(index, '', ${expected}, record)`,
+    )
     const bySlot = new Map(slots.map((slot) => [slot.index, slot]))
     for (const slot of slots) if (slot.parent === -1) this.#field(slot, bySlot, 'record')
   }
@@ -241,7 +266,9 @@ class WriterSource {
     const x = `x${slot.index}`
     const name = slot.path[slot.path.length - 1] as string
     const key = source.constant(name)
-    source.line(`const ${x} = ${name in Object.prototype ? `${source.constant(property)}(${object}, ${key})` : `${object}[${key}]`}`)
+    source.line(
+      `const ${x} = ${name in Object.prototype ? `${source.constant(property)}(${object}, ${key})` : `${object}[${key}]`}`,
+    )
     const path = source.constant(`.${slot.path.join('.')}`)
     const refuse = `${this.#fail}(index, ${path}, ${source.constant(expectation(slot.type, slot.nullable))}, ${x})`
     if (slot.physical === 'struct') {
@@ -313,7 +340,9 @@ class WriterSource {
         const { precision, scale } = slot.type
         const target = this.#writes ? `c${s}` : source.constant(decimalScratch)
         source.block(`if (typeof ${x} === 'string' || typeof ${x} === 'number')`, () => {
-          source.line(`if (!${source.constant(writeDecimal)}(${target}, ${this.#writes ? 'row' : '0'}, ${x}, ${precision}, ${scale})) ${refuse}`)
+          source.line(
+            `if (!${source.constant(writeDecimal)}(${target}, ${this.#writes ? 'row' : '0'}, ${x}, ${precision}, ${scale})) ${refuse}`,
+          )
         })
         return
       }

@@ -91,9 +91,17 @@ class DdlParser {
       return structType(fields)
     }
     if (lower === 'array' || lower === 'map') {
-      this.#fail(start, `${lower} columns are not supported yet`, `until then, keep the ${lower} as JSON text in a string column`)
+      this.#fail(
+        start,
+        `${lower} columns are not supported yet`,
+        `until then, keep the ${lower} as JSON text in a string column`,
+      )
     }
-    return this.#fail(start, `there is no type "${word}"`, `types: ${[...scalars.keys()].join(', ')}, decimal(p,s), struct<…>`)
+    return this.#fail(
+      start,
+      `there is no type "${word}"`,
+      `types: ${[...scalars.keys()].join(', ')}, decimal(p,s), struct<…>`,
+    )
   }
 
   #decimal(start: number): DataType {

@@ -6,7 +6,9 @@ export function invalidValue(path: string, found: unknown, expected: string): Mi
   const missing = found === undefined || found === null
   return new MillraceError('RECORD_INVALID', missing ? `${path} is missing` : `${path} has a value that does not fit`, {
     detail: `found ${describe(found)}, expected ${expected}`,
-    hint: missing ? 'give it a value, or make the field nullable in the schema' : 'nothing of this call was written; mend the record and send it again',
+    hint: missing
+      ? 'give it a value, or make the field nullable in the schema'
+      : 'nothing of this call was written; mend the record and send it again',
   })
 }
 
@@ -28,7 +30,8 @@ export function describe(value: unknown): string {
     case 'object': {
       if (value === null) return 'null'
       if (Array.isArray(value)) return `array of ${value.length}`
-      if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'an invalid Date' : `Date ${value.toISOString()}`
+      if (value instanceof Date)
+        return Number.isNaN(value.getTime()) ? 'an invalid Date' : `Date ${value.toISOString()}`
       if (ArrayBuffer.isView(value)) return `${value.constructor.name} of ${value.byteLength} bytes`
       const name: unknown = (value as { constructor?: { name?: unknown } }).constructor?.name
       return typeof name === 'string' && name !== 'Object' && name !== '' ? `object ${name}` : 'object'

@@ -41,9 +41,11 @@ type OutOf<S extends AnySchemaType> = S[typeof phantom]['out']
 type InOf<S extends AnySchemaType> = S[typeof phantom]['in']
 type OptionalNames<F extends FieldTypes> = { [K in keyof F]: undefined extends InOf<F[K]> ? K : never }[keyof F]
 
-export type StructOut<F extends FieldTypes> = { [K in keyof F]: OutOf<F[K]> }
+export type StructOut<F extends FieldTypes> = { -readonly [K in keyof F]: OutOf<F[K]> }
 export type StructIn<F extends FieldTypes> = Flat<
-  { [K in Exclude<keyof F, OptionalNames<F>>]: InOf<F[K]> } & { [K in OptionalNames<F>]?: InOf<F[K]> }
+  { -readonly [K in Exclude<keyof F, OptionalNames<F>>]: InOf<F[K]> } & {
+    -readonly [K in OptionalNames<F>]?: InOf<F[K]>
+  }
 >
 
 /** `t.infer<typeof Click>`: the type of a row. */
@@ -86,7 +88,14 @@ export function ddl<Out = Record<string, unknown>>(text: string): StructSchema<O
 }
 
 function decimalType(precision: number, scale: number): DataType {
-  if (!Number.isInteger(precision) || precision < 1 || precision > 38 || !Number.isInteger(scale) || scale < 0 || scale > precision) {
+  if (
+    !Number.isInteger(precision) ||
+    precision < 1 ||
+    precision > 38 ||
+    !Number.isInteger(scale) ||
+    scale < 0 ||
+    scale > precision
+  ) {
     throw new MillraceError('TYPE_INVALID', `decimal(${precision}, ${scale}) is not a decimal type`, {
       detail: 'precision must be an integer from 1 to 38, scale an integer from 0 to the precision',
     })
@@ -98,7 +107,7 @@ function fieldsOf(fields: unknown): Field[] {
   if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) {
     throw new MillraceError('TYPE_INVALID', 't.struct takes an object of named types', {
       detail: `found ${Array.isArray(fields) ? 'an array' : fields === null ? 'null' : typeof fields}`,
-      hint: "t.struct({ name: t.string, price: t.double.nullable() })",
+      hint: 't.struct({ name: t.string, price: t.double.nullable() })',
     })
   }
   const prototype: unknown = Object.getPrototypeOf(fields)

@@ -70,7 +70,9 @@ export function isFieldsObject(value: unknown): value is object {
 /** A field may be called `toString`; what every object inherits does not count as its value. */
 export function property(object: object, name: string): unknown {
   const value = (object as Record<string, unknown>)[name]
-  return value !== undefined && value === (Object.prototype as unknown as Record<string, unknown>)[name] ? undefined : value
+  return value !== undefined && value === (Object.prototype as unknown as Record<string, unknown>)[name]
+    ? undefined
+    : value
 }
 
 function integer(value: unknown, min: number, max: number): number | undefined {
@@ -93,7 +95,13 @@ export function decimalOf(value: unknown, precision: number, scale: number): big
 }
 
 /** Writes a decimal into an i128 column; false where the value does not fit. */
-export function writeDecimal(column: ColumnBuffer, row: number, value: unknown, precision: number, scale: number): boolean {
+export function writeDecimal(
+  column: ColumnBuffer,
+  row: number,
+  value: unknown,
+  precision: number,
+  scale: number,
+): boolean {
   const unscaled = decimalOf(value, precision, scale)
   if (unscaled === undefined) return false
   const big = column.big as BigInt64Array
