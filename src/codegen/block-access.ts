@@ -1,7 +1,7 @@
+import { present } from '../common/assert.js'
 import type { FunctionSource, Section } from '../common/function-source.js'
 import { BLOCK_HEADER_BYTES, DIRECTORY_BYTES, DIRECTORY_ENTRY_BYTES, DIRECTORY_VALUES } from '../types/block.js'
 import { type ColumnSlot, columnSlots, type StructType } from '../types/data-type.js'
-import { present } from '../common/assert.js'
 import type { CodeValue } from './expression-compiler.js'
 
 /**

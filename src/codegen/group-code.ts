@@ -10,10 +10,16 @@ import {
 } from '../operator/aggregate.js'
 import type { BoundAggregate } from '../plan/expression.js'
 import type { FinalAggregate, Grouping } from '../plan/physical-plan.js'
-import { bytesEqual, GroupPlaces, type GroupLayout, HEAD_HASH, HEAD_KEY_HASH, HEAD_NULLS } from '../state/group-table.js'
+import {
+  bytesEqual,
+  type GroupLayout,
+  GroupPlaces,
+  HEAD_HASH,
+  HEAD_KEY_HASH,
+  HEAD_NULLS,
+} from '../state/group-table.js'
 import { combineHash, hashBigint, hashBytes, hashDouble, hashInteger, NULL_HASH } from '../state/hash.js'
 import { columnSlots, type DataType } from '../types/data-type.js'
-import type { BlockInput, BlockOutput } from './block-access.js'
 import {
   addBigint,
   averageDecimal,
@@ -22,6 +28,7 @@ import {
   nullOnOverflow,
   smallerOrGreaterBytes,
 } from './aggregate-values.js'
+import type { BlockInput, BlockOutput } from './block-access.js'
 import type { CodeValue } from './expression-compiler.js'
 
 /**
@@ -252,7 +259,8 @@ export class GroupCode {
 
   #keyValue(i: number): CodeValue {
     const type = present(this.grouping.keys[i], `key ${i}`).value.type
-    const isNull = this.grouping.keys[i]?.value.nullable === true ? `((heads[q + ${HEAD_NULLS}] & ${1 << i}) !== 0)` : 'false'
+    const isNull =
+      this.grouping.keys[i]?.value.nullable === true ? `((heads[q + ${HEAD_NULLS}] & ${1 << i}) !== 0)` : 'false'
     const part = this.layout.keys[i]
     if (part === 'bytes') {
       const start = `heads[q + ${this.#places.keyBytes[i]}]`

@@ -1,15 +1,22 @@
 import { present } from '../common/assert.js'
-import { FunctionSource } from '../common/function-source.js'
+import { codeGenerationAllowed, FunctionSource } from '../common/function-source.js'
 import type { BoundExpression } from '../plan/expression.js'
-import type { FinalAggregate, Grouping, NarrowOperator, ScanInput } from '../plan/physical-plan.js'
+import type { FinalAggregate, Grouping } from '../plan/physical-plan.js'
 import { type GroupTable, HEAD_KEY_HASH } from '../state/group-table.js'
 import { hashInteger, KEY_GROUPS } from '../state/hash.js'
 import type { BlockBuilder } from '../types/block-builder.js'
-import type { BufferViews } from '../types/block.js'
 import { columnSlots, type StructType } from '../types/data-type.js'
 import { BlockInput, BlockOutput } from './block-access.js'
 import { type CodeValue, compileExpression } from './expression-compiler.js'
 import { aggregateStateSchema, GroupCode, stateRow } from './group-code.js'
+import type { MergeFunction, PipelineSpec, ResultFunction, RowsFunction, StateFunction } from './stage-functions.js'
+import {
+  interpretMerge,
+  interpretResult,
+  interpretState,
+  interpretToBuilder,
+  interpretToTable,
+} from './stage-interpreter.js'
 import { TextScratch } from './text-scratch.js'
 
 /**
@@ -17,20 +24,6 @@ import { TextScratch } from './text-scratch.js'
  * filter, projection and the update of the partial aggregate are one loop (RowsFunction); merging
  * partial rows, writing state rows and writing result rows are one loop each.
  */
-
-/** What the scan of one input partition remembers between blocks, and counts. */
-export const SourceCell = { maxEventTime: 0, late: 1, nullEventTime: 2, passed: 3 } as const
-export const SOURCE_CELLS = 4
-
-/** Rows [from, to) of the block at `pos` into the table or the builder `target`. */
-export type RowsFunction<Target> = (
-  views: BufferViews,
-  pos: number,
-  from: number,
-  to: number,
-  source: Float64Array,
-  target: Target,
-) => void
 
 export interface CompiledFunction<F> {
   readonly run: F
@@ -45,18 +38,9 @@ interface Level {
   load(slot: number): CodeValue
 }
 
-export interface PipelineSpec {
-  /** Of the block that is read. */
-  readonly schema: StructType
-  /** Physical slot in the block for each slot of `schema`, where they differ. */
-  readonly physicalSlots?: readonly number[]
-  readonly watermark?: ScanInput['watermark']
-  readonly operators: readonly NarrowOperator[]
-  readonly ansi: boolean
-}
-
 /** scan → filters and projections → rows appended to a builder of `schema`. */
 export function compileToBuilder(spec: PipelineSpec, schema: StructType): CompiledFunction<RowsFunction<BlockBuilder>> {
+  if (!codeGenerationAllowed()) return interpreted(interpretToBuilder(spec))
   return compileRows(spec, (source, level) => {
     const output = new BlockOutput(source, schema, 'T')
     return {
@@ -72,6 +56,7 @@ export function compileToBuilder(spec: PipelineSpec, schema: StructType): Compil
 
 /** scan → filters and projections → update of the partial aggregate's table (the window is in its key). */
 export function compileToTable(spec: PipelineSpec, grouping: Grouping): CompiledFunction<RowsFunction<GroupTable>> {
+  if (!codeGenerationAllowed()) return interpreted(interpretToTable(spec, grouping))
   return compileRows(spec, (source, level, evaluate) => {
     const group = new GroupCode(source, grouping, true, spec.ansi)
     const window = grouping.window
@@ -188,27 +173,12 @@ function projected(
   return { schema, load }
 }
 
-/** Finds the table of a window (0 where there is none); undefined where the window is closed already. */
-export type TableFor = (windowStart: number) => GroupTable | undefined
-
-export type MergeFunction = (
-  views: BufferViews,
-  pos: number,
-  from: number,
-  to: number,
-  tableFor: TableFor,
-  /** CHANGED_FOR_… flags to set on every group touched. */
-  marks: number,
-  /** Only rows whose key group `target` of `tasks` owns are taken. */
-  target: number,
-  tasks: number,
-) => number
-
 /**
  * State rows of a block into the tables of their windows; returns how many rows came for a closed window.
  * `replace` takes a row as the group's new state (recovery) instead of adding it.
  */
 export function compileMerge(grouping: Grouping, ansi: boolean, replace: boolean): CompiledFunction<MergeFunction> {
+  if (!codeGenerationAllowed()) return interpreted(interpretMerge(grouping, ansi, replace))
   const source = new FunctionSource()
   BlockInput.declareViews(source)
   const input = new BlockInput(source, source.section(), aggregateStateSchema(grouping), undefined)
@@ -245,19 +215,8 @@ export function compileMerge(grouping: Grouping, ansi: boolean, replace: boolean
   return finish(source, 'merge', ['views', 'pos', 'from', 'to', 'tableFor', 'marks', 'target', 'tasks'])
 }
 
-/** Entries [from, to) of `list` (of the table itself where it is null) that `target` of `tasks` owns, as state rows. */
-export type StateFunction = (
-  T: GroupTable,
-  list: Int32Array | null,
-  from: number,
-  to: number,
-  B: BlockBuilder,
-  windowStart: number,
-  target: number,
-  tasks: number,
-) => void
-
 export function compileState(grouping: Grouping, windowInKey: boolean, ansi: boolean): CompiledFunction<StateFunction> {
+  if (!codeGenerationAllowed()) return interpreted(interpretState(grouping, windowInKey, ansi))
   const source = new FunctionSource()
   const group = new GroupCode(source, grouping, windowInKey, ansi)
   const output = new BlockOutput(source, aggregateStateSchema(grouping), 'B')
@@ -266,7 +225,9 @@ export function compileState(grouping: Grouping, windowInKey: boolean, ansi: boo
   source.block('for (let i = from; i < to; i++)', () => {
     source.line('const e = list === null ? i : list[i];')
     group.locate()
-    source.line(`if (tasks > 1 && (((heads[q + ${HEAD_KEY_HASH}] >>> 25) * tasks / ${KEY_GROUPS}) | 0) !== target) continue;`)
+    source.line(
+      `if (tasks > 1 && (((heads[q + ${HEAD_KEY_HASH}] >>> 25) * tasks / ${KEY_GROUPS}) | 0) !== target) continue;`,
+    )
     group.storeState(output, 'windowStart')
     output.endRow()
   })
@@ -274,17 +235,8 @@ export function compileState(grouping: Grouping, windowInKey: boolean, ansi: boo
   return finish(source, 'state', ['T', 'list', 'from', 'to', 'B', 'windowStart', 'target', 'tasks'])
 }
 
-/** Entries [from, to) of `list` (of the table itself where it is null) as rows of the final aggregate. */
-export type ResultFunction = (
-  T: GroupTable,
-  list: Int32Array | null,
-  from: number,
-  to: number,
-  B: BlockBuilder,
-  windowStart: number,
-) => void
-
 export function compileResult(final: FinalAggregate, ansi: boolean): CompiledFunction<ResultFunction> {
+  if (!codeGenerationAllowed()) return interpreted(interpretResult(final, ansi))
   const source = new FunctionSource()
   const group = new GroupCode(source, final.grouping, false, ansi)
   const output = new BlockOutput(source, final.schema, 'B')
@@ -298,6 +250,10 @@ export function compileResult(final: FinalAggregate, ansi: boolean): CompiledFun
   })
   output.finish()
   return finish(source, 'result', ['T', 'list', 'from', 'to', 'B', 'windowStart'])
+}
+
+function interpreted<F>(run: F): CompiledFunction<F> {
+  return { run, text: '(interpreted: code generation is forbidden in this process)' }
 }
 
 function finish<F>(source: FunctionSource, name: string, parameters: readonly string[]): CompiledFunction<F> {

@@ -1,4 +1,4 @@
-import { type BlockRef, blockRowCount, type BufferViews } from '../types/block.js'
+import { type BlockRef, type BufferViews, blockRowCount } from '../types/block.js'
 import type { InputPartition } from './input-partition.js'
 
 /** Rows that are held in shared blocks (createDataFrame): the offset is the number of the row. */

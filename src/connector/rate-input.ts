@@ -1,6 +1,6 @@
 import type { Env } from '../common/env.js'
-import { BlockBuilder } from '../types/block-builder.js'
 import type { BufferViews } from '../types/block.js'
+import { BlockBuilder } from '../types/block-builder.js'
 import { type StructType, scalar, structType } from '../types/data-type.js'
 import type { InputPartition } from './input-partition.js'
 

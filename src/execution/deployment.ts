@@ -1,6 +1,6 @@
-import { ENGINE_SLOT, HOST_SLOT } from '../common/doorbell.js'
-import { type ChannelDescriptor, createChannel } from '../exchange/channel.js'
+import { ENGINE_SLOT, type HOST_SLOT } from '../common/doorbell.js'
 import type { ScanPartition } from '../connector/inputs.js'
+import { type ChannelDescriptor, createChannel } from '../exchange/channel.js'
 import type { PhysicalPlan } from '../plan/physical-plan.js'
 import type { BlockDescriptor, TaskSpec } from '../worker/protocol.js'
 
@@ -21,7 +21,9 @@ export interface LayoutOptions {
   /** Where result rows go; undefined = they are discarded. */
   readonly sinkSlot: typeof HOST_SLOT | typeof ENGINE_SLOT | undefined
   readonly logged: boolean
-  readonly restore: (stage: number) => { readonly blocks: readonly BlockDescriptor[]; readonly closedUntil: number } | undefined
+  readonly restore: (
+    stage: number,
+  ) => { readonly blocks: readonly BlockDescriptor[]; readonly closedUntil: number } | undefined
 }
 
 /**
@@ -35,11 +37,13 @@ export function layOut(options: LayoutOptions): Layout {
     return s === 0 ? Math.max(1, Math.min(workerSlots.length, partitions.length)) : workerSlots.length
   })
   const slotOf = (task: number): number => workerSlots[task % workerSlots.length] as number
-  const between = plan.stages.slice(1).map((_, s) =>
-    Array.from({ length: counts[s] as number }, (_from, from) =>
-      Array.from({ length: counts[s + 1] as number }, (_to, to) => createChannel(slotOf(from), slotOf(to))),
-    ),
-  )
+  const between = plan.stages
+    .slice(1)
+    .map((_, s) =>
+      Array.from({ length: counts[s] as number }, (_from, from) =>
+        Array.from({ length: counts[s + 1] as number }, (_to, to) => createChannel(slotOf(from), slotOf(to))),
+      ),
+    )
   const last = plan.stages.length - 1
   const sinkChannels =
     sinkSlot === undefined

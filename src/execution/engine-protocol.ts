@@ -39,7 +39,10 @@ export interface QueryStart {
 }
 
 export interface Requests {
-  createTopic: { argument: import('../log/topics.js').TopicSpec; result: import('../log/partition-descriptor.js').TopicDescriptor }
+  createTopic: {
+    argument: import('../log/topics.js').TopicSpec
+    result: import('../log/partition-descriptor.js').TopicDescriptor
+  }
   deleteTopic: { argument: string; result: undefined }
   listTopics: { argument: undefined; result: readonly import('../log/partition-descriptor.js').TopicDescriptor[] }
   topicState: { argument: string; result: import('../log/log-engine.js').TopicState }
@@ -67,7 +70,12 @@ export type FromEngine =
   | { readonly type: 'answer'; readonly id: number; readonly result?: unknown; readonly error?: ErrorShape }
   | { readonly type: 'attachSink'; readonly query: string; readonly channels: readonly ChannelDescriptor[] }
   /** The epoch is committed: deliver it. `blocks` for the durable sink alone. */
-  | { readonly type: 'commit'; readonly query: string; readonly epoch: number; readonly blocks: readonly BlockDescriptor[] }
+  | {
+      readonly type: 'commit'
+      readonly query: string
+      readonly epoch: number
+      readonly blocks: readonly BlockDescriptor[]
+    }
   | { readonly type: 'progress'; readonly query: string; readonly progress: StreamingQueryProgress }
   | { readonly type: 'status'; readonly query: string; readonly status: StreamingQueryStatus }
   | { readonly type: 'terminated'; readonly query: string; readonly error?: ErrorShape }

@@ -28,7 +28,12 @@ export class EpochWait {
     })
   }
 
-  taskReached(name: string, positions: readonly PartitionPosition[], closedUntil: number | undefined, metrics: TaskMetrics): void {
+  taskReached(
+    name: string,
+    positions: readonly PartitionPosition[],
+    closedUntil: number | undefined,
+    metrics: TaskMetrics,
+  ): void {
     this.positions.push(...positions)
     if (closedUntil !== undefined) this.closedUntil = Math.min(this.closedUntil, closedUntil)
     this.metrics.set(name, metrics)

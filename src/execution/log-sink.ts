@@ -5,8 +5,8 @@ import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import type { LogMemory } from '../log/shared-memory.js'
 import type { Message } from '../record/key-scatter.js'
 import type { BufferViews } from '../types/block.js'
-import { readRows, type Row } from '../types/row-reader.js'
 import { type StructType, typeName } from '../types/data-type.js'
+import { type Row, readRows } from '../types/row-reader.js'
 
 /** Rows that may wait for room in the log before the query's channel is left full. */
 const PENDING_ROWS_MAX = 100_000
@@ -30,7 +30,8 @@ export class LogSink {
     private readonly onFailure: (error: unknown) => void,
     private readonly onRoom: () => void,
   ) {
-    this.#toMessage = topic.schema === undefined ? untypedMessage(topic.name, schema) : typedMessage(topic.name, topic.schema, schema)
+    this.#toMessage =
+      topic.schema === undefined ? untypedMessage(topic.name, schema) : typedMessage(topic.name, topic.schema, schema)
     this.#sender = new TopicSender(topic, { memory, env, onActive: () => undefined })
   }
 
@@ -73,10 +74,14 @@ export class LogSink {
 function typedMessage(topic: string, value: StructType, schema: StructType): (row: Row) => Message {
   const missing = value.fields.filter((f) => !f.nullable && !schema.fields.some((g) => g.name === f.name))
   if (missing.length > 0) {
-    throw new MillraceError('SINK_SCHEMA_MISMATCH', `the query has no column ${missing.map((f) => f.name).join(', ')} for topic ${topic}`, {
-      detail: `its columns: ${schema.fields.map((f) => f.name).join(', ')}; the topic's value: ${typeName(value)}`,
-      hint: 'select() the columns of the topic by their names; a column key becomes the key of the record',
-    })
+    throw new MillraceError(
+      'SINK_SCHEMA_MISMATCH',
+      `the query has no column ${missing.map((f) => f.name).join(', ')} for topic ${topic}`,
+      {
+        detail: `its columns: ${schema.fields.map((f) => f.name).join(', ')}; the topic's value: ${typeName(value)}`,
+        hint: 'select() the columns of the topic by their names; a column key becomes the key of the record',
+      },
+    )
   }
   const names = value.fields.map((f) => f.name)
   const keyed = !names.includes('key') && schema.fields.some((f) => f.name === 'key')
@@ -90,10 +95,14 @@ function typedMessage(topic: string, value: StructType, schema: StructType): (ro
 function untypedMessage(topic: string, schema: StructType): (row: Row) => Message {
   const value = schema.fields.find((f) => f.name === 'value')
   if (value === undefined || (value.type.kind !== 'string' && value.type.kind !== 'binary')) {
-    throw new MillraceError('SINK_SCHEMA_MISMATCH', `topic ${topic} is untyped: the query needs a column value of type string or binary`, {
-      detail: `its columns: ${schema.fields.map((f) => `${f.name} ${typeName(f.type)}`).join(', ')}`,
-      hint: "select(col('…').cast('string').alias('value')), with a column key where records are to have one",
-    })
+    throw new MillraceError(
+      'SINK_SCHEMA_MISMATCH',
+      `topic ${topic} is untyped: the query needs a column value of type string or binary`,
+      {
+        detail: `its columns: ${schema.fields.map((f) => `${f.name} ${typeName(f.type)}`).join(', ')}`,
+        hint: "select(col('…').cast('string').alias('value')), with a column key where records are to have one",
+      },
+    )
   }
   return (row) => ({ key: keyOf(row.key), value: row.value as string | Uint8Array | null })
 }

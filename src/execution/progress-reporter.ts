@@ -43,7 +43,16 @@ export class ProgressReporter {
       end: (ends: readonly number[], wait: EpochWait): StreamingQueryProgress => {
         const now = this.env.monotonic()
         durationMs.triggerExecution = Math.round(now - startedAt)
-        const progress = this.#progress(epoch, timestamp, durationMs, starts, ends, wait, now - startedAt, now - this.#lastEnd)
+        const progress = this.#progress(
+          epoch,
+          timestamp,
+          durationMs,
+          starts,
+          ends,
+          wait,
+          now - startedAt,
+          now - this.#lastEnd,
+        )
         this.#lastEnd = now
         this.#last = wait.metrics
         return progress

@@ -60,7 +60,11 @@ export class QueryCheckpoint {
   static open(env: Env, directory: string | undefined): QueryCheckpoint {
     if (directory === undefined) return new QueryCheckpoint(undefined, recover([]), undefined)
     const { log, records } = EpochLog.open(env, directory)
-    return new QueryCheckpoint(log, recover(records), records.find((r) => r.type === RecordType.start))
+    return new QueryCheckpoint(
+      log,
+      recover(records),
+      records.find((r) => r.type === RecordType.start),
+    )
   }
 
   get isDurable(): boolean {
@@ -76,7 +80,10 @@ export class QueryCheckpoint {
       return
     }
     const refuse = (code: string, what: string, found: string, expected: string, hint: string): never => {
-      throw new MillraceError(code, `the checkpoint ${where} ${what}`, { detail: `it has ${found}, the query has ${expected}`, hint })
+      throw new MillraceError(code, `the checkpoint ${where} ${what}`, {
+        detail: `it has ${found}, the query has ${expected}`,
+        hint,
+      })
     }
     if (known.stateSignature !== identity.stateSignature) {
       refuse(
@@ -88,7 +95,13 @@ export class QueryCheckpoint {
       )
     }
     if (known.source !== identity.source) {
-      refuse('CHECKPOINT_SOURCE_MISMATCH', 'reads another source', known.source, identity.source, 'use a new checkpointLocation')
+      refuse(
+        'CHECKPOINT_SOURCE_MISMATCH',
+        'reads another source',
+        known.source,
+        identity.source,
+        'use a new checkpointLocation',
+      )
     }
     for (const topic of identity.topics) {
       const before = known.topics.find((t) => t.name === topic.name)
@@ -145,7 +158,13 @@ export class QueryCheckpoint {
   }
 
   /** After the commit of an epoch with a snapshot: the file begins anew with it. */
-  compact(epoch: number, ends: readonly number[], state: readonly StateRecord[], output: readonly Uint8Array[], end: EpochEnd): void {
+  compact(
+    epoch: number,
+    ends: readonly number[],
+    state: readonly StateRecord[],
+    output: readonly Uint8Array[],
+    end: EpochEnd,
+  ): void {
     if (this.log === undefined || this.identityRecord === undefined) return
     const records: EpochRecord[] = [
       this.identityRecord,

@@ -6,13 +6,13 @@ import { ChannelReader, FrameType } from '../exchange/channel.js'
 import type { LogEngine } from '../log/log-engine.js'
 import type { ScanInput } from '../plan/physical-plan.js'
 import type { FromWorker, ToWorker } from '../worker/protocol.js'
-import { layOut, type Layout } from './deployment.js'
+import { type Layout, layOut } from './deployment.js'
 import type { FromEngine, QueryStart } from './engine-protocol.js'
 import { EpochWait } from './epoch-wait.js'
+import type { LogSink } from './log-sink.js'
 import { ProgressReporter } from './progress-reporter.js'
 import { type EpochEnd, QueryCheckpoint, sharedBlock } from './query-checkpoint.js'
 import { QuerySource } from './query-source.js'
-import type { LogSink } from './log-sink.js'
 
 export interface QuerySurroundings {
   readonly env: Env
@@ -54,7 +54,11 @@ export class QueryRun {
   #failure: MillraceError | undefined
   #fail!: (error: MillraceError) => void
   readonly #failed: Promise<never>
-  readonly #caughtUp: { readonly target: readonly number[]; readonly resolve: () => void; readonly reject: (e: unknown) => void }[] = []
+  readonly #caughtUp: {
+    readonly target: readonly number[]
+    readonly resolve: () => void
+    readonly reject: (e: unknown) => void
+  }[] = []
   #started!: () => void
   readonly started: Promise<void>
   /** Resolves when the run is over, whatever the reason; `failure` tells which. */
@@ -224,7 +228,8 @@ export class QueryRun {
       await this.#orFailed(this.#recoverEpoch())
       const mode = this.spec.mode
       if (mode.kind === 'batch') await this.#orFailed(this.#runBatch())
-      else if (mode.kind === 'microBatch') await this.#orFailed(this.#runMicroBatches(mode.intervalMs, mode.stopWhenCaughtUp ?? false))
+      else if (mode.kind === 'microBatch')
+        await this.#orFailed(this.#runMicroBatches(mode.intervalMs, mode.stopWhenCaughtUp ?? false))
       else await this.#orFailed(this.#runContinuously(mode.intervalMs))
     } catch (error) {
       this.fail(error)
@@ -259,7 +264,8 @@ export class QueryRun {
           tasks,
           firstEpoch: this.#epoch,
           emitEagerly: spec.mode.kind === 'continuous',
-          idleAfterMs: spec.mode.kind === 'batch' ? Number.POSITIVE_INFINITY : idle === undefined ? IDLE_AFTER_MS : Number(idle),
+          idleAfterMs:
+            spec.mode.kind === 'batch' ? Number.POSITIVE_INFINITY : idle === undefined ? IDLE_AFTER_MS : Number(idle),
         },
       })
     }
@@ -305,8 +311,11 @@ export class QueryRun {
         this.#source.watch(!hasData)
         // A source that rings needs no clock when there is nothing to do; the rate source does not ring.
         const polled = this.#source.spec.format === 'rate' ? Math.max(10, intervalMs) : Number.POSITIVE_INFINITY
-        await this.#next(hasData ? due - now : Math.min(polled, intervalMs > 0 ? Math.max(due - now, intervalMs) : polled))
-        if (!hasData && env.monotonic() > due && intervalMs > 0) due += Math.floor((env.monotonic() - due) / intervalMs) * intervalMs
+        await this.#next(
+          hasData ? due - now : Math.min(polled, intervalMs > 0 ? Math.max(due - now, intervalMs) : polled),
+        )
+        if (!hasData && env.monotonic() > due && intervalMs > 0)
+          due += Math.floor((env.monotonic() - due) / intervalMs) * intervalMs
       }
     }
   }
@@ -333,13 +342,20 @@ export class QueryRun {
       } else {
         this.#settleCaughtUp()
         this.#source.watch(!hasData)
-        await this.#next(hasData ? due - now : this.#source.spec.format === 'rate' ? intervalMs : Number.POSITIVE_INFINITY)
+        await this.#next(
+          hasData ? due - now : this.#source.spec.format === 'rate' ? intervalMs : Number.POSITIVE_INFINITY,
+        )
       }
     }
   }
 
   /** One epoch, from its goal to its delivery. `ends` null: it ends where the tasks are when they hear of it. */
-  async #runEpoch(goal: { ends: readonly number[] | null; final: boolean; open: boolean; intended: boolean }): Promise<void> {
+  async #runEpoch(goal: {
+    ends: readonly number[] | null
+    final: boolean
+    open: boolean
+    intended: boolean
+  }): Promise<void> {
     const { env, log } = this.around
     const epoch = this.#epoch
     const checkpoint = this.#checkpoint
@@ -367,7 +383,11 @@ export class QueryRun {
     this.#wait = undefined
     const ends = this.#source.earliest()
     for (const p of wait.positions) ends[p.index] = p.offset
-    const end: EpochEnd = { positions: wait.positions, closedUntil: wait.closedUntil === Number.POSITIVE_INFINITY && !goal.final ? Number.NEGATIVE_INFINITY : wait.closedUntil }
+    const end: EpochEnd = {
+      positions: wait.positions,
+      closedUntil:
+        wait.closedUntil === Number.POSITIVE_INFINITY && !goal.final ? Number.NEGATIVE_INFINITY : wait.closedUntil,
+    }
     if (checkpoint.isDurable) {
       if (goal.ends === null) {
         await log.syncUpTo(this.#source.logOffsets(ends))
@@ -403,8 +423,15 @@ export class QueryRun {
     this.#checkpoint.delivered(epoch)
   }
 
-  #goal(goal: { ends: readonly number[] | null; barrier: number; final: boolean; snapshot: boolean; open: boolean }): void {
-    for (const slot of this.#layout.tasks.keys()) this.around.toWorker(slot, { type: 'goal', query: this.spec.id, ...goal })
+  #goal(goal: {
+    ends: readonly number[] | null
+    barrier: number
+    final: boolean
+    snapshot: boolean
+    open: boolean
+  }): void {
+    for (const slot of this.#layout.tasks.keys())
+      this.around.toWorker(slot, { type: 'goal', query: this.spec.id, ...goal })
   }
 
   #readState(stage: number, reader: ChannelReader): void {
@@ -447,7 +474,9 @@ export class QueryRun {
   }
 
   #say(message: string, isDataAvailable: boolean): void {
-    this.#progress.status(message, isDataAvailable, (status) => this.around.toHost({ type: 'status', query: this.spec.id, status }))
+    this.#progress.status(message, isDataAvailable, (status) =>
+      this.around.toHost({ type: 'status', query: this.spec.id, status }),
+    )
   }
 
   /** Until something happens, at most `ms`. */

@@ -24,7 +24,9 @@ interface InputPartitionInfo {
 export class QuerySource {
   readonly description: string
   readonly #partitions: readonly InputPartitionInfo[]
-  readonly #rate: { readonly rowsPerSecond: number; readonly startedAt: number; readonly partitions: number } | undefined
+  readonly #rate:
+    | { readonly rowsPerSecond: number; readonly startedAt: number; readonly partitions: number }
+    | undefined
 
   constructor(
     readonly spec: SourceSpec,
@@ -45,7 +47,11 @@ export class QuerySource {
     } else if (spec.format === 'rate') {
       const partitions = Number(spec.options.numPartitions ?? 1)
       this.#rate = { rowsPerSecond: Number(spec.options.rowsPerSecond ?? 1), startedAt, partitions }
-      this.#partitions = Array.from({ length: partitions }, (_, partition) => ({ topic: 'rate', partition, control: undefined }))
+      this.#partitions = Array.from({ length: partitions }, (_, partition) => ({
+        topic: 'rate',
+        partition,
+        control: undefined,
+      }))
       this.description = `rate[${this.#rate.rowsPerSecond} rows/s]`
     } else {
       this.#partitions = [{ topic: 'memory', partition: 0, control: undefined }]
@@ -62,7 +68,10 @@ export class QuerySource {
     return this.#partitions.map((p) => {
       if (p.control !== undefined) return p.control.logEndOffset()
       if (this.#rate !== undefined) return RateInput.due(this.env.now(), this.#rate, p.partition)
-      return this.blocks.reduce((rows, b) => rows + (new Int32Array(b.buffer)[(b.position + BLOCK_ROW_COUNT) >> 2] as number), 0)
+      return this.blocks.reduce(
+        (rows, b) => rows + (new Int32Array(b.buffer)[(b.position + BLOCK_ROW_COUNT) >> 2] as number),
+        0,
+      )
     })
   }
 

@@ -8,7 +8,10 @@ import type { StructType } from '../types/data-type.js'
 import type { StructSchema } from '../types/schema.js'
 import type { RequestName, Requests } from './engine-protocol.js'
 
-export type Request = <N extends RequestName>(name: N, argument: Requests[N]['argument']) => Promise<Requests[N]['result']>
+export type Request = <N extends RequestName>(
+  name: N,
+  argument: Requests[N]['argument'],
+) => Promise<Requests[N]['result']>
 
 export interface TopicOptions {
   /** Default 1. More partitions are more parallelism; the order of records holds within one. */
@@ -86,7 +89,12 @@ export class SessionTopics {
   async describe(name: string): Promise<TopicDescription> {
     const topic = this.descriptor(name)
     const state = await this.request('topicState', name)
-    return { ...factsOf(topic), partitioner: topic.partitioner, config: topic.config, partitionStates: state.partitions }
+    return {
+      ...factsOf(topic),
+      partitioner: topic.partitioner,
+      config: topic.config,
+      partitionStates: state.partitions,
+    }
   }
 
   /** The topic and its files are gone when this resolves. */

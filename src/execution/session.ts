@@ -161,8 +161,7 @@ export class EngineSession {
         tables,
         mode: spec.mode,
         checkpoint: spec.checkpoint,
-        sink:
-          spec.sink.kind === 'host' ? { kind: spec.sink.durableRows === true ? 'durable' : 'rows' } : spec.sink,
+        sink: spec.sink.kind === 'host' ? { kind: spec.sink.durableRows === true ? 'durable' : 'rows' } : spec.sink,
         options: spec.options,
         workerSlots: this.#pool.slots,
       })
@@ -211,7 +210,8 @@ export class EngineSession {
         this.#ready.resolve(undefined)
         break
       case 'answer':
-        if (message.id === -1) this.#ready.reject(fromErrorShape(message.error ?? toErrorShape('the engine did not start')))
+        if (message.id === -1)
+          this.#ready.reject(fromErrorShape(message.error ?? toErrorShape('the engine did not start')))
         else this.#settle(message.id, message.result, message.error)
         break
       case 'attachSink': {

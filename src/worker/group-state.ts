@@ -1,11 +1,5 @@
-import {
-  type MergeFunction,
-  type ResultFunction,
-  type StateFunction,
-  compileMerge,
-  compileResult,
-  compileState,
-} from '../codegen/stage-compiler.js'
+import { compileMerge, compileResult, compileState } from '../codegen/stage-compiler.js'
+import type { MergeFunction, ResultFunction, StateFunction } from '../codegen/stage-functions.js'
 import { groupLayout, isGlobal } from '../operator/aggregate.js'
 import type { FinalAggregate } from '../plan/physical-plan.js'
 import { CHANGED_FOR_EMIT, CHANGED_FOR_LOG, GroupTable } from '../state/group-table.js'

@@ -1,5 +1,6 @@
+import { compileToBuilder } from '../codegen/stage-compiler.js'
+import { type RowsFunction, SOURCE_CELLS } from '../codegen/stage-functions.js'
 import { comparator } from '../codegen/value.js'
-import { compileToBuilder, type RowsFunction, SOURCE_CELLS } from '../codegen/stage-compiler.js'
 import { type ChannelReader, FrameType } from '../exchange/channel.js'
 import type { Limit, Sort, Stage } from '../plan/physical-plan.js'
 import { type BufferViews, blockByteLength, blockRowCount, viewsOf } from '../types/block.js'

@@ -1,7 +1,7 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { ErrorShape } from '../common/errors.js'
-import type { ChannelDescriptor } from '../exchange/channel.js'
 import type { BlockDescriptor, ScanPartition } from '../connector/inputs.js'
+import type { ChannelDescriptor } from '../exchange/channel.js'
 import type { SharedLogMemory } from '../log/shared-memory.js'
 import type { PhysicalPlan } from '../plan/physical-plan.js'
 

@@ -1,14 +1,7 @@
+import { compileState, compileToBuilder, compileToTable } from '../codegen/stage-compiler.js'
+import { type PipelineSpec, type RowsFunction, SOURCE_CELLS, type StateFunction } from '../codegen/stage-functions.js'
 import { assert, present } from '../common/assert.js'
 import type { Env } from '../common/env.js'
-import {
-  compileState,
-  compileToBuilder,
-  compileToTable,
-  type PipelineSpec,
-  type RowsFunction,
-  SOURCE_CELLS,
-  type StateFunction,
-} from '../codegen/stage-compiler.js'
 import type { InputPartition } from '../connector/input-partition.js'
 import { aggregateStateSchema, groupLayout } from '../operator/aggregate.js'
 import type { ScanInput, Stage } from '../plan/physical-plan.js'

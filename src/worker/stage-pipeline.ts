@@ -1,4 +1,5 @@
-import { compileToBuilder, type RowsFunction, SOURCE_CELLS } from '../codegen/stage-compiler.js'
+import { compileToBuilder } from '../codegen/stage-compiler.js'
+import { type RowsFunction, SOURCE_CELLS } from '../codegen/stage-functions.js'
 import type { Stage } from '../plan/physical-plan.js'
 import { BlockBuilder } from '../types/block-builder.js'
 import type { StructType } from '../types/data-type.js'

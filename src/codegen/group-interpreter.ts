@@ -1,0 +1,263 @@
+import { present } from '../common/assert.js'
+import { accumulatorCells, aggregateForm, groupLayout } from '../operator/aggregate.js'
+import type { BoundAggregate } from '../plan/expression.js'
+import type { FinalAggregate, Grouping } from '../plan/physical-plan.js'
+import { GroupPlaces, type GroupTable, HEAD_KEY_HASH, HEAD_NULLS } from '../state/group-table.js'
+import { combineHash, hashBigint, hashBytes, hashDouble, hashInteger, NULL_HASH } from '../state/hash.js'
+import type { DataType } from '../types/data-type.js'
+import { addBigint, averageDecimal, extremeOf, integerSumOverflow, nullOnOverflow } from './aggregate-values.js'
+import type { Value } from './value.js'
+
+/**
+ * What group-code.ts generates, step by step without generated code: the reference that the generated code is held
+ * to, and what runs where code generation is forbidden. Same tables, same hashes, same state rows.
+ */
+export class GroupInterpreter {
+  readonly #layout
+  readonly #places: GroupPlaces
+  readonly #cellsOf: readonly (readonly number[])[]
+
+  constructor(
+    private readonly grouping: Grouping,
+    windowInKey: boolean,
+    private readonly ansi: boolean,
+  ) {
+    this.#layout = groupLayout(grouping, windowInKey)
+    this.#places = new GroupPlaces(this.#layout)
+    let next = 0
+    this.#cellsOf = grouping.aggregates.map((aggregate) => accumulatorCells(aggregate, grouping).map(() => next++))
+  }
+
+  get cellCount(): number {
+    return this.#layout.cells.length
+  }
+
+  hash(keys: readonly (Value | null)[]): number {
+    const parts = keys.map((key, i) => (key === null ? NULL_HASH : this.#hashOf(key, i)))
+    return parts.length === 0 ? 0 : parts.reduce((all, part) => combineHash(all, part))
+  }
+
+  findOrInsert(T: GroupTable, keys: readonly (Value | null)[], h: number, windowStart: number): number {
+    const places = this.#places
+    const inKey = places.window >= 0
+    const sh = inKey ? h ^ hashInteger(windowStart) : h
+    const nulls = keys.reduce<number>((mask, key, i) => (key === null ? mask | (1 << i) : mask), 0)
+    for (let at = sh & T.mask; T.index[at] !== 0; at = (at + 1) & T.mask) {
+      const e = (T.index[at] as number) - 1
+      const q = e * places.headInts
+      if (T.heads[q] !== sh || T.heads[q + HEAD_NULLS] !== nulls) continue
+      if (inKey && T.cells[e * places.cellDoubles + places.window] !== windowStart) continue
+      if (keys.every((key, i) => key === null || same(key, this.key(T, e, i) as Value))) return e
+    }
+    const e = T.insert(sh, h)
+    const q = e * places.headInts
+    const d = e * places.cellDoubles
+    T.heads[q + HEAD_NULLS] = nulls
+    if (inKey) T.cells[d + places.window] = windowStart
+    keys.forEach((key, i) => {
+      const part = this.#layout.keys[i]
+      if (part === 'number') T.cells[d + (places.keyNumbers[i] as number)] = key === null ? 0 : numeric(key)
+      else if (part === 'boxed') (T.keyBoxed[i] as unknown[])[e] = key
+      else {
+        const bytes = key === null ? new Uint8Array(0) : bytesOf(key)
+        const at = places.keyBytes[i] as number
+        T.heads[q + at] = T.store(bytes, 0, bytes.length)
+        T.heads[q + at + 1] = bytes.length
+      }
+    })
+    return e
+  }
+
+  key(T: GroupTable, e: number, i: number): Value | null {
+    const places = this.#places
+    const q = e * places.headInts
+    if (((T.heads[q + HEAD_NULLS] as number) & (1 << i)) !== 0) return null
+    const type = present(this.grouping.keys[i], 'a key').value.type
+    const part = this.#layout.keys[i]
+    if (part === 'boxed') return (T.keyBoxed[i] as Value[])[e] as Value
+    if (part === 'number') {
+      const value = T.cells[e * places.cellDoubles + (places.keyNumbers[i] as number)] as number
+      return type.kind === 'boolean' ? value !== 0 : value
+    }
+    const at = places.keyBytes[i] as number
+    const start = T.heads[q + at] as number
+    const bytes = T.arena.slice(start, start + (T.heads[q + at + 1] as number))
+    return type.kind === 'string' ? Buffer.from(bytes).toString('utf8') : bytes
+  }
+
+  update(T: GroupTable, e: number, i: number, argument: Value | null | undefined): void {
+    const aggregate = present(this.grouping.aggregates[i], 'an aggregate')
+    const cells = present(this.#cellsOf[i], 'cells')
+    if (argument === undefined) this.#add(T, e, cells[0], 1)
+    else if (argument !== null) this.#fold(T, e, aggregate, cells, argument)
+  }
+
+  merge(T: GroupTable, e: number, row: readonly (Value | null)[]): void {
+    this.grouping.aggregates.forEach((aggregate, i) => {
+      const cells = present(this.#cellsOf[i], 'cells')
+      const values = cells.map((j) => row[j] as Value | null)
+      const form = aggregateForm(aggregate)
+      if (form === 'sumDouble' || form === 'avgDouble') {
+        this.#twoSum(T, e, cells, values[0] as number)
+        this.#add(T, e, cells[1], values[1] as number)
+        this.#add(T, e, cells[2], values[2] as number)
+      } else if (form === 'count') {
+        this.#add(T, e, cells[0], values[0] as number)
+      } else {
+        if (values[0] !== null) this.#fold(T, e, aggregate, cells.slice(0, 1), values[0] as Value)
+        this.#add(T, e, cells[1], values[1] as number)
+      }
+    })
+  }
+
+  replace(T: GroupTable, e: number, row: readonly (Value | null)[]): void {
+    this.#layout.cells.forEach((cell, j) => {
+      if (cell.kind === 'number') this.#set(T, e, j, row[j] as number)
+      else (T.boxed[j] as unknown[])[e] = typeof row[j] === 'string' ? bytesOf(row[j] as string) : row[j]
+    })
+  }
+
+  /** Values of aggregateStateSchema(). */
+  stateRow(T: GroupTable, e: number, windowStart: number): unknown[] {
+    const places = this.#places
+    const window = places.window < 0 ? windowStart : T.cells[e * places.cellDoubles + places.window]
+    const boxedType = (j: number): DataType | undefined =>
+      this.grouping.aggregates.flatMap((a) => accumulatorCells(a, this.grouping))[j]?.type
+    return [
+      T.heads[e * places.headInts + HEAD_KEY_HASH],
+      ...this.grouping.keys.map((_, i) => this.key(T, e, i)),
+      ...(this.grouping.window === undefined ? [] : [window]),
+      ...this.#layout.cells.map((cell, j) =>
+        cell.kind === 'number' ? this.#get(T, e, j) : textOf((T.boxed[j] as unknown[])[e], boxedType(j)),
+      ),
+    ]
+  }
+
+  /** Values of the final aggregate's schema. */
+  resultRow(T: GroupTable, e: number, final: FinalAggregate, windowStart: number): unknown[] {
+    const values: unknown[] = []
+    const { keys, window, aggregates } = final.grouping
+    for (let i = 0; i <= keys.length; i++) {
+      if (window?.position === i) values.push([windowStart, windowStart + window.sizeMs])
+      if (i < keys.length) values.push(this.key(T, e, i))
+    }
+    aggregates.forEach((aggregate, i) => values.push(this.#finish(T, e, aggregate, present(this.#cellsOf[i], 'cells'))))
+    return values
+  }
+
+  #finish(T: GroupTable, e: number, aggregate: BoundAggregate, cells: readonly number[]): unknown {
+    const number = (k: number): number => this.#get(T, e, cells[k] as number)
+    const empty = (k: number): boolean => cells[k] !== undefined && number(k) === 0
+    const boxed = (): unknown => (T.boxed[cells[0] as number] as unknown[])[e]
+    const type = aggregate.type
+    switch (aggregateForm(aggregate)) {
+      case 'count':
+        return number(0)
+      case 'sumInteger':
+        return empty(1) || Number.isNaN(number(0)) ? null : number(0)
+      case 'sumDouble':
+        return empty(2) ? null : compensated(number(0), number(1))
+      case 'avgDouble':
+        return empty(2) ? null : compensated(number(0), number(1)) / number(2)
+      case 'extremeNumber':
+        if (empty(1)) return null
+        return type.kind === 'boolean' ? number(0) !== 0 : number(0)
+      case 'sumBoxed':
+        return this.ansi ? boxed() : nullOnOverflow(type)(boxed() as bigint | null)
+      case 'avgBoxed': {
+        const from = aggregate.arg?.type
+        const shift = type.kind === 'decimal' && from?.kind === 'decimal' ? type.scale - from.scale : 0
+        return boxed() === null ? null : averageDecimal(boxed() as bigint, number(1), shift)
+      }
+      case 'extremeBoxed':
+        return textOf(boxed(), type)
+    }
+  }
+
+  #fold(T: GroupTable, e: number, aggregate: BoundAggregate, cells: readonly number[], value: Value): void {
+    const c = cells[0] as number
+    switch (aggregateForm(aggregate)) {
+      case 'count':
+        this.#add(T, e, c, 1)
+        return
+      case 'sumInteger': {
+        const s = this.#get(T, e, c) + (value as number)
+        const fits = s <= Number.MAX_SAFE_INTEGER && s >= -Number.MAX_SAFE_INTEGER
+        this.#set(T, e, c, fits ? s : integerSumOverflow(this.ansi)(s))
+        this.#add(T, e, cells[1], 1)
+        return
+      }
+      case 'sumDouble':
+      case 'avgDouble':
+        this.#twoSum(T, e, cells, value as number)
+        this.#add(T, e, cells[2], 1)
+        return
+      case 'extremeNumber': {
+        const v = numeric(value) + 0
+        const held = this.#get(T, e, c)
+        const wins = aggregate.fn === 'min' ? v < held || Number.isNaN(held) : v > held || Number.isNaN(v)
+        if (wins) this.#set(T, e, c, v)
+        this.#add(T, e, cells[1], 1)
+        return
+      }
+      case 'extremeBoxed': {
+        const column = T.boxed[c] as (bigint | Uint8Array | string | null)[]
+        column[e] = extremeOf(aggregate.fn === 'max')(column[e] ?? null, value as bigint | string | Uint8Array)
+        return
+      }
+      default: {
+        const column = T.boxed[c] as (bigint | null)[]
+        column[e] = addBigint(aggregate.type, this.ansi)(column[e] ?? null, value as bigint)
+        this.#add(T, e, cells[1], 1)
+      }
+    }
+  }
+
+  #twoSum(T: GroupTable, e: number, cells: readonly number[], v: number): void {
+    const s = this.#get(T, e, cells[0] as number)
+    const t = s + v
+    const b = t - s
+    this.#set(T, e, cells[0] as number, t)
+    this.#add(T, e, cells[1], s - (t - b) + (v - b))
+  }
+
+  #get(T: GroupTable, e: number, j: number): number {
+    return T.cells[e * this.#places.cellDoubles + (this.#places.numbers[j] as number)] as number
+  }
+
+  #set(T: GroupTable, e: number, j: number, value: number): void {
+    T.cells[e * this.#places.cellDoubles + (this.#places.numbers[j] as number)] = value
+  }
+
+  #add(T: GroupTable, e: number, j: number | undefined, value: number): void {
+    if (j !== undefined) this.#set(T, e, j, this.#get(T, e, j) + value)
+  }
+
+  #hashOf(key: Value, i: number): number {
+    const part = this.#layout.keys[i]
+    if (part === 'boxed') return hashBigint(key as bigint)
+    if (part === 'bytes') {
+      const bytes = bytesOf(key)
+      return hashBytes(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), bytes, 0, bytes.length)
+    }
+    const kind = this.grouping.keys[i]?.value.type.kind
+    return kind === 'double' || kind === 'float' ? hashDouble(numeric(key) + 0) : hashInteger(numeric(key))
+  }
+}
+
+const numeric = (value: Value): number => (typeof value === 'boolean' ? (value ? 1 : 0) : (value as number) + 0)
+
+const bytesOf = (value: Value): Uint8Array => (typeof value === 'string' ? Buffer.from(value) : (value as Uint8Array))
+
+const compensated = (sum: number, error: number): number => (Number.isFinite(sum) ? sum + error : sum)
+
+function textOf(value: unknown, type: DataType | undefined): unknown {
+  if (value instanceof Uint8Array && type?.kind === 'string') return Buffer.from(value).toString('utf8')
+  return value ?? null
+}
+
+/** Keys of one type: NaN is equal to itself, −0 to 0. */
+function same(a: Value, b: Value): boolean {
+  if (a instanceof Uint8Array) return Buffer.compare(a, b as Uint8Array) === 0
+  return a === b || (a !== a && b !== b)
+}

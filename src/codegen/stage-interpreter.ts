@@ -1,0 +1,168 @@
+import { present } from '../common/assert.js'
+import { aggregateStateSchema } from '../operator/aggregate.js'
+import type { BoundExpression } from '../plan/expression.js'
+import type { FinalAggregate, Grouping, NarrowOperator } from '../plan/physical-plan.js'
+import type { GroupTable } from '../state/group-table.js'
+import { keyGroupOf, ownerOf } from '../state/hash.js'
+import type { BlockBuilder } from '../types/block-builder.js'
+import { type ValueReader, valueReader } from '../types/block-reader.js'
+import { type ColumnSlot, columnSlots, type StructType } from '../types/data-type.js'
+import { GroupInterpreter } from './group-interpreter.js'
+import { type Evaluate, interpret } from './interpreter.js'
+import type { MergeFunction, PipelineSpec, ResultFunction, RowsFunction, StateFunction } from './stage-functions.js'
+import type { Value } from './value.js'
+
+/** The functions of stage-compiler.ts, interpreted: the reference for tests, and the fallback where code generation is forbidden. */
+
+type Slots = (Value | null)[]
+
+export function interpretToBuilder(spec: PipelineSpec): RowsFunction<BlockBuilder> {
+  return interpretRows(spec, (row, schema, target) => {
+    target.append(schema.map((slot) => row[slot] ?? null))
+    return 'passed'
+  })
+}
+
+export function interpretToTable(spec: PipelineSpec, grouping: Grouping): RowsFunction<GroupTable> {
+  const group = new GroupInterpreter(grouping, true, spec.ansi)
+  const keys = grouping.keys.map((key) => interpret(key.value, spec))
+  const args = grouping.aggregates.map((a) => (a.arg === undefined ? undefined : interpret(a.arg, spec)))
+  const window = grouping.window
+  const timeOf = window === undefined ? undefined : interpret(window.eventTime, spec)
+  return interpretRows(spec, (row, _schema, T, watermark) => {
+    let ws = 0
+    if (window !== undefined) {
+      const time = (timeOf as Evaluate)(row) as number | null
+      if (time === null) return 'nullEventTime'
+      ws = Math.floor((time - window.startMs) / window.sizeMs) * window.sizeMs + window.startMs
+      if (grouping.closesWindows && ws + window.sizeMs <= watermark) return 'late'
+    }
+    const values = keys.map((key) => key(row))
+    const arguments_ = args.map((arg) => arg?.(row))
+    const e = group.findOrInsert(T, values, group.hash(values), ws)
+    arguments_.forEach((argument, i) => group.update(T, e, i, argument))
+    return 'passed'
+  })
+}
+
+function interpretRows<Target>(
+  spec: PipelineSpec,
+  take: (
+    row: Slots,
+    schema: readonly number[],
+    target: Target,
+    watermark: number,
+  ) => 'passed' | 'late' | 'nullEventTime',
+): RowsFunction<Target> {
+  const readers = slotReaders(spec.schema, spec.physicalSlots)
+  const stamp = spec.watermark
+  const timeOf = stamp === undefined ? undefined : interpret(stamp.eventTime, spec)
+  const steps = spec.operators.map((operator) => step(operator, spec))
+  let schema = spec.schema
+  for (const operator of spec.operators) if (operator.op === 'project') schema = operator.schema
+  const topLevel = columnSlots(schema)
+    .filter((slot) => slot.parent === -1)
+    .map((slot) => slot.index)
+  return (views, pos, from, to, S, target) => {
+    for (let r = from; r < to; r++) {
+      let row: Slots | undefined = readers.map((read) => read(views, pos, r) as Value | null)
+      const watermark = stamp === undefined ? Number.NEGATIVE_INFINITY : (S[0] as number) - stamp.delayMs
+      const time = timeOf?.(row) as number | null | undefined
+      if (time !== null && time !== undefined && time > (S[0] as number)) S[0] = time
+      for (const next of steps) if (row !== undefined) row = next(row)
+      if (row === undefined) continue
+      const outcome = take(row, topLevel, target, watermark)
+      if (outcome === 'late') S[1] = (S[1] as number) + 1
+      if (outcome === 'nullEventTime') S[2] = (S[2] as number) + 1
+      S[3] = (S[3] as number) + 1
+    }
+  }
+}
+
+/** Undefined: the row is filtered out. */
+function step(operator: NarrowOperator, spec: PipelineSpec): (row: Slots) => Slots | undefined {
+  if (operator.op === 'filter') {
+    const condition = interpret(operator.condition, spec)
+    return (row) => (condition(row) === true ? row : undefined)
+  }
+  const slots = columnSlots(operator.schema)
+  const topLevel = slots.filter((slot) => slot.parent === -1)
+  const columns = operator.columns.map((column: BoundExpression) => interpret(column, spec))
+  return (row) => {
+    const out: Slots = []
+    topLevel.forEach((slot, i) => spread(slots, slot, present(columns[i], 'a column')(row), out))
+    return out
+  }
+}
+
+/** A struct's value into the slots of its fields. */
+function spread(slots: readonly ColumnSlot[], slot: ColumnSlot, value: Value | null, out: Slots): void {
+  out[slot.index] = value
+  slot.children.forEach((child, i) => {
+    const inner = value === null ? null : ((value as readonly (Value | null)[])[i] ?? null)
+    spread(slots, present(slots[child], 'a child slot'), inner, out)
+  })
+}
+
+function slotReaders(schema: StructType, physicalSlots: readonly number[] | undefined): readonly ValueReader[] {
+  const slots = columnSlots(schema)
+  if (physicalSlots === undefined) return slots.map((slot) => valueReader(slots, slot.index))
+  const at = (slot: number): number => (slot === -1 ? -1 : present(physicalSlots[slot], 'a physical slot'))
+  const physical: ColumnSlot[] = []
+  for (const slot of slots) {
+    physical[at(slot.index)] = {
+      ...slot,
+      index: at(slot.index),
+      parent: at(slot.parent),
+      children: slot.children.map(at),
+    }
+  }
+  return slots.map((slot) => valueReader(physical, at(slot.index)))
+}
+
+export function interpretMerge(grouping: Grouping, ansi: boolean, replace: boolean): MergeFunction {
+  const group = new GroupInterpreter(grouping, false, ansi)
+  const readers = slotReaders(aggregateStateSchema(grouping), undefined)
+  const keyCount = grouping.keys.length
+  const cellsFrom = 1 + keyCount + (grouping.window === undefined ? 0 : 1)
+  return (views, pos, from, to, tableFor, marks, target, tasks) => {
+    let refused = 0
+    for (let r = from; r < to; r++) {
+      const row = readers.map((read) => read(views, pos, r) as Value | null)
+      const ws = grouping.window === undefined ? 0 : (row[1 + keyCount] as number)
+      const T = tableFor(ws)
+      if (T === undefined) {
+        refused += 1
+        continue
+      }
+      const h = row[0] as number
+      if (tasks > 1 && ownerOf(keyGroupOf(h), tasks) !== target) continue
+      const e = group.findOrInsert(T, row.slice(1, 1 + keyCount), h, ws)
+      const cells = row.slice(cellsFrom)
+      if (replace) group.replace(T, e, cells)
+      else group.merge(T, e, cells)
+      T.mark(e, marks)
+    }
+    return refused
+  }
+}
+
+export function interpretState(grouping: Grouping, windowInKey: boolean, ansi: boolean): StateFunction {
+  const group = new GroupInterpreter(grouping, windowInKey, ansi)
+  return (T, list, from, to, B, windowStart, target, tasks) => {
+    for (let i = from; i < to; i++) {
+      const e = list === null ? i : (list[i] as number)
+      const row = group.stateRow(T, e, windowStart)
+      if (tasks === 1 || ownerOf(keyGroupOf(row[0] as number), tasks) === target) B.append(row)
+    }
+  }
+}
+
+export function interpretResult(final: FinalAggregate, ansi: boolean): ResultFunction {
+  const group = new GroupInterpreter(final.grouping, false, ansi)
+  return (T, list, from, to, B, windowStart) => {
+    for (let i = from; i < to; i++) {
+      B.append(group.resultRow(T, list === null ? i : (list[i] as number), final, windowStart))
+    }
+  }
+}
