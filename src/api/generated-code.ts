@@ -3,8 +3,8 @@ import {
   compileResult,
   compileToBuilder,
   compileToTable,
-  type PipelineSpec,
 } from '../codegen/stage-compiler.js'
+import type { PipelineSpec } from '../codegen/stage-functions.js'
 import type { PhysicalPlan, Stage } from '../plan/physical-plan.js'
 
 /** The functions that the workers run for a plan, as text: `explain('codegen')`. */
