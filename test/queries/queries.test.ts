@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Millrace } from '../../src/api/millrace.js'
 import { parseCase, parseCell, type QueryCase } from './case-file.js'
 import { runCase } from './run-case.js'
 import { rowDifferences } from './same-rows.js'
@@ -8,25 +9,35 @@ import { rowDifferences } from './same-rows.js'
 /** Every text case in every mode, with one worker and with three. The format is described in README.md. */
 const folder = fileURLToPath(new URL('./cases/', import.meta.url))
 
-for (const file of readdirSync(folder).filter((name) => name.endsWith('.txt'))) {
-  const query = parseCase(readFileSync(folder + file, 'utf8'), file)
-  describe(`${file}: ${query.title}`, () => {
-    for (const mode of query.modes) {
-      for (const workers of [1, 3]) {
-        it(`${mode}, ${workers} ${workers === 1 ? 'worker' : 'workers'}`, async () => {
-          await check(query, mode, workers)
-        })
-      }
-    }
-  })
-}
+const cases = readdirSync(folder)
+  .filter((name) => name.endsWith('.txt'))
+  .map((file) => ({ file, query: parseCase(readFileSync(folder + file, 'utf8'), file) }))
 
-async function check(query: QueryCase, mode: QueryCase['modes'][number], workers: number): Promise<void> {
+// One engine for all cases: that they run after and beside one another on the same threads is part of the test.
+describe.each([1, 3])('workers: %i', (workers) => {
+  let mill: Millrace
+
+  beforeAll(async () => {
+    mill = await Millrace.open({ workers })
+  })
+
+  afterAll(async () => {
+    await mill.close()
+  })
+
+  for (const { file, query } of cases) {
+    it.each(query.modes)(`${file}, %s: ${query.title}`, async (mode) => {
+      await check(mill, query, mode)
+    })
+  }
+})
+
+async function check(mill: Millrace, query: QueryCase, mode: QueryCase['modes'][number]): Promise<void> {
   if (query.error !== undefined) {
-    await expect(runCase(query, { mode, workers })).rejects.toMatchObject({ code: query.error })
+    await expect(runCase(mill, query, mode)).rejects.toMatchObject({ code: query.error })
     return
   }
-  const { rows, frame } = await runCase(query, { mode, workers })
+  const { rows, frame } = await runCase(mill, query, mode)
   const { columns = [], rows: cells = [], ordered = false } = query.expect ?? {}
   expect(frame.columns).toEqual(columns)
   const expected = cells.map((line) =>
