@@ -39,6 +39,9 @@ export class KeyScatter {
   /** Rows of partition p: [firstRow[p], endRow[p]). */
   readonly firstRow: Int32Array
   readonly endRow: Int32Array
+  /** The partitions that have rows: active[0 … activeCount). */
+  readonly active: Int32Array
+  activeCount = 0
   nullKeys = 0
   /** Messages that have headers. */
   withHeaders = 0
@@ -58,6 +61,7 @@ export class KeyScatter {
     assert(Number.isInteger(partitions) && partitions > 0, `${partitions} partitions`)
     this.firstRow = new Int32Array(partitions)
     this.endRow = new Int32Array(partitions)
+    this.active = new Int32Array(partitions)
     this.sticky = new StickyPartitioner(partitions, random)
   }
 
@@ -76,7 +80,9 @@ export class KeyScatter {
       endRow[p] = (endRow[p] as number) + 1
     }
     let next = 0
+    this.activeCount = 0
     for (let p = 0; p < partitions; p++) {
+      if (endRow[p] !== 0) this.active[this.activeCount++] = p
       next++
       firstRow[p] = next
       next += endRow[p] as number

@@ -14,6 +14,9 @@ import type { BatchBuilderOptions } from './typed-batch-builder.js'
 /** Bytes of strings that prepare() holds at once; it stops earlier rather than hold more. */
 const SCRATCH_TEXT_BYTES_MAX = 1 << 26
 
+/** More than this is given back before the next call. */
+const KEPT_TEXT_BYTES = 1 << 23
+
 /**
  * The same for an untyped topic: keys and values are strings or bytes, batches hold Kafka's records byte for
  * byte. Strings become UTF-8 in a scratch; bytes are taken from the user's arrays when the batch is written,
@@ -139,6 +142,7 @@ export class RowsBatchBuilder {
     const { rows } = scatter
     const lengths = this.#lengths
     let end = 0
+    if (this.#text.length > KEPT_TEXT_BYTES) this.#text = newBytes(KEPT_TEXT_BYTES)
     for (let n = 0; n < count; n++) {
       const index = from + n
       const row = rows[n] as number
@@ -175,11 +179,12 @@ export class RowsBatchBuilder {
   }
 
   #cut(): void {
-    const { firstRow, endRow, partitions, timestamps, sticky, nullKeys } = this.#scatter
-    for (let p = 0; p < partitions; p++) {
+    const { firstRow, endRow, active, activeCount, timestamps, sticky, nullKeys } = this.#scatter
+    const keyless = nullKeys > 0 ? sticky.current : -1
+    for (let a = 0; a < activeCount; a++) {
+      const p = active[a] as number
       const from = firstRow[p] as number
       const to = endRow[p] as number
-      if (from === to) continue
       let total = 0
       const large = cutBatches(
         from,
@@ -197,7 +202,7 @@ export class RowsBatchBuilder {
         const path = `messages[${this.#scatter.order[large]}]`
         throw recordTooLarge(path, this.#byteLength(large, large + 1), this.#batchBytesMax)
       }
-      if (nullKeys > 0 && p === sticky.current) sticky.wrote(total)
+      if (p === keyless) sticky.wrote(total)
     }
   }
 

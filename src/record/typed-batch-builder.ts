@@ -22,6 +22,9 @@ export interface BatchBuilderOptions {
 /** Most that one string or binary column of the scratch may take; prepare() then stops earlier. */
 const SCRATCH_COLUMN_BYTES_MAX = 1 << 26
 
+/** After so many calls of prepare() scratch memory that was needed once and is hardly used now is given back. */
+const TRIM_INTERVAL = 1024
+
 /**
  * The kernel of `producer.send` for a typed topic: objects in, record batches with a columns payload out.
  *
@@ -45,6 +48,7 @@ export class TypedBatchBuilder {
   readonly #batchBytesMax: number
   #sizes = new Float64Array(0)
   #busy = false
+  #prepares = 0
   /** The partition whose bytes the builder is set to; -1 after a new prepare(). */
   #selected = -1
 
@@ -142,6 +146,8 @@ export class TypedBatchBuilder {
     const scatter = this.#scatter
     const count = to - from
     this.batches.length = 0
+    this.#prepares += 1
+    if (this.#prepares % TRIM_INTERVAL === 0) builder.trimParts()
     builder.reset()
     this.#selected = -1
     scatter.scatter(messages, from, to, defaultTimestamp)
@@ -163,21 +169,22 @@ export class TypedBatchBuilder {
 
   /** The bytes of every partition begin at 0. */
   #clearGaps(): void {
-    const { firstRow, endRow, partitions } = this.#scatter
+    const { firstRow, active, activeCount } = this.#scatter
     for (const column of this.#builder.columns) {
       if (column.kind !== 'bytes') continue
       const offsets = column.values
-      for (let p = 0; p < partitions; p++) if (endRow[p] !== firstRow[p]) offsets[firstRow[p] as number] = 0
+      for (let a = 0; a < activeCount; a++) offsets[firstRow[active[a] as number] as number] = 0
     }
   }
 
   #cut(): void {
-    const { firstRow, endRow, partitions, timestamps, sticky, nullKeys } = this.#scatter
+    const { firstRow, endRow, active, activeCount, timestamps, sticky, nullKeys } = this.#scatter
     const builder = this.#builder
-    for (let p = 0; p < partitions; p++) {
+    const keyless = nullKeys > 0 ? sticky.current : -1
+    for (let a = 0; a < activeCount; a++) {
+      const p = active[a] as number
       const from = firstRow[p] as number
       const to = endRow[p] as number
-      if (from === to) continue
       this.#select(p)
       let total = 0
       const large = cutBatches(
@@ -201,7 +208,7 @@ export class TypedBatchBuilder {
         const bytes = COLUMNS_PAYLOAD_OFFSET + builder.byteLength(large, large + 1)
         throw recordTooLarge(`messages[${this.#scatter.order[large]}]`, bytes, this.#batchBytesMax)
       }
-      if (nullKeys > 0 && p === sticky.current) sticky.wrote(total)
+      if (p === keyless) sticky.wrote(total)
     }
   }
 

@@ -30,6 +30,9 @@ export class ScratchFull extends Error {
   }
 }
 
+/** A part's byte array of this size is never worth giving back. */
+const KEPT_PART_BYTES = 1 << 20
+
 /**
  * Growable scratch columns that rows are written into, and the encoder that lays a range of them down as a
  * block. Writers (generated code, the interpreter) take the typed arrays out of `columns`, write row n of
@@ -105,6 +108,16 @@ export class BlockBuilder {
     const larger = grownBytes(bytes, used, total)
     column.parts[part] = larger
     return larger
+  }
+
+  /** Gives back byte arrays of which the rows now in the builder use little. */
+  trimParts(): void {
+    for (const column of this.columns) {
+      for (let p = 0; p < column.parts.length; p++) {
+        const capacity = (column.parts[p] as Uint8Array).length
+        if (capacity > KEPT_PART_BYTES && (column.partEnds[p] as number) < capacity >> 3) column.parts[p] = newBytes(0)
+      }
+    }
   }
 
   /** From here on byteLength(), writeTo() and write() work on this part's bytes. */
