@@ -84,7 +84,7 @@ export function trim(text: string, characters = ' '): string {
 }
 
 /** Where a text could not be built it is the user's number that was too big. */
-const TEXT_LENGTH_MAX = 1 << 28
+const TEXT_LENGTH_MAX = 1 << 24
 
 export function repeat(text: string, times: number): string {
   if (times <= 0 || text === '') return ''

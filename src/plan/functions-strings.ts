@@ -1,6 +1,6 @@
 import type { BoundExpression } from './expression.js'
 import { call, coerce, type FunctionSpec, strictFunction } from './function-spec.js'
-import { types } from './type-rules.js'
+import { isIntegral, types } from './type-rules.js'
 
 /** Text: lengths and positions count code points, as Spark does, never UTF-16 units. */
 
@@ -50,6 +50,20 @@ function length(name: 'length' | 'octetLength'): FunctionSpec {
   }
 }
 
+/** Of an integer its 64 bits, of text and bytes two digits a byte. */
+const hex: FunctionSpec = {
+  name: 'hex',
+  minArgs: 1,
+  maxArgs: 1,
+  throws: 'never',
+  strict: true,
+  bind: (args, ansi) => {
+    const arg = args[0] as BoundExpression
+    const bound = isIntegral(arg.type) || arg.type.kind === 'binary' ? arg : coerce('hex', 0, arg, 'string', ansi)
+    return call('hex', [bound], types.string, bound.nullable)
+  },
+}
+
 export const stringFunctions: readonly FunctionSpec[] = [
   textTest('startsWith'),
   textTest('endsWith'),
@@ -67,18 +81,18 @@ export const stringFunctions: readonly FunctionSpec[] = [
   strictFunction('substring', ['string', 'int', 'int'], types.string, { optionalFrom: 2 }),
   strictFunction('left', ['string', 'int'], types.string),
   strictFunction('right', ['string', 'int'], types.string),
-  strictFunction('repeat', ['string', 'int'], types.string),
+  strictFunction('repeat', ['string', 'int'], types.string, { throws: 'always' }),
   strictFunction('instr', ['string', 'string'], types.int),
   strictFunction('locate', ['string', 'string', 'int'], types.int, { optionalFrom: 2 }),
   strictFunction('replace', ['string', 'string', 'string'], types.string, { optionalFrom: 2 }),
   strictFunction('translate', ['string', 'string', 'string'], types.string),
   strictFunction('substringIndex', ['string', 'string', 'int'], types.string),
   strictFunction('splitPart', ['string', 'string', 'int'], types.string, { throws: 'always' }),
-  strictFunction('lpad', ['string', 'int', 'string'], types.string, { optionalFrom: 2 }),
-  strictFunction('rpad', ['string', 'int', 'string'], types.string, { optionalFrom: 2 }),
+  strictFunction('lpad', ['string', 'int', 'string'], types.string, { optionalFrom: 2, throws: 'always' }),
+  strictFunction('rpad', ['string', 'int', 'string'], types.string, { optionalFrom: 2, throws: 'always' }),
   strictFunction('ascii', ['string'], types.int),
   strictFunction('chr', ['int'], types.string),
-  strictFunction('hex', ['any'], types.string),
+  hex,
   strictFunction('base64', ['binary'], types.string),
   strictFunction('levenshtein', ['string', 'string'], types.int),
   strictFunction('regexpExtract', ['string', 'string', 'int'], types.string, { optionalFrom: 2, throws: 'always' }),
