@@ -6,6 +6,7 @@ import { RecordCursor } from '../record/rows-payload.js'
 import { KEY_SLOT, TIMESTAMP_SLOT, topicRecordSchema, VALUE_SLOT } from '../record/topic-record.js'
 import type { BufferViews } from '../types/block.js'
 import { BlockBuilder } from '../types/block-builder.js'
+import { BlockScratch } from '../types/block-scratch.js'
 import { type ValueReader, valueReader } from '../types/block-reader.js'
 import { columnSlots, type StructType, scalar, structType } from '../types/data-type.js'
 import { compileRowReader, type RowReader } from '../types/row-reader.js'
@@ -42,6 +43,7 @@ export class LogInput implements InputPartition {
   readonly from = 0
   to = 0
   readonly #builder: BlockBuilder
+  readonly #scratch = new BlockScratch()
   readonly #wanted: readonly string[]
   readonly #typed: TypedRecords | undefined
   readonly #record: RecordFields = { key: null, value: null, offset: 0, timestamp: 0, timestampType: 0 }
@@ -73,7 +75,7 @@ export class LogInput implements InputPartition {
     // What is wanted has been copied: the chunk need not be held.
     reader.release()
     if (this.#nextOffset <= reader.lastOffset) reader.seek(this.#nextOffset)
-    const block = this.#builder.toBlock()
+    const block = this.#scratch.encode(this.#builder)
     this.views = block.views
     this.position = block.position
     this.to = this.#builder.rows

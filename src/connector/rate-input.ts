@@ -1,6 +1,7 @@
 import type { Env } from '../common/env.js'
 import type { BufferViews } from '../types/block.js'
 import { BlockBuilder } from '../types/block-builder.js'
+import { BlockScratch } from '../types/block-scratch.js'
 import { type StructType, scalar, structType } from '../types/data-type.js'
 import type { InputPartition } from './input-partition.js'
 
@@ -23,6 +24,7 @@ export class RateInput implements InputPartition {
   from = 0
   to = 0
   readonly #builder = new BlockBuilder(rateSchema)
+  readonly #scratch = new BlockScratch()
 
   constructor(
     private readonly env: Env,
@@ -31,7 +33,7 @@ export class RateInput implements InputPartition {
     offset: number,
   ) {
     this.offset = offset
-    this.views = this.#builder.toBlock().views
+    this.views = this.#scratch.encode(this.#builder).views
   }
 
   /** How many rows of the partition are due by `now`. */
@@ -54,7 +56,7 @@ export class RateInput implements InputPartition {
       const value = (this.offset + i) * partitions + this.partition
       this.#builder.append([startedAt + Math.floor((value * 1000) / rowsPerSecond), value])
     }
-    const block = this.#builder.toBlock()
+    const block = this.#scratch.encode(this.#builder)
     this.views = block.views
     this.position = block.position
     this.to = rows

@@ -5,6 +5,7 @@ import { type ChannelReader, FrameType } from '../exchange/channel.js'
 import type { Limit, Sort, Stage } from '../plan/physical-plan.js'
 import { type BufferViews, blockByteLength, blockRowCount, viewsOf } from '../types/block.js'
 import { BlockBuilder } from '../types/block-builder.js'
+import { BlockScratch } from '../types/block-scratch.js'
 import { valueReader } from '../types/block-reader.js'
 import { columnSlots, structType } from '../types/data-type.js'
 import { BarrierInputs } from './barrier-inputs.js'
@@ -115,6 +116,7 @@ export class OrderTask implements Task {
 class KeyReader {
   readonly #rows: RowsFunction<BlockBuilder>
   readonly #builder: BlockBuilder
+  readonly #block = new BlockScratch()
   readonly #readers: readonly ((views: BufferViews, position: number, row: number) => unknown)[]
   readonly #compare: readonly ((a: unknown, b: unknown) => number)[]
 
@@ -143,7 +145,7 @@ class KeyReader {
     this.#builder.reset()
     this.#builder.ensureRows(rows)
     this.#rows(views, 0, 0, rows, new Float64Array(SOURCE_CELLS), this.#builder)
-    const block = this.#builder.toBlock()
+    const block = this.#block.encode(this.#builder)
     const keys: unknown[][] = []
     for (let row = 0; row < rows; row++) keys.push(this.#readers.map((read) => read(block.views, block.position, row)))
     return keys

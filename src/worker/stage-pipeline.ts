@@ -2,6 +2,7 @@ import { compileToBuilder } from '../codegen/stage-compiler.js'
 import { type RowsFunction, SOURCE_CELLS } from '../codegen/stage-functions.js'
 import type { Stage } from '../plan/physical-plan.js'
 import { BlockBuilder } from '../types/block-builder.js'
+import { BlockScratch } from '../types/block-scratch.js'
 import type { StructType } from '../types/data-type.js'
 import type { OutputPort } from './output-port.js'
 
@@ -9,6 +10,7 @@ import type { OutputPort } from './output-port.js'
 export class StagePipeline {
   readonly #rows: RowsFunction<BlockBuilder> | undefined
   readonly #scratch: BlockBuilder | undefined
+  readonly #block = new BlockScratch()
   readonly #cells = new Float64Array(SOURCE_CELLS)
 
   constructor(
@@ -31,7 +33,7 @@ export class StagePipeline {
     }
     write(scratch)
     if (scratch.rows === 0) return
-    const block = scratch.toBlock()
+    const block = this.#block.encode(scratch)
     const builder = this.output.builder
     builder.ensureRows(builder.rows + scratch.rows)
     ;(this.#rows as RowsFunction<BlockBuilder>)(block.views, block.position, 0, scratch.rows, this.#cells, builder)
