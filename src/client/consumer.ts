@@ -76,10 +76,16 @@ export class Consumer extends EventEmitter {
   }
 
   /** Where it begins is settled when this resolves: what is sent afterwards will be seen. */
-  async subscribe(subscription: { readonly topics?: readonly string[]; readonly topic?: string; readonly fromBeginning?: boolean }): Promise<void> {
+  async subscribe(subscription: {
+    readonly topics?: readonly string[]
+    readonly topic?: string
+    readonly fromBeginning?: boolean
+  }): Promise<void> {
     const names = subscription.topics ?? (subscription.topic === undefined ? undefined : [subscription.topic])
     if (!Array.isArray(names) || names.length === 0 || names.some((name) => typeof name !== 'string')) {
-      throw new MillraceError('INVALID_ARGUMENT', 'subscribe was told no topics', { detail: "expected { topics: ['name'], fromBeginning?: boolean }" })
+      throw new MillraceError('INVALID_ARGUMENT', 'subscribe was told no topics', {
+        detail: "expected { topics: ['name'], fromBeginning?: boolean }",
+      })
     }
     const topics = await Promise.all(names.map((name: string) => this.#log.topic(name)))
     for (const topic of topics) {
@@ -96,7 +102,9 @@ export class Consumer extends EventEmitter {
   async run(options: RunOptions): Promise<void> {
     const { eachMessage, eachBatch } = options
     if ((eachMessage === undefined) === (eachBatch === undefined)) {
-      throw new MillraceError('INVALID_ARGUMENT', 'run takes one callback', { detail: 'expected eachMessage or eachBatch' })
+      throw new MillraceError('INVALID_ARGUMENT', 'run takes one callback', {
+        detail: 'expected eachMessage or eachBatch',
+      })
     }
     this.#assertIdle()
     this.#stopping = false
@@ -138,7 +146,9 @@ export class Consumer extends EventEmitter {
   seek(to: TopicPartition & { readonly offset: string | number }): void {
     const offset = Number(to.offset)
     if (!Number.isSafeInteger(offset)) {
-      throw new MillraceError('INVALID_ARGUMENT', `offset is ${JSON.stringify(to.offset)}`, { detail: 'expected a whole number' })
+      throw new MillraceError('INVALID_ARGUMENT', `offset is ${JSON.stringify(to.offset)}`, {
+        detail: 'expected a whole number',
+      })
     }
     this.#fetcher(to).seek(offset)
     this.#ring()
@@ -163,7 +173,11 @@ export class Consumer extends EventEmitter {
 
   /** Next offset to be handed out, per partition. */
   positions(): (TopicPartition & { readonly offset: string })[] {
-    return this.#fetchers.map((fetcher) => ({ topic: fetcher.topic, partition: fetcher.partition, offset: String(fetcher.position) }))
+    return this.#fetchers.map((fetcher) => ({
+      topic: fetcher.topic,
+      partition: fetcher.partition,
+      offset: String(fetcher.position),
+    }))
   }
 
   /** Ends run() or the iteration; the callback in progress is waited for. */
@@ -183,7 +197,11 @@ export class Consumer extends EventEmitter {
   async #runLoop(eachMessage: RunOptions['eachMessage'], eachBatch: RunOptions['eachBatch']): Promise<void> {
     try {
       let until = this.#log.env.monotonic() + CONSUMER_TURN_MS
-      for (let fetcher = await this.#nextWithRecords(); fetcher !== undefined; fetcher = await this.#nextWithRecords()) {
+      for (
+        let fetcher = await this.#nextWithRecords();
+        fetcher !== undefined;
+        fetcher = await this.#nextWithRecords()
+      ) {
         if (eachMessage !== undefined) await this.#giveMessages(fetcher, eachMessage)
         else if (eachBatch !== undefined) await this.#giveBatch(fetcher, eachBatch)
         if (this.#log.env.monotonic() > until) {
@@ -282,9 +300,13 @@ export class Consumer extends EventEmitter {
     }
   }
 
-  #matching(topics: readonly { readonly topic: string; readonly partitions?: readonly number[] | undefined }[]): PartitionFetcher[] {
+  #matching(
+    topics: readonly { readonly topic: string; readonly partitions?: readonly number[] | undefined }[],
+  ): PartitionFetcher[] {
     return this.#fetchers.filter((fetcher) =>
-      topics.some((t) => t.topic === fetcher.topic && (t.partitions === undefined || t.partitions.includes(fetcher.partition))),
+      topics.some(
+        (t) => t.topic === fetcher.topic && (t.partitions === undefined || t.partitions.includes(fetcher.partition)),
+      ),
     )
   }
 
@@ -299,7 +321,8 @@ export class Consumer extends EventEmitter {
 
   #assertIdle(): void {
     this.#log.assertOpen()
-    if (this.#running !== undefined) throw new MillraceError('CONSUMER_RUNNING', 'the consumer is running already', { hint: 'stop() it first' })
+    if (this.#running !== undefined)
+      throw new MillraceError('CONSUMER_RUNNING', 'the consumer is running already', { hint: 'stop() it first' })
     this.#failure = undefined
   }
 }

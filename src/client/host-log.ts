@@ -1,5 +1,5 @@
-import { MillraceError } from '../common/errors.js'
 import type { Env } from '../common/env.js'
+import { MillraceError } from '../common/errors.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import type { LogMemory } from '../log/shared-memory.js'
 import { TopicSender } from './topic-sender.js'

@@ -2,8 +2,9 @@ import { EventEmitter } from 'node:events'
 import { MillraceError } from '../common/errors.js'
 import type { Message } from '../record/key-scatter.js'
 import type { HostLog } from './host-log.js'
+import type { WrittenPart } from './joined-write.js'
 import { WRITE_BUFFER_RECORDS, WRITE_QUEUE_RECORDS_MAX } from './limits.js'
-import type { TopicSender, WrittenPart } from './topic-sender.js'
+import type { TopicSender } from './topic-sender.js'
 
 export interface ProducerRecord {
   readonly topic: string
@@ -73,7 +74,8 @@ export class Producer extends EventEmitter {
   async sendBatch(batch: ProducerBatch): Promise<RecordMetadata[]> {
     this.#assertConnected()
     const { topicMessages, acks } = batch
-    if (!Array.isArray(topicMessages)) throw badArgument('topicMessages', topicMessages, 'an array of { topic, messages }')
+    if (!Array.isArray(topicMessages))
+      throw badArgument('topicMessages', topicMessages, 'an array of { topic, messages }')
     // All topics are known before anything is written.
     for (const { topic, messages } of topicMessages) {
       assertMessages(topic, messages)
@@ -125,7 +127,9 @@ export class Producer extends EventEmitter {
   #assertConnected(): void {
     this.#log.assertOpen()
     if (!this.#connected) {
-      throw new MillraceError('PRODUCER_DISCONNECTED', 'the producer is disconnected', { hint: 'connect() it again, or make a new one' })
+      throw new MillraceError('PRODUCER_DISCONNECTED', 'the producer is disconnected', {
+        hint: 'connect() it again, or make a new one',
+      })
     }
   }
 }
@@ -216,7 +220,11 @@ class WriteBuffer {
   }
 }
 
-function enqueue(sender: TopicSender, messages: readonly Message[], waitForAck: boolean): Promise<readonly WrittenPart[]> {
+function enqueue(
+  sender: TopicSender,
+  messages: readonly Message[],
+  waitForAck: boolean,
+): Promise<readonly WrittenPart[]> {
   return new Promise((resolve, reject) => sender.enqueue({ messages, waitForAck, written: resolve, refused: reject }))
 }
 
@@ -226,9 +234,12 @@ function metadata(topicName: string, part: WrittenPart): RecordMetadata {
 
 function assertMessages(topic: unknown, messages: unknown): void {
   if (typeof topic !== 'string') throw badArgument('topic', topic, 'the name of a topic')
-  if (!Array.isArray(messages)) throw badArgument('messages', messages, 'an array of { key, value, headers, timestamp, partition }')
+  if (!Array.isArray(messages))
+    throw badArgument('messages', messages, 'an array of { key, value, headers, timestamp, partition }')
 }
 
 function badArgument(name: string, found: unknown, expected: string): MillraceError {
-  return new MillraceError('INVALID_ARGUMENT', `${name} is ${found === null ? 'null' : typeof found}`, { detail: `expected ${expected}` })
+  return new MillraceError('INVALID_ARGUMENT', `${name} is ${found === null ? 'null' : typeof found}`, {
+    detail: `expected ${expected}`,
+  })
 }

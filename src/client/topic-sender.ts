@@ -7,26 +7,9 @@ import type { Message } from '../record/key-scatter.js'
 import type { PreparedBatch } from '../record/prepared-batch.js'
 import { RowsBatchBuilder } from '../record/rows-batch-builder.js'
 import { TypedBatchBuilder } from '../record/typed-batch-builder.js'
-import { SendAcks } from './send-acks.js'
+import { JoinedWrite, type PendingSend } from './joined-write.js'
 import { SLICE_RECORDS, SMALL_SEND_RECORDS, TURN_MS } from './limits.js'
-
-/** One call of `send` for one topic. Settled once, when it is acknowledged or refused. */
-export interface PendingSend {
-  readonly messages: readonly Message[]
-  /** False: settled when it is in the log, whatever the fsync mode. */
-  readonly waitForAck: boolean
-  readonly written: (parts: readonly WrittenPart[]) => void
-  readonly refused: (error: unknown) => void
-  /** Given: an invalid record is refused alone, by this, and the others go in. */
-  readonly recordRefused?: (error: unknown) => void
-}
-
-/** What a send wrote to one partition. */
-export interface WrittenPart {
-  readonly partition: number
-  readonly baseOffset: number
-  records: number
-}
+import { SendAcks } from './send-acks.js'
 
 /**
  * Brings the sends of one topic into its log, in their order. Nothing of a send is written before all of it is valid.
@@ -42,7 +25,7 @@ export class TopicSender {
   #queue: PendingSend[] = []
   #queuedRecords = 0
   /** The sends being written: joined messages, and how far. */
-  #current: CurrentWrite | undefined
+  #current: JoinedWrite | undefined
   #turn: 'none' | 'microtask' | 'immediate' = 'none'
   #waitsForMemory = false
   #isRunning = false
@@ -61,7 +44,10 @@ export class TopicSender {
       random: () => options.env.random(),
       batchBytesMax: Number(topic.config['max.message.bytes']),
     }
-    this.#builder = topic.schema === undefined ? new RowsBatchBuilder(builderOptions) : new TypedBatchBuilder(topic.schema, builderOptions)
+    this.#builder =
+      topic.schema === undefined
+        ? new RowsBatchBuilder(builderOptions)
+        : new TypedBatchBuilder(topic.schema, builderOptions)
     this.#acks = new SendAcks(this.appenders)
   }
 
@@ -160,7 +146,7 @@ export class TopicSender {
   }
 
   /** The next send, joined with its neighbours while all are small. */
-  #take(): CurrentWrite | undefined {
+  #take(): JoinedWrite | undefined {
     const queue = this.#queue
     const first = queue[0]
     if (first === undefined) return undefined
@@ -175,10 +161,10 @@ export class TopicSender {
     }
     const sends = count === queue.length ? queue : queue.slice(0, count)
     this.#queue = count === queue.length ? [] : queue.slice(count)
-    return new CurrentWrite(sends, records)
+    return new JoinedWrite(sends, records)
   }
 
-  #advance(current: CurrentWrite): 'done' | 'more' | 'busy' | 'memory' {
+  #advance(current: JoinedWrite): 'done' | 'more' | 'busy' | 'memory' {
     try {
       if (current.validated < current.messages.length && !current.isPrepared) {
         if (!this.#validateOrPrepare(current)) return 'more'
@@ -200,7 +186,7 @@ export class TopicSender {
   }
 
   /** What fits one slice is prepared at once, which checks it too. What does not is checked slice by slice first. */
-  #validateOrPrepare(current: CurrentWrite): boolean {
+  #validateOrPrepare(current: JoinedWrite): boolean {
     const { messages } = current
     if (current.validated === 0 && messages.length <= SLICE_RECORDS) {
       this.#prepare(current)
@@ -217,7 +203,7 @@ export class TopicSender {
     return false
   }
 
-  #prepare(current: CurrentWrite): void {
+  #prepare(current: JoinedWrite): void {
     const { messages, prepared } = current
     const to = Math.min(messages.length, prepared + SLICE_RECORDS)
     current.prepared = this.#builder.prepare(messages, prepared, to, this.#env.now())
@@ -225,7 +211,7 @@ export class TopicSender {
     current.nextBatch = 0
   }
 
-  #append(current: CurrentWrite): 'done' | 'busy' | 'memory' {
+  #append(current: JoinedWrite): 'done' | 'busy' | 'memory' {
     const builder = this.#builder
     const { batches } = builder
     for (; current.nextBatch < batches.length; current.nextBatch++) {
@@ -239,7 +225,7 @@ export class TopicSender {
   }
 
   /** Where one send of several that were joined is at fault, only that one is refused; the others go on, before all that came later. */
-  #refuse(current: CurrentWrite, error: unknown): 'done' {
+  #refuse(current: JoinedWrite, error: unknown): 'done' {
     this.#queuedRecords -= current.messages.length
     const valid = current.hasWritten ? current.sends : this.#validOnes(current.sends)
     // Where none is at fault by itself the error is not of their making: the partition takes no appends.
@@ -292,99 +278,4 @@ export class TopicSender {
       if (status !== PartitionStatus.ok) throw partitionError(appender.descriptor, status)
     }
   }
-}
-
-/** Sends that are being written together. */
-class CurrentWrite {
-  readonly messages: readonly Message[]
-  /** Messages known to be valid, messages handed to the builder, batches of the builder that are in the log. */
-  validated = 0
-  prepared = 0
-  nextBatch = 0
-  isPrepared = false
-  hasWritten = false
-  /** First message of each send. */
-  readonly #starts: Int32Array
-  readonly #parts: WrittenPart[][]
-  readonly #targets = new Map<number, number>()
-  readonly #lastParts = new Map<number, WrittenPart>()
-
-  constructor(
-    readonly sends: readonly PendingSend[],
-    records: number,
-  ) {
-    const single = sends.length === 1 ? sends[0] : undefined
-    this.#parts = sends.map(() => [])
-    this.#starts = new Int32Array(sends.length)
-    if (single !== undefined) {
-      this.messages = single.messages
-      return
-    }
-    const messages: Message[] = new Array<Message>(records)
-    let at = 0
-    for (let s = 0; s < sends.length; s++) {
-      this.#starts[s] = at
-      const own = (sends[s] as PendingSend).messages
-      for (let i = 0; i < own.length; i++) messages[at++] = own[i] as Message
-    }
-    this.messages = messages
-  }
-
-  /** Notes which records of which send the batch holds: within a partition they are in the order of the sends. */
-  appended(batch: PreparedBatch, baseOffset: number, order: Int32Array): void {
-    this.hasWritten = true
-    this.#targets.set(batch.partition, baseOffset + batch.records)
-    if (this.sends.length === 1) {
-      this.#addSlice(batch, baseOffset)
-      return
-    }
-    let s = 0
-    for (let row = batch.from; row < batch.to; row++) {
-      const index = order[row] as number
-      while (s + 1 < this.sends.length && (this.#starts[s + 1] as number) <= index) s++
-      addRecord(this.#parts[s] as WrittenPart[], batch.partition, baseOffset + row - batch.from)
-    }
-  }
-
-  /** A large send comes back to each partition slice by slice; what follows on there is one part. */
-  #addSlice(batch: PreparedBatch, baseOffset: number): void {
-    const parts = this.#parts[0] as WrittenPart[]
-    const last = this.#lastParts.get(batch.partition)
-    if (last !== undefined && last.baseOffset + last.records === baseOffset) {
-      last.records += batch.records
-      return
-    }
-    const part = { partition: batch.partition, baseOffset, records: batch.records }
-    parts.push(part)
-    this.#lastParts.set(batch.partition, part)
-  }
-
-  finish(acks: SendAcks): void {
-    let waits = false
-    for (let s = 0; s < this.sends.length; s++) {
-      const send = this.sends[s] as PendingSend
-      if (send.waitForAck) waits = true
-      else send.written(this.#parts[s] as WrittenPart[])
-    }
-    if (!waits) return
-    acks.expect(
-      [...this.#targets],
-      () => {
-        for (let s = 0; s < this.sends.length; s++) {
-          const send = this.sends[s] as PendingSend
-          if (send.waitForAck) send.written(this.#parts[s] as WrittenPart[])
-        }
-      },
-      (error) => {
-        for (const send of this.sends) if (send.waitForAck) send.refused(error)
-      },
-    )
-  }
-}
-
-/** The records of a small send follow each other within a partition, unless another thread appended between; then a part begins anew. */
-function addRecord(parts: WrittenPart[], partition: number, offset: number): void {
-  const last = parts[parts.length - 1]
-  if (last !== undefined && last.partition === partition && last.baseOffset + last.records === offset) last.records += 1
-  else parts.push({ partition, baseOffset: offset, records: 1 })
 }

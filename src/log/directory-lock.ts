@@ -1,3 +1,4 @@
+import { dirname } from 'node:path'
 import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
 
@@ -32,7 +33,10 @@ export class DirectoryLock {
   static acquire(env: Env, directory: string): DirectoryLock {
     const path = `${directory}/${LOCK_FILE}`
     try {
-      env.fs.makeDirectory(directory)
+      if (!env.fs.exists(directory)) {
+        env.fs.makeDirectory(directory)
+        env.fs.syncDirectory(dirname(directory))
+      }
       const content = describeSelf(env)
       if (!env.fs.createExclusive(path, content)) {
         takeOver(env, directory, path)

@@ -7,7 +7,7 @@ import { PARTITIONS_MAX } from './limits.js'
 import { LogReclaimer } from './log-reclaimer.js'
 import { type FsyncMode, LogWriter } from './log-writer.js'
 import { PartitionStatus } from './partition-control.js'
-import { type AckWhen, type PartitionDescriptor, partitionName, type TopicDescriptor } from './partition-descriptor.js'
+import { type AckWhen, type PartitionDescriptor, partitionKey, type TopicDescriptor } from './partition-descriptor.js'
 import { PartitionLog } from './partition-log.js'
 import { type CleanEnd, type DamagedRange, type RecoveredPartition, recoverPartition } from './recovery.js'
 import { RecoveryMarks, type RecoveryPoint } from './recovery-marks.js'
@@ -88,6 +88,7 @@ export class LogEngine {
       if (dir !== undefined) env.fs.makeDirectory(`${dir}/log`)
       this.#topics = new Topics(env, dir === undefined ? undefined : `${dir}/topics`)
       this.#marks = dir === undefined ? undefined : new RecoveryMarks(env, `${dir}/log`)
+      if (dir !== undefined) env.fs.syncDirectory(dir)
       this.findings = this.#recover()
     } catch (error) {
       this.#lock?.release()
@@ -210,7 +211,9 @@ export class LogEngine {
       offsets.map((o) => {
         const partition = this.describe(o.topic).partitions[o.partition]
         if (partition === undefined) throw new Error(`assertion failed: ${o.topic} has no partition ${o.partition}`)
-        return partition.ackWhen === 'appended' ? undefined : this.#writer.syncUpTo(this.#log(partition), o.offset)
+        return partition.ackWhen === 'appended'
+          ? Promise.resolve()
+          : this.#writer.syncUpTo(this.#log(partition), o.offset)
       }),
     )
   }
@@ -239,7 +242,7 @@ export class LogEngine {
           while (log.write());
           await log.sync()
           while (log.isSyncing) await log.sync()
-          ends[partitionName(log.descriptor)] = log.cleanEnd()
+          ends[partitionKey(log.descriptor)] = log.cleanEnd()
         } catch (error) {
           failures.push(error as MillraceError)
         }
@@ -267,17 +270,17 @@ export class LogEngine {
     const { env } = this.#options
     for (const topic of this.#topics.list()) {
       this.#openTopic(topic, (partition) => {
-        const name = partitionName({ topic: topic.name, partition })
+        const key = partitionKey({ topic: topic.name, partition, topicId: topic.id })
         const directory = this.#directoryOf(topic, partition)
         env.fs.makeDirectory(directory)
         const recovered = recoverPartition({
           env,
           directory,
-          recoveryPoint: points.get(name)?.recoveryPoint ?? 0,
-          logStartOffset: points.get(name)?.logStartOffset ?? 0,
+          recoveryPoint: points.get(key)?.recoveryPoint ?? 0,
+          logStartOffset: points.get(key)?.logStartOffset ?? 0,
           dense: isDense(topic.config),
           indexIntervalBytes: rollLimits(topic.config).indexIntervalBytes,
-          cleanEnd: cleanEnds.get(name),
+          cleanEnd: cleanEnds.get(key),
         })
         if (recovered.cut !== undefined || recovered.damaged.length > 0) {
           findings.push({ topic: topic.name, partition, cut: recovered.cut, damaged: recovered.damaged })
@@ -348,7 +351,7 @@ export class LogEngine {
     const points: Record<string, RecoveryPoint> = {}
     for (const log of this.#partitions) {
       if (log === undefined || log.descriptor.ackWhen === 'appended') continue
-      points[partitionName(log.descriptor)] = {
+      points[partitionKey(log.descriptor)] = {
         recoveryPoint: log.syncedOffset,
         logStartOffset: log.control.logStartOffset(),
       }

@@ -40,7 +40,11 @@ export class LogReclaimer {
     let freed = this.#reclaimRetired()
     if (isWanted && freed === 0) {
       freed = this.#reclaim()
-      if (freed === 0) {
+      // Chunks that are about to be written come back by themselves; nothing needs to leave memory for them.
+      if (
+        freed === 0 &&
+        !this.#options.partitions.some((log) => log?.control.usesFiles() === true && log.hasPublishedUnwritten())
+      ) {
         this.#spillLargest()
         freed = this.#reclaim()
       }

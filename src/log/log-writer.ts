@@ -132,7 +132,8 @@ export class LogWriter {
 
   #syncLater(log: PartitionLog): void {
     const { fsync, env, syncIntervalMs } = this.#options
-    if (this.#isAwaited(log) || fsync === 'group') {
+    // A sealed segment is synced in any mode: its handle can be given back, and the recovery point moves on.
+    if (this.#isAwaited(log) || fsync === 'group' || log.hasSealedUnsynced) {
       this.#syncInGroups(log)
     } else if (fsync === 'interval') {
       this.#unsynced.add(log)
@@ -254,6 +255,8 @@ export class LogWriter {
         this.#withHandle.delete(idle)
         return
       }
+      // It may be closed once it is synced; until then the limit is passed by a few.
+      this.#syncInGroups(idle)
     }
   }
 }

@@ -35,6 +35,11 @@ export interface TopicDescriptor {
 
 export type TopicConfig = Readonly<Record<string, string | number>>
 
+/** A key for what is kept of a partition beside its files: a topic made anew under an old name has another id. */
+export function partitionKey(descriptor: Pick<PartitionDescriptor, 'topic' | 'partition' | 'topicId'>): string {
+  return `${descriptor.topic}-${descriptor.partition}@${descriptor.topicId}`
+}
+
 export function partitionName(descriptor: Pick<PartitionDescriptor, 'topic' | 'partition'>): string {
   return `${descriptor.topic}-${descriptor.partition}`
 }

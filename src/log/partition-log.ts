@@ -1,7 +1,7 @@
 import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
-import type { BufferViews } from '../types/block.js'
 import { baseOffsetOf, batchByteLength, nextOffsetOf } from '../record/batch-header.js'
+import type { BufferViews } from '../types/block.js'
 import { WRITE_SLICE_BYTES } from './limits.js'
 import { PartitionControl, PartitionStatus } from './partition-control.js'
 import { type PartitionDescriptor, partitionName } from './partition-descriptor.js'
@@ -68,6 +68,10 @@ export class PartitionLog {
 
   get hasUnsynced(): boolean {
     return this.#synced < this.#written
+  }
+
+  get hasSealedUnsynced(): boolean {
+    return this.#unsynced.length > 0
   }
 
   get isSyncing(): boolean {

@@ -1,7 +1,8 @@
-import type { Env } from '../common/env.js'
+import type { Env, FileHandle } from '../common/env.js'
 import { batchMaxTimestamp } from '../record/batch-header.js'
 import { BatchScan } from './batch-scan.js'
 import { FileWindow } from './file-window.js'
+import { FILE_READ_BYTES } from './limits.js'
 import { OffsetIndex } from './offset-index.js'
 import { listSegments, segmentAt, segmentPath } from './segment-files.js'
 import { SegmentIndexWriter } from './segment-index-writer.js'
@@ -10,8 +11,9 @@ import { TimeIndex } from './time-index.js'
 /**
  * Opens a partition's directory after a clean stop or a crash. Everything below the recovery point was synced once:
  * a fault there is damage, which is reported with its offsets and left as it is. What is above it may be torn: the file is cut
- * behind the last whole batch with the right checksum, and what came after is gone, acknowledged by nobody.
- * Indexes of the segments that were scanned are built anew.
+ * behind the last whole batch with the right checksum, and what came after was acknowledged by nobody. Where there are whole batches among it
+ * (recovery points lag a little, so a damaged sector could look like a tear) the bytes are kept beside the segment as `.cut`.
+ * What stays is synced before anybody builds on it. Indexes of the segments that were scanned are built anew.
  */
 export interface DamagedRange {
   readonly fromOffset: number
@@ -109,7 +111,7 @@ function scanPartition(
     }
     const path = segmentPath(directory, baseOffset, 'log')
     if (cut !== undefined) {
-      removeSegment(env, directory, baseOffset)
+      setAside(env, directory, baseOffset)
       continue
     }
     if ((options.dense ? baseOffset !== nextOffset : baseOffset < nextOffset) && nextOffset >= recoveryPoint) {
@@ -120,7 +122,7 @@ function scanPartition(
         bytes: sizes[i] as number,
         reason: `segment begins at offset ${baseOffset}, expected ${nextOffset}`,
       }
-      removeSegment(env, directory, baseOffset)
+      setAside(env, directory, baseOffset)
       continue
     }
     if (options.dense && baseOffset > nextOffset) {
@@ -143,7 +145,18 @@ function scanPartition(
     nextOffset = found.nextOffset
     segments.push({ baseOffset, size: found.size })
   }
-  if (cut !== undefined) env.fs.syncDirectory(directory)
+  env.fs.syncDirectory(directory)
+  const loggedStart = options.logStartOffset
+  if (bases.length === 0 && recoveryPoint > loggedStart) {
+    damaged.push({
+      fromOffset: loggedStart,
+      toOffset: recoveryPoint,
+      file: directory,
+      fromByte: 0,
+      toByte: 0,
+      reason: 'there is no segment file',
+    })
+  }
   // Synced offsets that no file holds any more are lost, and say so; they are not given twice.
   if (nextOffset < recoveryPoint) {
     const file = segmentPath(directory, bases[bases.length - 1] ?? 0, 'log')
@@ -213,8 +226,9 @@ function scanSegment(
       const reason = scan.fault
       if (nextOffset >= recoveryPoint) {
         cut = { file: path, fromByte: position, bytes: size - position, reason }
+        if (scan.resync(position + 1, nextOffset + 1, Number.MAX_SAFE_INTEGER) !== undefined)
+          copyTail(env, handle, position, `${path}.cut`)
         handle.truncate(position)
-        handle.syncNow()
         size = position
         break
       }
@@ -237,6 +251,8 @@ function scanSegment(
       position = resync.position
       nextOffset = resync.baseOffset
     }
+    // A process that was killed leaves bytes in the page cache that no sync has covered; from now on they count as synced.
+    if (nextOffset > recoveryPoint || cut !== undefined) handle.syncNow()
   } finally {
     handle.close()
   }
@@ -295,8 +311,27 @@ function fileSize(env: Env, path: string): number {
   }
 }
 
-function removeSegment(env: Env, directory: string, baseOffset: number): void {
-  env.fs.remove(segmentPath(directory, baseOffset, 'log'))
+function copyTail(env: Env, handle: FileHandle, from: number, path: string): void {
+  env.fs.remove(path)
+  const copy = env.fs.open(path, 'append')
+  const piece = new Uint8Array(FILE_READ_BYTES)
+  try {
+    for (let position = from; ; ) {
+      const bytes = handle.read(piece, position)
+      if (bytes === 0) break
+      copy.write(piece.subarray(0, bytes), position - from)
+      position += bytes
+    }
+    copy.syncNow()
+  } finally {
+    copy.close()
+  }
+}
+
+/** Above a cut: no part of the log any more, but not deleted either. */
+function setAside(env: Env, directory: string, baseOffset: number): void {
+  const path = segmentPath(directory, baseOffset, 'log')
+  env.fs.rename(path, `${path}.cut`)
   env.fs.remove(segmentPath(directory, baseOffset, 'index'))
   env.fs.remove(segmentPath(directory, baseOffset, 'timeindex'))
 }

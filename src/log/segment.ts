@@ -1,7 +1,7 @@
 import { assert } from '../common/assert.js'
 import type { FileHandle, FileSystem } from '../common/env.js'
-import type { BufferViews } from '../types/block.js'
 import { batchByteLength, batchMaxTimestamp, nextOffsetOf } from '../record/batch-header.js'
+import type { BufferViews } from '../types/block.js'
 import { segmentPath } from './segment-files.js'
 import { SegmentIndexWriter } from './segment-index-writer.js'
 

@@ -35,7 +35,15 @@ describe('producer', () => {
     const producer = new Producer(log.host)
     await producer.send({ topic: 't', messages: [{ key: 'first', value: '-' }] })
     const answers = await Promise.all(
-      Array.from({ length: 50 }, (_, i) => producer.send({ topic: 't', messages: [{ key: `k${i % 7}`, value: `${i}a` }, { key: `k${i % 5}`, value: `${i}b` }] })),
+      Array.from({ length: 50 }, (_, i) =>
+        producer.send({
+          topic: 't',
+          messages: [
+            { key: `k${i % 7}`, value: `${i}a` },
+            { key: `k${i % 5}`, value: `${i}b` },
+          ],
+        }),
+      ),
     )
     let batches = 0
     const values = topic.partitions.map((_, p) => {
@@ -46,7 +54,9 @@ describe('producer', () => {
     })
     expect(batches).toBeLessThanOrEqual(4)
     for (let i = 0; i < 50; i++) {
-      const found = (answers[i] ?? []).flatMap((part) => values[part.partition]?.slice(part.baseOffset, part.baseOffset + part.recordCount) ?? [])
+      const found = (answers[i] ?? []).flatMap(
+        (part) => values[part.partition]?.slice(part.baseOffset, part.baseOffset + part.recordCount) ?? [],
+      )
       expect(found.sort()).toEqual([`${i}a`, `${i}b`])
     }
   })
@@ -55,9 +65,18 @@ describe('producer', () => {
     const topic = log.engine.createTopic({ name: 't', partitions: 2, schema: clicks })
     const producer = new Producer(log.host)
     const good = producer.send({ topic: 't', messages: [{ key: 'a', value: { user: 'a', n: 1 } }] })
-    const wrong = producer.send({ topic: 't', messages: [{ key: 'b', value: { user: 'b', n: 1 } }, { key: 'c', value: { user: 'c', n: 'x' } }] })
+    const wrong = producer.send({
+      topic: 't',
+      messages: [
+        { key: 'b', value: { user: 'b', n: 1 } },
+        { key: 'c', value: { user: 'c', n: 'x' } },
+      ],
+    })
     const later = producer.send({ topic: 't', messages: [{ key: 'd', value: { user: 'd', n: 2 } }] })
-    await expect(wrong).rejects.toMatchObject({ code: 'RECORD_INVALID', summary: expect.stringContaining('messages[1].value.n') })
+    await expect(wrong).rejects.toMatchObject({
+      code: 'RECORD_INVALID',
+      summary: expect.stringContaining('messages[1].value.n'),
+    })
     await good
     await later
     const ends = topic.partitions.map((_, p) => readerOf(topic, log.memory, p).logEndOffset())
@@ -67,7 +86,10 @@ describe('producer', () => {
   it('writes nothing of a large send whose last record is wrong', async () => {
     const topic = log.engine.createTopic({ name: 't', partitions: 2, schema: clicks })
     const producer = new Producer(log.host)
-    const messages: { key: string; value: unknown }[] = Array.from({ length: 35_000 }, (_, i) => ({ key: `k${i}`, value: { user: 'u', n: i } }))
+    const messages: { key: string; value: unknown }[] = Array.from({ length: 35_000 }, (_, i) => ({
+      key: `k${i}`,
+      value: { user: 'u', n: i },
+    }))
     messages.push({ key: 'x', value: { user: 'u', n: 1.5 } })
     await expect(producer.send({ topic: 't', messages })).rejects.toMatchObject({ code: 'RECORD_INVALID' })
     expect(topic.partitions.map((_, p) => readerOf(topic, log.memory, p).logEndOffset())).toEqual([0, 0])
@@ -82,7 +104,9 @@ describe('producer', () => {
     const producer = new Producer(log.host)
     let n = 0
     const take = (count: number): { value: string }[] => Array.from({ length: count }, () => ({ value: String(n++) }))
-    await Promise.all([3, 25_000, 1, 2, 12_000, 999, 5].map((count) => producer.send({ topic: 't', messages: take(count) })))
+    await Promise.all(
+      [3, 25_000, 1, 2, 12_000, 999, 5].map((count) => producer.send({ topic: 't', messages: take(count) })),
+    )
     expect(readValues(readerOf(topic, log.memory), 0)).toEqual(Array.from({ length: n }, (_, i) => String(i)))
   })
 
@@ -109,9 +133,13 @@ describe('producer', () => {
     log.engine.createTopic({ name: 'a' })
     log.engine.createTopic({ name: 'b' })
     const producer = new Producer(log.host)
-    const sent = await producer.sendBatch({ topicMessages: ['a', 'b'].map((topic) => ({ topic, messages: [{ value: 'x' }] })) })
+    const sent = await producer.sendBatch({
+      topicMessages: ['a', 'b'].map((topic) => ({ topic, messages: [{ value: 'x' }] })),
+    })
     expect(sent.map((part) => part.topicName)).toEqual(['a', 'b'])
-    await expect(producer.sendBatch({ topicMessages: ['a', 'c'].map((topic) => ({ topic, messages: [{ value: 'x' }] })) })).rejects.toMatchObject({ code: 'UNKNOWN_TOPIC' })
+    await expect(
+      producer.sendBatch({ topicMessages: ['a', 'c'].map((topic) => ({ topic, messages: [{ value: 'x' }] })) }),
+    ).rejects.toMatchObject({ code: 'UNKNOWN_TOPIC' })
     expect(log.engine.state('a').partitions[0]?.logEndOffset).toBe(1)
   })
 
@@ -120,9 +148,13 @@ describe('producer', () => {
     const producer = new Producer(log.host)
     await producer.send({ topic: 't', messages: [{ value: 'a' }] })
     await log.engine.deleteTopic('t')
-    await expect(producer.send({ topic: 't', messages: [{ value: 'b' }] })).rejects.toMatchObject({ code: 'TOPIC_DELETED' })
+    await expect(producer.send({ topic: 't', messages: [{ value: 'b' }] })).rejects.toMatchObject({
+      code: 'TOPIC_DELETED',
+    })
     log.host.forgetTopic('t')
-    await expect(producer.send({ topic: 't', messages: [{ value: 'b' }] })).rejects.toMatchObject({ code: 'UNKNOWN_TOPIC' })
+    await expect(producer.send({ topic: 't', messages: [{ value: 'b' }] })).rejects.toMatchObject({
+      code: 'UNKNOWN_TOPIC',
+    })
   })
 })
 
@@ -134,7 +166,10 @@ describe('back-pressure', () => {
     const producer = new Producer(log.host)
     const filler = 'x'.repeat(1000)
     for (let s = 0; s < 10; s++) {
-      await producer.send({ topic: 't', messages: Array.from({ length: 8000 }, (_, i) => ({ partition: i % 2, value: `${s * 8000 + i} ${filler}` })) })
+      await producer.send({
+        topic: 't',
+        messages: Array.from({ length: 8000 }, (_, i) => ({ partition: i % 2, value: `${s * 8000 + i} ${filler}` })),
+      })
     }
     expect(log.memory.chunks.allocatedChunks()).toBeLessThanOrEqual(4)
     for (let p = 0; p < 2; p++) {
@@ -176,14 +211,23 @@ describe('consumer', () => {
 
   it('hands out every record in order, with the fields of kafkajs', async () => {
     log.engine.createTopic({ name: 't', partitions: 2 })
-    await producer.send({ topic: 't', messages: [{ key: 'k', value: 'v', headers: { h: 'x' }, timestamp: '5', partition: 1 }] })
+    await producer.send({
+      topic: 't',
+      messages: [{ key: 'k', value: 'v', headers: { h: 'x' }, timestamp: '5', partition: 1 }],
+    })
     const consumer = new Consumer(log.host)
     await consumer.subscribe({ topics: ['t'], fromBeginning: true })
     const got = await new Promise((resolve) => void consumer.run({ eachMessage: (payload) => resolve(payload) }))
     expect(got).toMatchObject({
       topic: 't',
       partition: 1,
-      message: { key: Buffer.from('k'), value: Buffer.from('v'), offset: '0', timestamp: '5', headers: { h: Buffer.from('x') } },
+      message: {
+        key: Buffer.from('k'),
+        value: Buffer.from('v'),
+        offset: '0',
+        timestamp: '5',
+        headers: { h: Buffer.from('x') },
+      },
     })
     await consumer.disconnect()
   })
@@ -248,7 +292,13 @@ describe('consumer', () => {
     consumer.pause([{ topic: 't', partitions: [0] }])
     const got: string[] = []
     await consumer.run({ eachBatch: ({ batch }) => void got.push(...batch.messages.map((m) => String(m.value))) })
-    await producer.send({ topic: 't', messages: [{ value: 'p0', partition: 0 }, { value: 'p1', partition: 1 }] })
+    await producer.send({
+      topic: 't',
+      messages: [
+        { value: 'p0', partition: 0 },
+        { value: 'p1', partition: 1 },
+      ],
+    })
     await new Promise((resolve) => setTimeout(resolve, 5))
     expect(got).toEqual(['p1'])
     expect(consumer.paused()).toEqual([{ topic: 't', partitions: [0] }])

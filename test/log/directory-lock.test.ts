@@ -12,7 +12,12 @@ describe('the directory lock', () => {
   afterEach(() => directory.remove())
 
   const heldBy = (holder: object): void => writeFileSync(`${directory.path}/lock`, JSON.stringify(holder))
-  const own = { pid: process.pid, bootId: nodeEnv.processes.bootId(), startTime: nodeEnv.processes.startOf(process.pid), since: '2026-01-01T00:00:00.000Z' }
+  const own = {
+    pid: process.pid,
+    bootId: nodeEnv.processes.bootId(),
+    startTime: nodeEnv.processes.startOf(process.pid),
+    since: '2026-01-01T00:00:00.000Z',
+  }
 
   it('names the process that holds it, also where that is this one', () => {
     const lock = DirectoryLock.acquire(nodeEnv, directory.path)
@@ -54,7 +59,9 @@ describe('the directory lock', () => {
         },
       },
     }
-    expect(() => DirectoryLock.acquire(env, directory.path)).toThrow(expect.objectContaining({ code: 'DIRECTORY_IN_USE' }))
+    expect(() => DirectoryLock.acquire(env, directory.path)).toThrow(
+      expect.objectContaining({ code: 'DIRECTORY_IN_USE' }),
+    )
     expect(JSON.parse(readFileSync(`${directory.path}/lock`, 'utf8'))).toMatchObject({ pid: process.pid })
   })
 
@@ -77,6 +84,8 @@ describe('the directory lock', () => {
         },
       },
     }
-    expect(() => DirectoryLock.acquire(env, directory.path)).toThrow(expect.objectContaining({ code: 'DIRECTORY_NOT_WRITABLE' }))
+    expect(() => DirectoryLock.acquire(env, directory.path)).toThrow(
+      expect.objectContaining({ code: 'DIRECTORY_NOT_WRITABLE' }),
+    )
   })
 })

@@ -1,6 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import { Producer } from '../../src/client/producer.js'
-import { type OpenLog, type OpenLogOptions, nextTurn, openLog, readerOf, readValues, RowsAppender, until } from './log-fixture.js'
+import {
+  nextTurn,
+  type OpenLog,
+  type OpenLogOptions,
+  openLog,
+  RowsAppender,
+  readerOf,
+  readValues,
+  until,
+} from './log-fixture.js'
 import { envOf, MemoryFileSystem } from './memory-file-system.js'
 
 interface Gate {
@@ -19,7 +28,8 @@ function gatedDisk(): { readonly fs: MemoryFileSystem; readonly gates: Gate[] } 
   return { fs, gates }
 }
 
-const open = (fs: MemoryFileSystem, options: OpenLogOptions): Promise<OpenLog> => openLog({ dir: '/d', env: envOf(fs), ...options })
+const open = (fs: MemoryFileSystem, options: OpenLogOptions): Promise<OpenLog> =>
+  openLog({ dir: '/d', env: envOf(fs), ...options })
 
 async function closeFreely(log: OpenLog, fs: MemoryFileSystem, gates: Gate[] = []): Promise<void> {
   fs.onSync = async () => undefined
@@ -35,7 +45,8 @@ describe('fsync group', () => {
     const producer = new Producer(log.host)
     await log.host.sender('t')
     const acked: number[] = []
-    const send = (i: number): void => void producer.send({ topic: 't', messages: [{ value: String(i) }] }).then(() => acked.push(i))
+    const send = (i: number): void =>
+      void producer.send({ topic: 't', messages: [{ value: String(i) }] }).then(() => acked.push(i))
     send(0)
     await until(() => gates.length === 1, 'the first sync begins')
     for (let i = 1; i <= 5; i++) {
@@ -90,13 +101,18 @@ describe('fsync group', () => {
     log.engine.createTopic({ name: 't', partitions: 2 })
     const producer = new Producer(log.host)
     const lost = producer.send({ topic: 't', messages: [{ value: 'a', partition: 0 }] })
-    const checkpoint = until(() => gates.length === 1, 'the sync begins').then(() => log.engine.syncUpTo([{ topic: 't', partition: 0, offset: 1 }]))
+    const checkpoint = until(() => gates.length === 1, 'the sync begins').then(() =>
+      log.engine.syncUpTo([{ topic: 't', partition: 0, offset: 1 }]),
+    )
     const refusals = Promise.allSettled([lost, checkpoint])
     await until(() => gates.length === 1, 'the sync begins')
     await nextTurn()
     gates[0]?.open(new Error('EIO'))
-    for (const refusal of await refusals) expect(refusal).toMatchObject({ status: 'rejected', reason: { code: 'PARTITION_READ_ONLY', retriable: false } })
-    await expect(producer.send({ topic: 't', messages: [{ value: 'b', partition: 0 }] })).rejects.toMatchObject({ code: 'PARTITION_READ_ONLY' })
+    for (const refusal of await refusals)
+      expect(refusal).toMatchObject({ status: 'rejected', reason: { code: 'PARTITION_READ_ONLY', retriable: false } })
+    await expect(producer.send({ topic: 't', messages: [{ value: 'b', partition: 0 }] })).rejects.toMatchObject({
+      code: 'PARTITION_READ_ONLY',
+    })
     fs.onSync = async () => undefined
     await producer.send({ topic: 't', messages: [{ value: 'c', partition: 1 }] })
     expect(fs.syncs.filter((path) => path.includes('t-0')).length).toBe(1)
@@ -124,18 +140,21 @@ describe('fsync always', () => {
 })
 
 describe('fsync never and interval', () => {
-  it.each(['never', 'interval'] as const)('%s: acknowledges what is written, and does not wait for the disk', async (fsync) => {
-    const { fs, gates } = gatedDisk()
-    const log = await open(fs, { fsync, syncIntervalMs: 60_000 })
-    log.engine.createTopic({ name: 't' })
-    await new Producer(log.host).send({ topic: 't', messages: [{ value: 'a' }] })
-    expect(gates.length).toBe(0)
-    const checkpoint = log.engine.syncUpTo([{ topic: 't', partition: 0, offset: 1 }])
-    await until(() => gates.length === 1, 'the checkpoint syncs all the same')
-    gates[0]?.open()
-    await checkpoint
-    await closeFreely(log, fs)
-  })
+  it.each(['never', 'interval'] as const)(
+    '%s: acknowledges what is written, and does not wait for the disk',
+    async (fsync) => {
+      const { fs, gates } = gatedDisk()
+      const log = await open(fs, { fsync, syncIntervalMs: 60_000 })
+      log.engine.createTopic({ name: 't' })
+      await new Producer(log.host).send({ topic: 't', messages: [{ value: 'a' }] })
+      expect(gates.length).toBe(0)
+      const checkpoint = log.engine.syncUpTo([{ topic: 't', partition: 0, offset: 1 }])
+      await until(() => gates.length === 1, 'the checkpoint syncs all the same')
+      gates[0]?.open()
+      await checkpoint
+      await closeFreely(log, fs)
+    },
+  )
 
   it('interval: syncs by itself after a while', async () => {
     const fs = new MemoryFileSystem()
@@ -156,8 +175,14 @@ describe('a full disk', () => {
     const producer = new Producer(log.host)
     await producer.send({ topic: 't', messages: [{ value: 'before' }] })
     fs.capacity = fs.usedBytes() + 10
-    await expect(producer.send({ topic: 't', messages: [{ value: 'full' }] })).rejects.toMatchObject({ code: 'DISK_FULL', retriable: true })
-    await expect(producer.send({ topic: 't', messages: [{ value: 'still full' }] })).rejects.toMatchObject({ code: 'DISK_FULL', retriable: true })
+    await expect(producer.send({ topic: 't', messages: [{ value: 'full' }] })).rejects.toMatchObject({
+      code: 'DISK_FULL',
+      retriable: true,
+    })
+    await expect(producer.send({ topic: 't', messages: [{ value: 'still full' }] })).rejects.toMatchObject({
+      code: 'DISK_FULL',
+      retriable: true,
+    })
     fs.capacity = Number.MAX_SAFE_INTEGER
     const { control } = new RowsAppender(topic, log.memory).appender
     await new Promise((resolve) => setTimeout(resolve, 300))
@@ -166,7 +191,11 @@ describe('a full disk', () => {
     expect(readValues(readerOf(topic, log.memory), 0)).toEqual(['before', 'full', 'after'])
     await log.close()
     const again = await open(fs, {})
-    expect(readValues(readerOf(again.engine.describe('t'), again.memory, 0, { env: envOf(fs) }), 0)).toEqual(['before', 'full', 'after'])
+    expect(readValues(readerOf(again.engine.describe('t'), again.memory, 0, { env: envOf(fs) }), 0)).toEqual([
+      'before',
+      'full',
+      'after',
+    ])
     await again.close()
   })
 })

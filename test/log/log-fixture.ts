@@ -46,7 +46,10 @@ export async function openLog(options: OpenLogOptions = {}): Promise<OpenLog> {
   }
   const engine = await LogEngine.open(engineOptions)
   const host = new HostLog({ memory, env, resolveTopic: async (name) => engine.describe(name) })
-  const listeners = [memory.bells.listen(ENGINE_SLOT, () => engine.wake()), memory.bells.listen(HOST_SLOT, () => host.rung())]
+  const listeners = [
+    memory.bells.listen(ENGINE_SLOT, () => engine.wake()),
+    memory.bells.listen(HOST_SLOT, () => host.rung()),
+  ]
   const unlisten = (): void => {
     for (const listener of listeners) listener.close()
   }
@@ -93,10 +96,20 @@ export class RowsAppender {
   }
 }
 
-export function readerOf(topic: TopicDescriptor, memory: LogMemory, partition = 0, options: { env?: Env; skipDamage?: boolean } = {}): PartitionReader {
+export function readerOf(
+  topic: TopicDescriptor,
+  memory: LogMemory,
+  partition = 0,
+  options: { env?: Env; skipDamage?: boolean } = {},
+): PartitionReader {
   const descriptor = topic.partitions[partition]
   if (descriptor === undefined) throw new Error(`no partition ${partition}`)
-  return new PartitionReader({ partition: descriptor, memory, env: options.env ?? nodeEnv, skipDamage: options.skipDamage ?? false })
+  return new PartitionReader({
+    partition: descriptor,
+    memory,
+    env: options.env ?? nodeEnv,
+    skipDamage: options.skipDamage ?? false,
+  })
 }
 
 /** Values of an untyped partition as text, from an offset to the end. */

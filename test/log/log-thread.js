@@ -51,7 +51,8 @@ if (role === 'engine') {
         const cursor = RecordCursor.ofBatch(reader.views, reader.position)
         while (cursor.next()) {
           const value = Number.parseInt(Buffer.from(cursor.value().subarray(0, 12)).toString(), 10)
-          if (value !== cursor.offset || cursor.offset !== next[p]) fault = `partition ${p}: value ${value} at offset ${cursor.offset}, expected ${next[p]}`
+          if (value !== cursor.offset || cursor.offset !== next[p])
+            fault = `partition ${p}: value ${value} at offset ${cursor.offset}, expected ${next[p]}`
           next[p] = cursor.offset + 1
         }
         if (batches % lagEvery === 0) memory.bells.park(slot, memory.bells.sequence(slot), 1)

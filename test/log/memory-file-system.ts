@@ -29,7 +29,11 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   exists(path: string): boolean {
-    return this.files.has(path) || this.directories.has(path) || [...this.files.keys()].some((file) => file.startsWith(`${path}/`))
+    return (
+      this.files.has(path) ||
+      this.directories.has(path) ||
+      [...this.files.keys()].some((file) => file.startsWith(`${path}/`))
+    )
   }
 
   makeDirectory(path: string): void {

@@ -1,10 +1,19 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { Producer } from '../../src/client/producer.js'
 import { COLUMNS_PAYLOAD_OFFSET } from '../../src/record/batch-header.js'
 import { BLOCK_MAGIC, blockRowCount } from '../../src/types/block.js'
 import { scalar, structType } from '../../src/types/data-type.js'
-import { Producer } from '../../src/client/producer.js'
-import { batchValues, type OpenLog, openLog, readerOf, readValues, RowsAppender, temporaryDirectory, until } from './log-fixture.js'
+import {
+  batchValues,
+  type OpenLog,
+  openLog,
+  RowsAppender,
+  readerOf,
+  readValues,
+  temporaryDirectory,
+  until,
+} from './log-fixture.js'
 
 const MEBIBYTE = 1024 * 1024
 
@@ -20,7 +29,8 @@ describe('segments', () => {
     directory.remove()
   })
   const synced = (offset: number): Promise<void> => log.engine.syncUpTo([{ topic: 't', partition: 0, offset }])
-  const files = (suffix: string): string[] => readdirSync(`${directory.path}/log/t-0`).filter((name) => name.endsWith(suffix))
+  const files = (suffix: string): string[] =>
+    readdirSync(`${directory.path}/log/t-0`).filter((name) => name.endsWith(suffix))
 
   it('are rolled before they grow beyond segment.bytes, and named by their first offset', async () => {
     const topic = log.engine.createTopic({ name: 't', config: { 'segment.bytes': 2000, 'index.interval.bytes': 100 } })
@@ -35,7 +45,9 @@ describe('segments', () => {
     log = await openLog({ dir: directory.path })
     const reader = readerOf(log.engine.describe('t'), log.memory)
     for (let from = 0; from < 50; from++) {
-      expect(readValues(reader, from).map((value) => Number.parseInt(value, 10))).toEqual(Array.from({ length: 50 - from }, (_, i) => from + i))
+      expect(readValues(reader, from).map((value) => Number.parseInt(value, 10))).toEqual(
+        Array.from({ length: 50 - from }, (_, i) => from + i),
+      )
     }
   })
 
@@ -155,7 +167,13 @@ describe('a reader', () => {
     appender.append(['a', 'b'])
     appender.append(['c'])
     reader.seek(0)
-    expect([reader.next(2), reader.next(2), reader.next(3), reader.next(), reader.nextOffset]).toEqual([true, false, true, false, 3])
+    expect([reader.next(2), reader.next(2), reader.next(3), reader.next(), reader.nextOffset]).toEqual([
+      true,
+      false,
+      true,
+      false,
+      3,
+    ])
     expect(() => reader.seek(4)).toThrow(expect.objectContaining({ code: 'OFFSET_OUT_OF_RANGE' }))
     await log.close()
   })
@@ -166,7 +184,11 @@ describe('a reader', () => {
     let log = await openLog({ dir: directory.path })
     log.engine.createTopic({ name: 't', schema })
     const producer = new Producer(log.host)
-    for (let i = 0; i < 30; i++) await producer.send({ topic: 't', messages: Array.from({ length: i + 1 }, () => ({ value: { s: 'v'.repeat(i * 997) } })) })
+    for (let i = 0; i < 30; i++)
+      await producer.send({
+        topic: 't',
+        messages: Array.from({ length: i + 1 }, () => ({ value: { s: 'v'.repeat(i * 997) } })),
+      })
     const check = (): void => {
       const reader = readerOf(log.engine.describe('t'), log.memory)
       reader.seek(0)

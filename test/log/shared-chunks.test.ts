@@ -43,7 +43,13 @@ describe('chunks', () => {
     connect(host, engine)
     connect(host, worker)
     connect(engine, worker)
-    const ids = [early, host.chunks.allocate(), engine.chunks.allocate(), engine.chunks.allocate(), host.chunks.allocate()]
+    const ids = [
+      early,
+      host.chunks.allocate(),
+      engine.chunks.allocate(),
+      engine.chunks.allocate(),
+      host.chunks.allocate(),
+    ]
     expect(new Set(ids).size).toBe(5)
     for (const [i, id] of ids.entries()) host.chunks.get(id).i32[0] = i + 7
     for (const [i, id] of ids.entries()) {
@@ -63,7 +69,9 @@ describe('chunks', () => {
   })
 
   it('a budget that holds no two of them is refused', () => {
-    expect(() => createSharedLogMemory(CHUNK_BYTES)).toThrow(expect.objectContaining({ code: 'MEMORY_BUDGET_TOO_SMALL' }))
+    expect(() => createSharedLogMemory(CHUNK_BYTES)).toThrow(
+      expect.objectContaining({ code: 'MEMORY_BUDGET_TOO_SMALL' }),
+    )
   })
 })
 
@@ -150,8 +158,12 @@ describe('recycling', () => {
   it('a batch larger than a chunk is refused, and so is any once the partition is read-only', () => {
     const memory = new LogMemory(createSharedLogMemory(8 * CHUNK_BYTES), HOST_SLOT)
     const appender = new PartitionAppender(partition(true), memory)
-    expect(() => appender.tryAppend({ byteLength: CHUNK_BYTES + 8, records: 1 }, writesNothing)).toThrow(expect.objectContaining({ code: 'BATCH_TOO_LARGE' }))
+    expect(() => appender.tryAppend({ byteLength: CHUNK_BYTES + 8, records: 1 }, writesNothing)).toThrow(
+      expect.objectContaining({ code: 'BATCH_TOO_LARGE' }),
+    )
     appender.control.setStatus(PartitionStatus.failed)
-    expect(() => appender.tryAppend(half, writesNothing)).toThrow(expect.objectContaining({ code: 'PARTITION_READ_ONLY' }))
+    expect(() => appender.tryAppend(half, writesNothing)).toThrow(
+      expect.objectContaining({ code: 'PARTITION_READ_ONLY' }),
+    )
   })
 })

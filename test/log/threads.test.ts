@@ -68,11 +68,14 @@ describe('host, engine and two workers, each a thread', () => {
     const filler = 'f'.repeat(300)
     for (let from = 0; from < records; ) {
       const count = Math.min(records - from, 1 + ((from * 7) % 900))
-      const messages = topic.partitions.flatMap((p) => Array.from({ length: count }, (_, i) => ({ partition: p.partition, value: `${from + i} ${filler}` })))
+      const messages = topic.partitions.flatMap((p) =>
+        Array.from({ length: count }, (_, i) => ({ partition: p.partition, value: `${from + i} ${filler}` })),
+      )
       await producer.send({ topic: 't', messages })
       from += count
     }
-    for (const got of await Promise.all(answers)) expect(got).toMatchObject({ fault: '', next: [records, records, records] })
+    for (const got of await Promise.all(answers))
+      expect(got).toMatchObject({ fault: '', next: [records, records, records] })
     expect(host.chunks.allocatedChunks()).toBeLessThanOrEqual(6)
     engine.postMessage({ close: true })
     expect(await answer(engine)).toEqual({ closed: true })

@@ -1,0 +1,119 @@
+import type { Message } from '../record/key-scatter.js'
+import type { PreparedBatch } from '../record/prepared-batch.js'
+import type { SendAcks } from './send-acks.js'
+
+/** One call of `send` for one topic. Settled once, when it is acknowledged or refused. */
+export interface PendingSend {
+  readonly messages: readonly Message[]
+  /** False: settled when it is in the log, whatever the fsync mode. */
+  readonly waitForAck: boolean
+  readonly written: (parts: readonly WrittenPart[]) => void
+  readonly refused: (error: unknown) => void
+  /** Given: an invalid record is refused alone, by this, and the others go in. */
+  readonly recordRefused?: (error: unknown) => void
+}
+
+/** What a send wrote to one partition. */
+export interface WrittenPart {
+  readonly partition: number
+  readonly baseOffset: number
+  records: number
+}
+
+/**
+ * Sends that are being written together: how far they are, and which records of which send went where. Within a partition
+ * the records of a batch are in the order of the sends, so each send's are one run.
+ */
+export class JoinedWrite {
+  readonly messages: readonly Message[]
+  /** Messages known to be valid, messages handed to the builder, batches of the builder that are in the log. */
+  validated = 0
+  prepared = 0
+  nextBatch = 0
+  isPrepared = false
+  hasWritten = false
+  /** First message of each send. */
+  readonly #starts: Int32Array
+  readonly #parts: WrittenPart[][]
+  readonly #targets = new Map<number, number>()
+  readonly #lastParts = new Map<number, WrittenPart>()
+
+  constructor(
+    readonly sends: readonly PendingSend[],
+    records: number,
+  ) {
+    const single = sends.length === 1 ? sends[0] : undefined
+    this.#parts = sends.map(() => [])
+    this.#starts = new Int32Array(sends.length)
+    if (single !== undefined) {
+      this.messages = single.messages
+      return
+    }
+    const messages: Message[] = new Array<Message>(records)
+    let at = 0
+    for (let s = 0; s < sends.length; s++) {
+      this.#starts[s] = at
+      const own = (sends[s] as PendingSend).messages
+      for (let i = 0; i < own.length; i++) messages[at++] = own[i] as Message
+    }
+    this.messages = messages
+  }
+
+  /** Notes which records of which send the batch holds: within a partition they are in the order of the sends. */
+  appended(batch: PreparedBatch, baseOffset: number, order: Int32Array): void {
+    this.hasWritten = true
+    this.#targets.set(batch.partition, baseOffset + batch.records)
+    if (this.sends.length === 1) {
+      this.#addSlice(batch, baseOffset)
+      return
+    }
+    let s = 0
+    for (let row = batch.from; row < batch.to; row++) {
+      const index = order[row] as number
+      while (s + 1 < this.sends.length && (this.#starts[s + 1] as number) <= index) s++
+      addRecord(this.#parts[s] as WrittenPart[], batch.partition, baseOffset + row - batch.from)
+    }
+  }
+
+  /** A large send comes back to each partition slice by slice; what follows on there is one part. */
+  #addSlice(batch: PreparedBatch, baseOffset: number): void {
+    const parts = this.#parts[0] as WrittenPart[]
+    const last = this.#lastParts.get(batch.partition)
+    if (last !== undefined && last.baseOffset + last.records === baseOffset) {
+      last.records += batch.records
+      return
+    }
+    const part = { partition: batch.partition, baseOffset, records: batch.records }
+    parts.push(part)
+    this.#lastParts.set(batch.partition, part)
+  }
+
+  finish(acks: SendAcks): void {
+    let waits = false
+    for (let s = 0; s < this.sends.length; s++) {
+      const send = this.sends[s] as PendingSend
+      if (send.waitForAck) waits = true
+      else send.written(this.#parts[s] as WrittenPart[])
+    }
+    if (!waits) return
+    acks.expect(
+      [...this.#targets],
+      () => {
+        for (let s = 0; s < this.sends.length; s++) {
+          const send = this.sends[s] as PendingSend
+          if (send.waitForAck) send.written(this.#parts[s] as WrittenPart[])
+        }
+      },
+      (error) => {
+        for (const send of this.sends) if (send.waitForAck) send.refused(error)
+      },
+    )
+  }
+}
+
+/** The records of a small send follow each other within a partition, unless another thread appended between; then a part begins anew. */
+function addRecord(parts: WrittenPart[], partition: number, offset: number): void {
+  const last = parts[parts.length - 1]
+  if (last !== undefined && last.partition === partition && last.baseOffset + last.records === offset) last.records += 1
+  else parts.push({ partition, baseOffset: offset, records: 1 })
+}
