@@ -53,6 +53,7 @@ async function run(args: DemoArguments, dir: string, mill: Millrace, stopped: ()
   say(`Millrace: ${thousands(args.events)} flights, ${args.workers} workers, files in ${dir}\n`)
   await freshTopics(mill, dir, args)
   const flights = await ingest(args.events, mill, stopped)
+  if (stopped()) return
 
   // The one query object; each mode gives it its own input.
   const query = delaysPerOriginAndHour(mill.read.topic(FLIGHTS_TOPIC, Flight))
@@ -148,7 +149,7 @@ async function ingest(events: number, mill: Millrace, stopped: () => boolean): P
     if (stopped()) break
   }
   await window.flush()
-  bar.finish('all acknowledged')
+  bar.finish(sent, 'all acknowledged')
   return joinFlights(slices)
 }
 

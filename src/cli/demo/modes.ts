@@ -7,7 +7,7 @@ import { type delaysPerOriginAndHour, Flight, SendWindow, wallClock } from './fl
 import type { FlightColumns } from './flights-file.js'
 import type { GroupResults } from './group-results.js'
 import { LatencyHistogram } from './latency-histogram.js'
-import type { Progress } from './progress.js'
+import { type Progress, thousands } from './progress.js'
 import { replay } from './replay.js'
 import type { ModeFigures } from './report.js'
 
@@ -64,9 +64,9 @@ export async function runBatchMode(run: ModeRun, topic: string): Promise<ModeFig
   const meter = new Meter(run.results)
   const input = run.mill.read.topic(topic, Flight)
   await run.query.withInput(input).foreach((row) => meter.take(row), {
-    onProgress: ({ inputRows }) => run.progress.update(inputRows),
+    onProgress: ({ inputRows }) => run.progress.update(inputRows, rowsText(meter)),
   })
-  run.progress.finish()
+  run.progress.finish(run.flights.count, rowsText(meter))
   return meter.figures('batch', run.flights.count)
 }
 
@@ -91,17 +91,23 @@ export async function runStreamingMode(
     .trigger(triggers[mode])
     .start()
   const producer = run.mill.producer()
+  let sent = 0
   const send = replay(
     run.flights,
     new SendWindow(producer, topic),
     run.rate,
-    (sent) => run.progress.update(sent, `${meter.rowsOut.toLocaleString('en')} rows`),
+    (count) => {
+      sent = count
+      run.progress.update(sent, rowsText(meter))
+    },
     () => run.stopped() || !streaming.isActive,
   )
   // A query that fails ends the replay, and its error is the one to show.
   await Promise.race([send, streaming.awaitTermination()])
   await send
   await (run.stopped() ? streaming.stop() : streaming.drain())
-  run.progress.finish(`${meter.rowsOut.toLocaleString('en')} rows`)
-  return meter.figures(mode, run.flights.count)
+  run.progress.finish(sent, rowsText(meter))
+  return meter.figures(mode, sent)
 }
+
+const rowsText = (meter: Meter): string => `${thousands(meter.rowsOut)} rows`

@@ -7,7 +7,8 @@ import { Presets, SingleBar } from 'cli-progress'
 export interface Progress {
   /** `done` of the total; `note` stands behind the figures. */
   update(done: number, note?: string): void
-  finish(note?: string): void
+  /** `done` is less than the total where the phase was stopped. */
+  finish(done: number, note?: string): void
 }
 
 export interface ProgressOutput {
@@ -45,8 +46,8 @@ function bar(label: string, total: number, output: NodeJS.WritableStream, now: (
     update(done, note = '') {
       single.update(done, { rate: rateText(done, now() - started), note })
     },
-    finish(note = '') {
-      single.update(total, { rate: rateText(total, now() - started), note })
+    finish(done, note = '') {
+      single.update(done, { rate: rateText(done, now() - started), note })
       single.stop()
     },
   }
@@ -63,12 +64,13 @@ export function lines(label: string, total: number, output: ProgressOutput, now:
   return {
     update(done, note = '') {
       const at = now()
-      if (at - last < LINE_INTERVAL_MS) return
+      // The last line is finish()'s.
+      if (done >= total || at - last < LINE_INTERVAL_MS) return
       last = at
       print(done, note)
     },
-    finish(note = '') {
-      print(total, note)
+    finish(done, note = '') {
+      print(done, note)
     },
   }
 }

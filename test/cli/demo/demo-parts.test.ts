@@ -165,9 +165,9 @@ describe('report', () => {
     const written: string[] = []
     const steps = lines('ingest', 200, { write: (text: string) => written.push(text) }, () => clock)
     for (clock = 500; clock <= 4_000; clock += 500) steps.update(clock / 20)
-    steps.finish('done')
-    expect(written).toHaveLength(3)
+    steps.finish(200, 'done')
+    expect(written).toHaveLength(2)
     expect(written[0]).toBe('ingest: 100 of 200 (50 %), 50 records/s\n')
-    expect(written[2]).toMatch(/^ingest: 200 of 200 \(100 %\), .* records\/s, done\n$/)
+    expect(written[1]).toMatch(/^ingest: 200 of 200 \(100 %\), .* records\/s, done\n$/)
   })
 })
