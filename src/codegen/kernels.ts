@@ -1,4 +1,3 @@
-import { distance } from 'fastest-levenshtein'
 import { powerOfTen } from '../common/decimal.js'
 import { MillraceError } from '../common/errors.js'
 import type { BoundExpression } from '../plan/expression.js'
@@ -107,7 +106,7 @@ const decimalRemainder =
       if (b === 0n) return ansi ? numbers.remainderByZero() : null
       const x = rescale(a, ta.scale, scale)
       const y = rescale(b, tb.scale, scale)
-      const r = positive ? numbers.positiveModuloBigint(x, y) : x % y
+      const r = positive ? numbers.positiveModuloDecimal(x, y) : x % y
       return checkedDecimal(rescale(r, scale, type.scale), type, ansi)
     }
   }
@@ -143,7 +142,7 @@ function whole(round: (x: number) => number, direction: 1n | -1n): MakeKernel {
     const fit = numbers.integerResult('long', ansi)
     return (v: number) => {
       const r = round(v)
-      return Number.isNaN(r) ? (ansi ? numbers.integerOverflow(r) : 0) : fit(r)
+      return Number.isNaN(r) ? 0 : fit(r)
     }
   }
 }
@@ -231,10 +230,11 @@ const kernels: Readonly<Record<string, MakeKernel>> = {
     ),
     numbers.remainderByZero,
   ),
-  pmod: dividing(
-    byKind(numbers.positiveModulo, numbers.positiveModulo, numbers.positiveModuloBigint, decimalRemainder(true)),
-    numbers.remainderByZero,
-  ),
+  pmod: dividing((first, call, ansi) => {
+    const integer = first.kind === 'int' ? numbers.positiveModuloInt : numbers.positiveModulo
+    const make = byKind(integer, numbers.positiveModulo, numbers.positiveModuloBigint, decimalRemainder(true))
+    return make(first, call, ansi)
+  }, numbers.remainderByZero),
   neg: (first, call, ansi) => {
     if (first.kind === 'double' || first.kind === 'float') return (v: number) => -v
     if (first.kind === 'decimal') return (v: bigint) => -v
@@ -256,7 +256,6 @@ const kernels: Readonly<Record<string, MakeKernel>> = {
   gt: comparing((o) => o > 0),
   gte: comparing((o) => o >= 0),
   not: plain((b: boolean) => !b),
-  nanvl: plain((a: number, b: number) => (Number.isNaN(a) ? b : a)),
 
   floor: whole(Math.floor, -1n),
   ceil: whole(Math.ceil, 1n),
@@ -319,7 +318,7 @@ const kernels: Readonly<Record<string, MakeKernel>> = {
   chr: plain(strings.chr),
   hex: plain(strings.hex),
   base64: plain(strings.base64),
-  levenshtein: plain((a: string, b: string) => distance(a, b)),
+  levenshtein: plain(strings.levenshtein),
   regexpExtract: plain(patterns.regexpExtract),
   regexpReplace: plain(patterns.regexpReplace),
   regexpCount: plain(patterns.regexpCount),

@@ -60,7 +60,18 @@ export function positiveModulo(a: number, n: number): number {
   return r < 0 ? (r + n) % n : r
 }
 
+/** The sum wraps in 32 bits, as Java's does. */
+export function positiveModuloInt(a: number, n: number): number {
+  const r = a % n
+  return r < 0 ? ((r + n) | 0) % n : r
+}
+
 export function positiveModuloBigint(a: bigint, n: bigint): bigint {
+  const r = a % n
+  return r < 0n ? BigInt.asIntN(64, r + n) % n : r
+}
+
+export function positiveModuloDecimal(a: bigint, n: bigint): bigint {
   const r = a % n
   return r < 0n ? (r + n) % n : r
 }

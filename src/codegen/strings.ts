@@ -1,3 +1,4 @@
+import { distance } from 'fastest-levenshtein'
 import { MillraceError } from '../common/errors.js'
 import { encodeUtf8 } from '../common/utf8.js'
 
@@ -47,9 +48,37 @@ export function reverse(text: string): string {
   return [...text].reverse().join('')
 }
 
-/** Java lower-cases İ to two code points and knows final sigma, and so does JavaScript. */
+/** The first letter of each word, words being parted by spaces; ß becomes Ss. */
 export function initcap(text: string): string {
-  return text.toLowerCase().replace(/(^| )(.)/gsu, (_, before: string, letter: string) => before + letter.toUpperCase())
+  return text.replace(/[^ ]+/gsu, (word) => {
+    const [first = ''] = word
+    return titleCase(first) + word.slice(first.length).toLowerCase()
+  })
+}
+
+function titleCase(letter: string): string {
+  const [first = '', ...rest] = letter.toUpperCase()
+  return first + rest.join('').toLowerCase()
+}
+
+/** Code points to insert, remove or replace. */
+export function levenshtein(a: string, b: string): number {
+  if (isPlain(a) && isPlain(b)) return distance(a, b)
+  const [from, to] = [[...a], [...b]]
+  let row = to.map((_, j) => j + 1)
+  let last = to.length
+  from.forEach((point, i) => {
+    let diagonal = i
+    last = i + 1
+    row = to.map((other, j) => {
+      const above = row[j] as number
+      last = Math.min(above + 1, last + 1, diagonal + (point === other ? 0 : 1))
+      diagonal = above
+      return last
+    })
+    if (to.length === 0) last = i + 1
+  })
+  return last
 }
 
 /** Spaces only by default, not tabs; with a set of characters, all of those. */

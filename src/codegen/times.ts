@@ -70,10 +70,11 @@ export function makeDate(ansi: boolean): (y: number, m: number, d: number) => nu
   }
 }
 
-const TIMESTAMP_MS_MAX = 9_223_372_036_854_775
+/** Spark's 64 bits of microseconds reach a little further; a number of ours is exact up to here. */
+const TIMESTAMP_MS_MAX = Number.MAX_SAFE_INTEGER
 
-export function checkedTimestamp(ms: number): number {
-  if (ms <= TIMESTAMP_MS_MAX && ms >= -TIMESTAMP_MS_MAX) return ms
+export function checkedTimestamp(ms: number | bigint): number {
+  if (ms <= TIMESTAMP_MS_MAX && ms >= -TIMESTAMP_MS_MAX) return Number(ms)
   throw new MillraceError('DATETIME_OVERFLOW', `${ms} ms is beyond the range of timestamps`)
 }
 
@@ -220,7 +221,12 @@ function formatField(
     case 'q':
       return number(quarter(days))
     default:
-      throw invalidFormat(pattern, `the letter ${letter} is not supported`)
+      if (!/[YwWec]/.test(letter)) throw invalidFormat(pattern, `the letter ${letter} is not supported`)
+      throw new MillraceError(
+        'INCONSISTENT_BEHAVIOR_CROSS_VERSION.DATETIME_WEEK_BASED_PATTERN',
+        `${JSON.stringify(pattern)} counts by weeks, which formats do not support`,
+        { hint: 'use weekofyear() or weekday()' },
+      )
   }
 }
 

@@ -209,6 +209,22 @@ function choose(condition: BoundExpression, then: BoundExpression, otherwise: Bo
   }
 }
 
+const isNaN: FunctionSpec = {
+  name: 'isNaN',
+  minArgs: 1,
+  maxArgs: 1,
+  throws: 'never',
+  strict: false,
+  bind: (args, ansi) => {
+    const arg = args[0] as BoundExpression
+    if (!isNumeric(arg.type) && arg.type.kind !== 'void' && arg.type.kind !== 'string') {
+      throw mismatch('isNaN', `a ${typeName(arg.type)} was given, a number was expected`)
+    }
+    const number = arg.type.kind === 'float' ? arg : castTo(arg, types.double, ansi)
+    return call('isNaN', [number], types.boolean, false)
+  },
+}
+
 const eq = comparison('eq')
 const gte = comparison('gte')
 const lte = comparison('lte')
@@ -228,26 +244,11 @@ export const operatorFunctions: readonly FunctionSpec[] = [
   strictFunction('not', ['boolean'], types.boolean),
   isNull,
   nullTest('isNotNull'),
-  {
-    name: 'isNaN',
-    minArgs: 1,
-    maxArgs: 1,
-    throws: 'never',
-    strict: false,
-    bind: (args, ansi) => {
-      const arg = args[0] as BoundExpression
-      if (!isNumeric(arg.type) && arg.type.kind !== 'void' && arg.type.kind !== 'string') {
-        throw mismatch('isNaN', `a ${typeName(arg.type)} was given, a number was expected`)
-      }
-      const number = arg.type.kind === 'float' ? arg : castTo(arg, types.double, ansi)
-      return call('isNaN', [number], types.boolean, false)
-    },
-  },
+  isNaN,
   coalesce,
   choice('greatest'),
   choice('least'),
   inList,
-  strictFunction('nanvl', ['double', 'double'], types.double),
   rewrite('ifnull', [2, 2], coalesce.bind),
   rewrite('nvl2', [3, 3], ([test, set, unset], ansi) =>
     choose(isNull.bind([test as BoundExpression], ansi), unset as BoundExpression, set as BoundExpression, ansi),
@@ -255,6 +256,11 @@ export const operatorFunctions: readonly FunctionSpec[] = [
   rewrite('nullif', [2, 2], (args, ansi) => {
     const value = args[0] as BoundExpression
     return choose(eq.bind(args, ansi), boundLiteral(null, value.type), value, ansi)
+  }),
+  // The second is looked at only where the first is NaN.
+  rewrite('nanvl', [2, 2], (args, ansi) => {
+    const [value, instead] = args.map((arg, i) => coerce('nanvl', i, arg, 'double', ansi)) as [BoundExpression, BoundExpression]
+    return choose(isNaN.bind([value], ansi), instead, value, ansi)
   }),
   rewrite('if', [3, 3], ([test, then, otherwise], ansi) =>
     choose(test as BoundExpression, then as BoundExpression, otherwise as BoundExpression, ansi),

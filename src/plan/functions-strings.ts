@@ -1,5 +1,5 @@
 import type { BoundExpression } from './expression.js'
-import { call, coerce, type FunctionSpec, strictFunction } from './function-spec.js'
+import { boundLiteral, call, coerce, type FunctionSpec, strictFunction } from './function-spec.js'
 import { isIntegral, types } from './type-rules.js'
 
 /** Text: lengths and positions count code points, as Spark does, never UTF-16 units. */
@@ -50,6 +50,23 @@ function length(name: 'length' | 'octetLength'): FunctionSpec {
   }
 }
 
+/** A start that is null finds nothing, as in Spark. */
+const locate: FunctionSpec = {
+  name: 'locate',
+  minArgs: 2,
+  maxArgs: 3,
+  throws: 'never',
+  strict: true,
+  bind: ([part, text, from], ansi) => {
+    const bound = [part, text].map((arg, i) => coerce('locate', i, arg as BoundExpression, 'string', ansi))
+    const nullable = bound.some((a) => a.nullable)
+    if (from === undefined) return call('locate', bound, types.int, nullable)
+    const start = coerce('locate', 2, from, 'int', ansi)
+    const orZero = start.nullable ? call('coalesce', [start, boundLiteral(0, types.int)], types.int, false) : start
+    return call('locate', [...bound, orZero], types.int, nullable)
+  },
+}
+
 /** Of an integer its 64 bits, of text and bytes two digits a byte. */
 const hex: FunctionSpec = {
   name: 'hex',
@@ -83,7 +100,7 @@ export const stringFunctions: readonly FunctionSpec[] = [
   strictFunction('right', ['string', 'int'], types.string),
   strictFunction('repeat', ['string', 'int'], types.string, { throws: 'always' }),
   strictFunction('instr', ['string', 'string'], types.int),
-  strictFunction('locate', ['string', 'string', 'int'], types.int, { optionalFrom: 2 }),
+  locate,
   strictFunction('replace', ['string', 'string', 'string'], types.string, { optionalFrom: 2 }),
   strictFunction('translate', ['string', 'string', 'string'], types.string),
   strictFunction('substringIndex', ['string', 'string', 'int'], types.string),

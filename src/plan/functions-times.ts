@@ -1,6 +1,6 @@
 import type { BoundExpression } from './expression.js'
 import { call, coerce, type FunctionSpec, strictFunction } from './function-spec.js'
-import { castTo, types } from './type-rules.js'
+import { castTo, isIntegral, types } from './type-rules.js'
 
 /** Dates and times. The time zone is UTC; a timestamp has milliseconds. */
 
@@ -36,7 +36,18 @@ export const timeFunctions: readonly FunctionSpec[] = [
   strictFunction('dateFromUnixDate', ['int'], types.date),
   strictFunction('unixSeconds', ['timestamp'], types.long),
   strictFunction('unixMillis', ['timestamp'], types.long),
-  strictFunction('timestampMillis', ['long'], types.timestamp, { throws: 'always' }),
+  {
+    name: 'timestampMillis',
+    minArgs: 1,
+    maxArgs: 1,
+    throws: 'always',
+    strict: true,
+    bind: (args, ansi) => {
+      const arg = args[0] as BoundExpression
+      const bound = isIntegral(arg.type) ? arg : coerce('timestampMillis', 0, arg, 'long', ansi)
+      return call('timestampMillis', [bound], types.timestamp, bound.nullable)
+    },
+  },
   {
     name: 'timestampSeconds',
     minArgs: 1,
