@@ -1,5 +1,5 @@
-import type { BlockBuilder } from './block-builder.js'
 import { align8, type BlockRef, type BufferViews, viewsOf } from './block.js'
+import type { BlockBuilder } from './block-builder.js'
 
 /**
  * A place of this thread's own where a builder's rows become a block to be read right away. The memory is used
