@@ -2,7 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Millrace } from '../../src/api/millrace.js'
-import { parseCase, parseCell, type QueryCase } from './case-file.js'
+import { parseCase, type QueryCase } from './case-file.js'
+import { expectedRows } from './expected-rows.js'
 import { runCase } from './run-case.js'
 import { rowDifferences } from './same-rows.js'
 
@@ -38,10 +39,7 @@ async function check(mill: Millrace, query: QueryCase, mode: QueryCase['modes'][
     return
   }
   const { rows, frame } = await runCase(mill, query, mode)
-  const { columns = [], rows: cells = [], ordered = false } = query.expect ?? {}
-  expect(frame.columns).toEqual(columns)
-  const expected = cells.map((line) =>
-    Object.fromEntries(frame.schema.fields.map((field, i) => [field.name, parseCell(line[i] ?? 'null', field.type)])),
-  )
-  expect(rowDifferences(rows, expected, ordered)).toEqual({ missing: [], surplus: [] })
+  expect(frame.columns).toEqual(query.expect?.columns)
+  const differences = rowDifferences(rows, expectedRows(query, frame.schema), query.expect?.ordered === true)
+  expect(differences).toEqual({ missing: [], surplus: [] })
 }

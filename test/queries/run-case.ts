@@ -5,7 +5,7 @@ import { StructSchema } from '../../src/types/schema.js'
 import { buildQuery } from './build-query.js'
 import type { CaseMode, QueryCase, Row } from './case-file.js'
 
-const triggers: Readonly<Record<Exclude<CaseMode, 'batch'>, Trigger>> = {
+export const triggers: Readonly<Record<Exclude<CaseMode, 'batch'>, Trigger>> = {
   'micro-batch': { processingTime: 0 },
   continuous: { continuous: '20 ms' },
 }

@@ -1,0 +1,103 @@
+import { randomInt } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { serialize } from 'node:v8'
+import { Millrace } from '../../src/api/millrace.js'
+import type { StreamingQuery } from '../../src/api/streaming-query.js'
+import type { StructType } from '../../src/types/data-type.js'
+import { StructSchema } from '../../src/types/schema.js'
+import { buildQuery } from './build-query.js'
+import { type CaseMode, parseCase, type QueryCase, type Row } from './case-file.js'
+import { triggers } from './run-case.js'
+
+/**
+ * A process to be killed: runs all cases at once in one folder, and goes on where the process before it was killed.
+ *
+ *   crash-child.ts FOLDER MODE WORKERS
+ *
+ * It prints `ready`, a line for each epoch that a query delivers (v8.serialize of an Epoch, in base64, and a semicolon), and `done`.
+ */
+export interface Epoch {
+  readonly file: string
+  readonly epoch: number
+  readonly schema: StructType
+  readonly rows: readonly Row[]
+}
+
+const casesFolder = fileURLToPath(new URL('./cases/', import.meta.url))
+
+export function crashCases(mode: CaseMode): { file: string; query: QueryCase }[] {
+  return readdirSync(casesFolder)
+    .filter((name) => name.endsWith('.txt'))
+    .map((file) => ({ file, query: parseCase(readFileSync(casesFolder + file, 'utf8'), file) }))
+    .filter(({ query }) => query.modes.includes(mode) && query.expect !== undefined)
+}
+
+async function main(dir: string, mode: Exclude<CaseMode, 'batch'>, workers: number): Promise<void> {
+  const mill = await Millrace.open({ dir, workers })
+  const running: StreamingQuery[] = []
+  const sends: (() => Promise<void>)[] = []
+  for (const { file, query } of crashCases(mode)) {
+    const topic = file.replace('.txt', '')
+    await ensureTopic(mill, topic, query)
+    running.push(await start(mill, topic, file, query, mode))
+    sends.push(...(await missingSends(mill, topic, query)))
+  }
+  process.stdout.write('ready\n')
+  // Cases are mixed, so that a kill finds every one of them somewhere else; within a partition the order stands.
+  for (const send of sends) {
+    await send()
+    await new Promise((resolve) => setImmediate(resolve))
+    if (randomInt(3) === 0) await running[randomInt(running.length)]?.processAllAvailable()
+  }
+  await Promise.all(running.map((query) => query.drain()))
+  await mill.close()
+  process.stdout.write('done\n')
+}
+
+async function ensureTopic(mill: Millrace, topic: string, query: QueryCase): Promise<void> {
+  if (mill.topics.list().some(({ name }) => name === topic)) return
+  await mill.topics.create(topic, { partitions: query.input.length, schema: new StructSchema<Row>(query.schema) })
+}
+
+async function start(
+  mill: Millrace,
+  topic: string,
+  file: string,
+  query: QueryCase,
+  mode: Exclude<CaseMode, 'batch'>,
+): Promise<StreamingQuery> {
+  const input = mill.readStream.option('startingOffsets', 'earliest').topic(topic)
+  return await buildQuery(input, query.operators)
+    .writeStream.queryName(topic)
+    .outputMode(query.output)
+    .trigger(triggers[mode])
+    .foreachBatch(async (rows, epoch) => {
+      const line: Epoch = { file, epoch, schema: rows.schema, rows: await rows.collect() }
+      process.stdout.write(`${serialize(line).toString('base64')};\n`)
+    })
+    .start()
+}
+
+/** A send is in its partition as a whole or not at all, acknowledged or not: the log end offset tells. */
+async function missingSends(mill: Millrace, topic: string, query: QueryCase): Promise<(() => Promise<void>)[]> {
+  const { partitionStates } = await mill.topics.describe(topic)
+  const producer = mill.producer()
+  const missing: (() => Promise<void>)[] = []
+  query.input.forEach((sends, partition) => {
+    let offset = 0
+    for (const rows of sends) {
+      offset += rows.length
+      if (offset <= (partitionStates[partition]?.logEndOffset ?? 0)) continue
+      missing.push(async () => {
+        await producer.send({ topic, messages: rows.map((value) => ({ value, partition })) })
+      })
+    }
+  })
+  return missing
+}
+
+const [, script = '', dir = '', mode = '', workers = ''] = process.argv
+if (fileURLToPath(import.meta.url) === script && (mode === 'micro-batch' || mode === 'continuous')) {
+  await main(dir, mode, Number(workers))
+}
