@@ -35,16 +35,19 @@ export function crashCases(mode: CaseMode): { file: string; query: QueryCase }[]
 
 async function main(dir: string, mode: Exclude<CaseMode, 'batch'>, workers: number): Promise<void> {
   const mill = await Millrace.open({ dir, workers })
-  const running: StreamingQuery[] = []
-  const sends: (() => Promise<void>)[] = []
-  for (const { file, query } of crashCases(mode)) {
-    const topic = file.replace('.txt', '')
-    await ensureTopic(mill, topic, query)
-    running.push(await start(mill, topic, file, query, mode))
-    sends.push(...(await missingSends(mill, topic, query)))
-  }
+  const cases = await Promise.all(
+    crashCases(mode).map(async ({ file, query }) => {
+      const topic = file.replace('.txt', '')
+      await ensureTopic(mill, topic, query)
+      const running = await start(mill, topic, file, query, mode)
+      return { running, sends: await missingSends(mill, topic, query) }
+    }),
+  )
+  const running = cases.map((one) => one.running)
+  const rounds = Math.max(...cases.map((one) => one.sends.length))
+  const sends = Array.from({ length: rounds }, (_, i) => cases.flatMap((one) => one.sends[i] ?? [])).flat()
   process.stdout.write('ready\n')
-  // Cases are mixed, so that a kill finds every one of them somewhere else; within a partition the order stands.
+  // The cases take turns, so that a kill finds all of them on their way.
   for (const send of sends) {
     await send()
     await new Promise((resolve) => setImmediate(resolve))
