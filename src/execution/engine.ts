@@ -29,15 +29,18 @@ export class Engine {
   static async open(env: Env, start: EngineStart, toHost: (message: FromEngine) => void): Promise<Engine> {
     const memory = new LogMemory(start.log, ENGINE_SLOT)
     memory.chunks.attachThread(start.memoryPort)
+    let engine: Engine | undefined
     const log = await LogEngine.open({
       env,
+      onAcks: () => engine?.acknowledged(),
       dir: start.dir,
       fsync: start.fsync,
       syncIntervalMs: start.syncIntervalMs,
       memory,
       spillDirectory: start.spillDirectory,
     })
-    return new Engine(env, log, toHost)
+    engine = new Engine(env, log, toHost)
+    return engine
   }
 
   onMessage(message: ToEngine): void {
@@ -73,6 +76,11 @@ export class Engine {
   #rung(): void {
     this.log.wake()
     for (const run of this.#runs.values()) run.onRing()
+    for (const sink of this.#sinks) sink.rung()
+  }
+
+  /** The log's own writer has made promises true: sinks on this thread may wait for them. */
+  acknowledged(): void {
     for (const sink of this.#sinks) sink.rung()
   }
 

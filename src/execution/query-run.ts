@@ -6,10 +6,14 @@ import { ChannelReader, FrameType } from '../exchange/channel.js'
 import type { LogEngine } from '../log/log-engine.js'
 import type { ScanInput } from '../plan/physical-plan.js'
 import type { FromWorker, ToWorker } from '../worker/protocol.js'
+import { runBatch } from './batch.js'
+import { runContinuously } from './continuous.js'
 import { type Layout, layOut } from './deployment.js'
 import type { FromEngine, QueryStart } from './engine-protocol.js'
 import { EpochWait } from './epoch-wait.js'
 import type { LogSink } from './log-sink.js'
+import { runMicroBatches } from './micro-batch.js'
+import type { EpochGoal, ModeControl, Wish } from './mode-control.js'
 import { ProgressReporter } from './progress-reporter.js'
 import { type EpochEnd, QueryCheckpoint, sharedBlock } from './query-checkpoint.js'
 import { QuerySource } from './query-source.js'
@@ -25,8 +29,6 @@ export interface QuerySurroundings {
 
 /** Default time after which a partition without data no longer holds the watermark back. */
 const IDLE_AFTER_MS = 5000
-
-type Wish = 'none' | 'stop' | 'drain'
 
 /**
  * One run of one query, on the engine thread: fixes what an epoch is, lets the tasks run it, and commits it. The
@@ -226,11 +228,7 @@ export class QueryRun {
       await this.#orFailed(this.#deploy())
       this.#started()
       await this.#orFailed(this.#recoverEpoch())
-      const mode = this.spec.mode
-      if (mode.kind === 'batch') await this.#orFailed(this.#runBatch())
-      else if (mode.kind === 'microBatch')
-        await this.#orFailed(this.#runMicroBatches(mode.intervalMs, mode.stopWhenCaughtUp ?? false))
-      else await this.#orFailed(this.#runContinuously(mode.intervalMs))
+      await this.#orFailed(this.#runMode())
     } catch (error) {
       this.fail(error)
     }
@@ -246,6 +244,28 @@ export class QueryRun {
       if (this.#failure === undefined) waiting.resolve()
       else waiting.reject(this.#failure)
     }
+  }
+
+  #runMode(): Promise<void> {
+    const { mode } = this.spec
+    const control: ModeControl = {
+      env: this.around.env,
+      source: this.#source,
+      offsets: () => this.#offsets,
+      wish: () => this.#wish,
+      isAwaited: () => this.#caughtUp.length > 0,
+      runEpoch: (goal) => this.#runEpoch({ ...goal, intended: false }),
+      runOpen: () => this.#goal({ ends: null, barrier: -1, final: false, snapshot: false, open: true }),
+      idle: (ms, hasData) => {
+        this.#settleCaughtUp()
+        this.#say('Waiting for data to arrive', hasData)
+        // The bell need not ring for every append when it is known that there is data.
+        this.#source.watch(!hasData)
+        return this.#next(ms)
+      },
+    }
+    if (mode.kind === 'batch') return runBatch(control)
+    return mode.kind === 'microBatch' ? runMicroBatches(control, mode) : runContinuously(control, mode)
   }
 
   async #deploy(): Promise<void> {
@@ -281,81 +301,8 @@ export class QueryRun {
     await this.#runEpoch({ ends: intent.ends, final: false, open: false, intended: true })
   }
 
-  async #runBatch(): Promise<void> {
-    await this.#runEpoch({ ends: this.#source.endingOffsets(), final: true, open: false, intended: false })
-  }
-
-  async #runMicroBatches(intervalMs: number, stopWhenCaughtUp: boolean): Promise<void> {
-    const { env } = this.around
-    const target = stopWhenCaughtUp ? this.#source.latest() : undefined
-    let due = env.monotonic()
-    for (;;) {
-      if (this.#wish === 'stop') return
-      if (this.#wish === 'drain') {
-        await this.#runEpoch({ ends: this.#source.latest(), final: true, open: false, intended: false })
-        return
-      }
-      const ends = this.#source.nextEnds(this.#offsets)
-      const bounded = target === undefined ? ends : ends.map((end, i) => Math.min(end, target[i] as number))
-      const now = env.monotonic()
-      const hasData = bounded.some((end, i) => end > (this.#offsets[i] as number))
-      if (!hasData && target !== undefined) return
-      const eager = intervalMs === 0 || target !== undefined || this.#caughtUp.length > 0
-      if (hasData && (eager || now >= due)) {
-        // Ticks stay on the grid of the start; a batch that overran is followed by the next at once.
-        due = intervalMs === 0 ? now : due + Math.max(1, Math.floor((now - due) / intervalMs) + 1) * intervalMs
-        await this.#runEpoch({ ends: bounded, final: false, open: false, intended: false })
-      } else {
-        this.#settleCaughtUp()
-        this.#say('Waiting for data to arrive', hasData)
-        this.#source.watch(!hasData)
-        // A source that rings needs no clock when there is nothing to do; the rate source does not ring.
-        const polled = this.#source.spec.format === 'rate' ? Math.max(10, intervalMs) : Number.POSITIVE_INFINITY
-        await this.#next(
-          hasData ? due - now : Math.min(polled, intervalMs > 0 ? Math.max(due - now, intervalMs) : polled),
-        )
-        if (!hasData && env.monotonic() > due && intervalMs > 0)
-          due += Math.floor((env.monotonic() - due) / intervalMs) * intervalMs
-      }
-    }
-  }
-
-  async #runContinuously(intervalMs: number): Promise<void> {
-    const { env } = this.around
-    this.#goal({ ends: null, barrier: -1, final: false, snapshot: false, open: true })
-    let due = env.monotonic() + intervalMs
-    for (;;) {
-      const latest = this.#source.latest()
-      if (this.#wish === 'drain') {
-        await this.#runEpoch({ ends: latest, final: true, open: false, intended: false })
-        return
-      }
-      if (this.#wish === 'stop') {
-        await this.#runEpoch({ ends: null, final: false, open: false, intended: false })
-        return
-      }
-      const now = env.monotonic()
-      const hasData = latest.some((end, i) => end > (this.#offsets[i] as number))
-      if (hasData && (now >= due || this.#caughtUp.length > 0)) {
-        due = now + intervalMs
-        await this.#runEpoch({ ends: null, final: false, open: true, intended: false })
-      } else {
-        this.#settleCaughtUp()
-        this.#source.watch(!hasData)
-        await this.#next(
-          hasData ? due - now : this.#source.spec.format === 'rate' ? intervalMs : Number.POSITIVE_INFINITY,
-        )
-      }
-    }
-  }
-
   /** One epoch, from its goal to its delivery. `ends` null: it ends where the tasks are when they hear of it. */
-  async #runEpoch(goal: {
-    ends: readonly number[] | null
-    final: boolean
-    open: boolean
-    intended: boolean
-  }): Promise<void> {
+  async #runEpoch(goal: EpochGoal & { readonly intended: boolean }): Promise<void> {
     const { env, log } = this.around
     const epoch = this.#epoch
     const checkpoint = this.#checkpoint

@@ -59,8 +59,9 @@ export class QuerySource {
     }
   }
 
-  get size(): number {
-    return this.#partitions.length
+  /** Whether the engine's bell rings when rows come; a source by the clock has to be looked at. */
+  get rings(): boolean {
+    return this.spec.format !== 'rate'
   }
 
   /** How far each input partition reaches now. */

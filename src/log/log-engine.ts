@@ -25,6 +25,8 @@ export interface LogEngineOptions {
   readonly memory: LogMemory
   /** Where memory topics go beyond the budget; made when it is needed, removed at close. */
   readonly spillDirectory: string
+  /** Called after writes and syncs have moved acknowledged offsets, beside the ring of the host's bell. */
+  readonly onAcks?: (() => void) | undefined
 }
 
 export interface PartitionState {
@@ -100,7 +102,10 @@ export class LogEngine {
       fsync: options.fsync,
       syncIntervalMs: options.syncIntervalMs ?? 1000,
       partition: (ordinal) => this.#partitions[ordinal],
-      ringHost: () => memory.bells.ring(HOST_SLOT),
+      ringHost: () => {
+        memory.bells.ring(HOST_SLOT)
+        options.onAcks?.()
+      },
       recoveryPointsMoved: this.#marks === undefined ? undefined : () => this.#writeRecoveryPoints(),
     })
     this.#reclaimer = new LogReclaimer({

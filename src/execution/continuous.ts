@@ -1,0 +1,27 @@
+import { hasDataBehind, type ModeControl } from './mode-control.js'
+
+/**
+ * Continuous: the tasks read whatever comes; at each interval in which something came they are asked for a barrier, and
+ * where they were when they sent it is the end of the epoch.
+ */
+export async function runContinuously(control: ModeControl, mode: { readonly intervalMs: number }): Promise<void> {
+  const { env, source } = control
+  control.runOpen()
+  let due = env.monotonic() + mode.intervalMs
+  for (;;) {
+    const wish = control.wish()
+    if (wish !== 'none') {
+      const drain = wish === 'drain'
+      await control.runEpoch({ ends: drain ? source.latest() : null, final: drain, open: false })
+      return
+    }
+    const now = env.monotonic()
+    const hasData = hasDataBehind(control, source.latest())
+    if (hasData && (now >= due || control.isAwaited())) {
+      due = now + mode.intervalMs
+      await control.runEpoch({ ends: null, final: false, open: true })
+    } else {
+      await control.idle(hasData ? due - now : source.rings ? Number.POSITIVE_INFINITY : mode.intervalMs, hasData)
+    }
+  }
+}
