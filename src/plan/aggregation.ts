@@ -1,5 +1,14 @@
 import { MillraceError } from '../common/errors.js'
-import { columnSlots, type DataType, type Field, scalar, type StructType, structType, topLevelSlots, typeName } from '../types/data-type.js'
+import {
+  columnSlots,
+  type DataType,
+  type Field,
+  type StructType,
+  scalar,
+  structType,
+  topLevelSlots,
+  typeName,
+} from '../types/data-type.js'
 import { bindExpression } from './binder.js'
 import { expressionKey, replaceInputs } from './bound-expression.js'
 import type { BoundAggregation, BoundPlan } from './bound-plan.js'
@@ -38,7 +47,10 @@ export function bindAggregation(
     const name = resultName(expression)
     const value = bindExpression(expression, input.schema, { ansi, place: 'groupBy' })
     if (value.type.kind === 'struct') {
-      throw unsupported(`the grouping key ${name} is a ${typeName(value.type)}`, `group by its fields, for example ${name}.start`)
+      throw unsupported(
+        `the grouping key ${name} is a ${typeName(value.type)}`,
+        `group by its fields, for example ${name}.start`,
+      )
     }
     keys.push({ name, value: castTo(value, value.type.kind === 'void' ? types.string : value.type, ansi) })
     keyFields.push({ name, type: keys[keys.length - 1]?.value.type ?? value.type, nullable: value.nullable })
@@ -61,10 +73,18 @@ export function bindAggregation(
     visitAggregates(inner, (a) => addAggregate(a, expressionText(a)))
     return { name, direct: undefined, expression: inner }
   })
-  if (aggregates.length === 0) throw unsupported('agg() has no aggregate function', "agg({ n: count() }), agg(sum('price'))")
+  if (aggregates.length === 0)
+    throw unsupported('agg() has no aggregate function', "agg({ n: count() }), agg(sum('price'))")
 
   const schema = structType([...keyFields, ...aggregates.map(({ name, type, nullable }) => ({ name, type, nullable }))])
-  const aggregation: BoundAggregation = { op: 'aggregate', input, keys, aggregates, schema, ...(window === undefined ? {} : { window }) }
+  const aggregation: BoundAggregation = {
+    op: 'aggregate',
+    input,
+    keys,
+    aggregates,
+    schema,
+    ...(window === undefined ? {} : { window }),
+  }
   const isPlain =
     results.length === aggregates.length && results.every((r, i) => r.direct === i && r.name === aggregates[i]?.name)
   if (isPlain) {
@@ -112,17 +132,26 @@ function bindWindow(
       hint: 'use a tumbling window, whose slide is its length',
     })
   }
-  if (!Number.isSafeInteger(e.sizeMs) || e.sizeMs <= 0 || !Number.isSafeInteger(e.startMs) || Math.abs(e.startMs) >= e.sizeMs) {
+  if (
+    !Number.isSafeInteger(e.sizeMs) ||
+    e.sizeMs <= 0 ||
+    !Number.isSafeInteger(e.startMs) ||
+    Math.abs(e.startMs) >= e.sizeMs
+  ) {
     throw new MillraceError('INVALID_WINDOW', 'a window needs a positive length and a start below it', {
       detail: `length ${e.sizeMs} ms, start ${e.startMs} ms`,
     })
   }
   const eventTime = bindExpression(e.arg, schema, { ansi, place: 'window' })
   if (eventTime.type.kind !== 'timestamp') {
-    throw new MillraceError('UNSUPPORTED_OPERATION', `a window over ${expressionText(e.arg)}, a ${typeName(eventTime.type)}`, {
-      detail: 'expected a timestamp',
-      hint: `cast it: window(col('${resultName(e.arg)}').cast('timestamp'), '1 minute')`,
-    })
+    throw new MillraceError(
+      'UNSUPPORTED_OPERATION',
+      `a window over ${expressionText(e.arg)}, a ${typeName(eventTime.type)}`,
+      {
+        detail: 'expected a timestamp',
+        hint: `cast it: window(col('${resultName(e.arg)}').cast('timestamp'), '1 minute')`,
+      },
+    )
   }
   return { eventTime, sizeMs: e.sizeMs, startMs: e.startMs }
 }
@@ -148,7 +177,8 @@ export function bindAggregate(
     if (!isNumeric(number.type)) throw wrongArgument(e.fn, arg.type, 'a number')
     return { fn: e.fn, arg: number, type: resultType(e.fn, number.type), nullable: true, name }
   }
-  if (arg.type.kind === 'struct' || arg.type.kind === 'void') throw wrongArgument(e.fn, arg.type, 'a type with an order')
+  if (arg.type.kind === 'struct' || arg.type.kind === 'void')
+    throw wrongArgument(e.fn, arg.type, 'a type with an order')
   return { fn: e.fn, arg, type: arg.type, nullable: true, name }
 }
 
@@ -239,7 +269,12 @@ function bindOverGroups(
   return remapTopLevel(bound, schema, values)
 }
 
-function bindKeysAndAggregates(e: Expression, schema: StructType, keyFields: readonly Field[], ansi: boolean): BoundExpression {
+function bindKeysAndAggregates(
+  e: Expression,
+  schema: StructType,
+  keyFields: readonly Field[],
+  ansi: boolean,
+): BoundExpression {
   try {
     return bindExpression(e, schema, { ansi, place: 'agg' })
   } catch (error) {

@@ -21,7 +21,13 @@ export function analyze(plan: LogicalPlan, options: AnalyzeOptions): BoundPlan {
   switch (plan.op) {
     case 'scan': {
       const { source } = plan
-      return { op: 'scan', source, schema: source.schema, fields: source.schema.fields.map((_, i) => i), pushedFilters: [] }
+      return {
+        op: 'scan',
+        source,
+        schema: source.schema,
+        fields: source.schema.fields.map((_, i) => i),
+        pushedFilters: [],
+      }
     }
     case 'select':
       return select(analyze(plan.input, options), plan.columns, options)
@@ -65,7 +71,8 @@ function select(input: BoundPlan, columns: readonly Expression[], options: Analy
   const selected: NamedExpression[] = []
   for (const column of columns) {
     if (column.kind === 'column' && column.name === '*') selected.push(...passThrough(input.schema))
-    else if (column.kind === 'column' && column.name.endsWith('.*')) selected.push(...structFields(input, column.name.slice(0, -2)))
+    else if (column.kind === 'column' && column.name.endsWith('.*'))
+      selected.push(...structFields(input, column.name.slice(0, -2)))
     else {
       const value = bindExpression(column, input.schema, { ansi: options.ansi, place: 'select' })
       selected.push({ name: resultName(column), value })
@@ -123,17 +130,25 @@ function withWatermark(input: BoundPlan, column: string, delayMs: number): Bound
       })
     }
     if (node.op === 'sort' || node.op === 'limit') {
-      throw new MillraceError('UNSUPPORTED_OPERATION', `withWatermark stands after ${node.op === 'sort' ? 'orderBy' : 'limit'}`, {
-        hint: 'put withWatermark right behind the source',
-      })
+      throw new MillraceError(
+        'UNSUPPORTED_OPERATION',
+        `withWatermark stands after ${node.op === 'sort' ? 'orderBy' : 'limit'}`,
+        {
+          hint: 'put withWatermark right behind the source',
+        },
+      )
     }
   }
   const eventTime = bindColumn(column, columnSlots(input.schema))
   if (eventTime.type.kind !== 'timestamp') {
-    throw new MillraceError('EVENT_TIME_IS_NOT_ON_TIMESTAMP_TYPE', `the event time ${column} is a ${typeName(eventTime.type)}`, {
-      detail: 'expected a timestamp',
-      hint: `make one first: .withColumn('ts', timestampMillis('${column}'))`,
-    })
+    throw new MillraceError(
+      'EVENT_TIME_IS_NOT_ON_TIMESTAMP_TYPE',
+      `the event time ${column} is a ${typeName(eventTime.type)}`,
+      {
+        detail: 'expected a timestamp',
+        hint: `make one first: .withColumn('ts', timestampMillis('${column}'))`,
+      },
+    )
   }
   if (!Number.isSafeInteger(delayMs) || delayMs < 0) {
     throw new MillraceError('INVALID_DURATION', `a watermark cannot be delayed by ${delayMs} ms`)
@@ -146,9 +161,13 @@ function orderBy(input: BoundPlan, expressions: readonly Expression[], options: 
     const sorted: Expression & { kind: 'sort' } = e.kind === 'sort' ? e : { kind: 'sort', arg: e, descending: false }
     const value = bindExpression(sorted.arg, input.schema, { ansi: options.ansi, place: 'orderBy' })
     if (value.type.kind === 'struct' || !isOrderable(value.type)) {
-      throw new MillraceError('DATATYPE_MISMATCH.INVALID_ORDERING_TYPE', `rows cannot be ordered by a ${typeName(value.type)}`, {
-        hint: 'order by its fields, for example window.start',
-      })
+      throw new MillraceError(
+        'DATATYPE_MISMATCH.INVALID_ORDERING_TYPE',
+        `rows cannot be ordered by a ${typeName(value.type)}`,
+        {
+          hint: 'order by its fields, for example window.start',
+        },
+      )
     }
     return { value, descending: sorted.descending, nullsFirst: sorted.nullsFirst ?? !sorted.descending }
   })

@@ -33,11 +33,14 @@ export function bindExpression(e: Expression, schema: StructType, options: BindO
         throw misplaced(
           `the aggregate ${x.fn}() cannot stand in ${options.place}`,
           options.place === 'a filter'
-            ? 'filter the result instead: .agg({ n: count() }).filter(col(\'n\').gt(1))'
+            ? "filter the result instead: .agg({ n: count() }).filter(col('n').gt(1))"
             : 'aggregates stand in agg(), after groupBy()',
         )
       case 'window':
-        throw misplaced(`window() cannot stand in ${options.place}`, "a window is a grouping key: groupBy(window('ts', '1 minute'))")
+        throw misplaced(
+          `window() cannot stand in ${options.place}`,
+          "a window is a grouping key: groupBy(window('ts', '1 minute'))",
+        )
       case 'sort':
         throw misplaced(`asc() and desc() cannot stand in ${options.place}`, 'they stand in orderBy()')
     }
@@ -54,7 +57,8 @@ export function bindColumn(name: string, slots: readonly ColumnSlot[]): BoundExp
   if (slot === undefined) throw unresolved(name, slots)
   // A child is null where any of its parents is.
   let nullable = slot.nullable
-  for (let parent = slots[slot.parent]; parent !== undefined; parent = slots[parent.parent]) nullable ||= parent.nullable
+  for (let parent = slots[slot.parent]; parent !== undefined; parent = slots[parent.parent])
+    nullable ||= parent.nullable
   return { kind: 'input', slot: slot.index, type: slot.type, nullable }
 }
 

@@ -91,8 +91,10 @@ export function inputSlots(e: BoundExpression): readonly number[] {
   return [...slots]
 }
 
-export const replaceInputs = (e: BoundExpression, slotOf: (slot: number, e: BoundExpression) => BoundExpression): BoundExpression =>
-  rewrite(e, (x) => (x.kind === 'input' ? slotOf(x.slot, x) : x))
+export const replaceInputs = (
+  e: BoundExpression,
+  slotOf: (slot: number, e: BoundExpression) => BoundExpression,
+): BoundExpression => rewrite(e, (x) => (x.kind === 'input' ? slotOf(x.slot, x) : x))
 
 /** `a and (b and c)` as [a, b, c]. */
 export function conjuncts(e: BoundExpression): readonly BoundExpression[] {

@@ -9,7 +9,12 @@ import type { SourceSpec } from './logical-plan.js'
  */
 export type BoundPlan =
   | BoundScan
-  | { readonly op: 'filter'; readonly input: BoundPlan; readonly condition: BoundExpression; readonly schema: StructType }
+  | {
+      readonly op: 'filter'
+      readonly input: BoundPlan
+      readonly condition: BoundExpression
+      readonly schema: StructType
+    }
   | {
       readonly op: 'project'
       readonly input: BoundPlan

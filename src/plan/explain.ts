@@ -3,7 +3,15 @@ import { type BoundPlan, type SortKey, spine } from './bound-plan.js'
 import type { BoundAggregate, BoundExpression } from './expression.js'
 import { boundText, expressionText } from './expression-name.js'
 import type { LogicalPlan, SourceSpec } from './logical-plan.js'
-import type { Grouping, HeadOperator, NarrowOperator, PhysicalPlan, ScanInput, Stage, StageOutput } from './physical-plan.js'
+import type {
+  Grouping,
+  HeadOperator,
+  NarrowOperator,
+  PhysicalPlan,
+  ScanInput,
+  Stage,
+  StageOutput,
+} from './physical-plan.js'
 import type { PlannedQuery } from './planner.js'
 
 /** Plans as indented trees, the result at the top and the scan at the bottom, in Spark's manner. */
@@ -29,7 +37,11 @@ const indented = (lines: readonly string[]): string =>
 
 export function explainLogical(plan: LogicalPlan): string {
   const lines: string[] = []
-  for (let node: LogicalPlan | undefined = plan; node !== undefined; node = node.op === 'scan' ? undefined : node.input) {
+  for (
+    let node: LogicalPlan | undefined = plan;
+    node !== undefined;
+    node = node.op === 'scan' ? undefined : node.input
+  ) {
     lines.push(logicalLine(node))
   }
   return indented(lines)
@@ -111,7 +123,8 @@ function sortText(keys: readonly SortKey[], schema: StructType): string {
 function scanLine(scan: Omit<ScanInput, 'kind'>): string {
   const names = slotNames(scan.schema)
   const parts = [`Scan ${sourceText(scan.source)} [${scan.schema.fields.map((f) => f.name).join(', ')}]`]
-  if (scan.pushedFilters.length > 0) parts.push(`PushedFilters: [${scan.pushedFilters.map((f) => boundText(f, names)).join(', ')}]`)
+  if (scan.pushedFilters.length > 0)
+    parts.push(`PushedFilters: [${scan.pushedFilters.map((f) => boundText(f, names)).join(', ')}]`)
   if (scan.watermark !== undefined) {
     parts.push(`Watermark: ${boundText(scan.watermark.eventTime, names)}, delay ${scan.watermark.delayMs} ms`)
   }
@@ -126,7 +139,8 @@ function groupingText(grouping: Pick<Grouping, 'keys' | 'window' | 'aggregates'>
   const names = slotNames(schema)
   const keys = grouping.keys.map((k) => boundText(k.value, names))
   const { window } = grouping
-  if (window !== undefined) keys.splice(window.position, 0, `window(${boundText(window.eventTime, names)}, ${window.sizeMs} ms)`)
+  if (window !== undefined)
+    keys.splice(window.position, 0, `window(${boundText(window.eventTime, names)}, ${window.sizeMs} ms)`)
   return `[${keys.join(', ')}], [${grouping.aggregates.map((a) => aggregateText(a, names)).join(', ')}]`
 }
 
@@ -155,7 +169,9 @@ function stageLines(stage: Stage): readonly string[] {
 function headLine(head: HeadOperator): string {
   switch (head.op) {
     case 'finalAggregate': {
-      const keys = head.schema.fields.slice(0, head.schema.fields.length - head.grouping.aggregates.length).map((f) => f.name)
+      const keys = head.schema.fields
+        .slice(0, head.schema.fields.length - head.grouping.aggregates.length)
+        .map((f) => f.name)
       const closes = head.grouping.closesWindows ? ', closes windows' : ''
       return `FinalAggregate [${keys.join(', ')}], [${head.grouping.aggregates.map((a) => a.name).join(', ')}], ${head.grouping.outputMode}${closes}`
     }

@@ -57,7 +57,7 @@ export type BoundExpression = {
   /** False promises that the value is never null. */
   readonly nullable: boolean
 } & (
-  | { readonly kind: 'input'; /** Slot of the input schema, see columnSlots(). */ readonly slot: number }
+  | { readonly kind: 'input' /** Slot of the input schema, see columnSlots(). */; readonly slot: number }
   | { readonly kind: 'literal'; readonly value: LiteralValue }
   | { readonly kind: 'call'; readonly fn: string; readonly args: readonly BoundExpression[] }
   | { readonly kind: 'cast'; readonly arg: BoundExpression; readonly try?: boolean }

@@ -20,7 +20,17 @@ export interface FunctionSpec {
 }
 
 /** What a parameter takes; everything else that can be cast to it without surprise is cast. */
-export type ParameterKind = 'string' | 'binary' | 'boolean' | 'int' | 'long' | 'double' | 'date' | 'timestamp' | 'number' | 'any'
+export type ParameterKind =
+  | 'string'
+  | 'binary'
+  | 'boolean'
+  | 'int'
+  | 'long'
+  | 'double'
+  | 'date'
+  | 'timestamp'
+  | 'number'
+  | 'any'
 
 export interface FunctionOptions {
   readonly throws?: FunctionSpec['throws']
@@ -97,8 +107,15 @@ function accepts(kind: ParameterKind, type: DataType): boolean {
   }
 }
 
-export function coerce(fn: string, index: number, arg: BoundExpression, kind: ParameterKind, ansi: boolean): BoundExpression {
-  if (!accepts(kind, arg.type)) throw mismatch(fn, `argument ${index + 1} is a ${typeName(arg.type)}, a ${kind} was expected`)
+export function coerce(
+  fn: string,
+  index: number,
+  arg: BoundExpression,
+  kind: ParameterKind,
+  ansi: boolean,
+): BoundExpression {
+  if (!accepts(kind, arg.type))
+    throw mismatch(fn, `argument ${index + 1} is a ${typeName(arg.type)}, a ${kind} was expected`)
   if (kind === 'any') return arg
   if (kind === 'number') return isNumeric(arg.type) ? arg : castTo(arg, types.double, ansi)
   const scalarKind = scalarOf[kind]
@@ -108,12 +125,16 @@ export function coerce(fn: string, index: number, arg: BoundExpression, kind: Pa
 export function mismatch(fn: string, detail: string): MillraceError {
   return new MillraceError('DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE', `${fn} does not take these arguments`, {
     detail,
-    hint: 'cast the argument, for example col(\'x\').cast(\'int\')',
+    hint: "cast the argument, for example col('x').cast('int')",
   })
 }
 
 /** All arguments in their common type. */
-export function unify(fn: string, args: readonly BoundExpression[], ansi: boolean): { args: BoundExpression[]; type: DataType } {
+export function unify(
+  fn: string,
+  args: readonly BoundExpression[],
+  ansi: boolean,
+): { args: BoundExpression[]; type: DataType } {
   let type: DataType = types.void
   for (const arg of args) {
     const wider = commonType(type, arg.type, ansi)

@@ -16,12 +16,14 @@ function toWhole(name: 'floor' | 'ceil'): FunctionSpec {
     ['number'],
     ([arg]) => {
       const { type } = arg as BoundExpression
-      if (type.kind === 'decimal') return decimal(Math.min(38, type.precision - type.scale + (type.scale > 0 ? 1 : 0)), 0)
+      if (type.kind === 'decimal')
+        return decimal(Math.min(38, type.precision - type.scale + (type.scale > 0 ? 1 : 0)), 0)
       return type.kind === 'float' || type.kind === 'double' ? types.long : type
     },
     {
       throws: 'ansi',
-      makesNull: ([arg], ansi) => !ansi && ((arg as BoundExpression).type.kind === 'double' || (arg as BoundExpression).type.kind === 'float'),
+      makesNull: ([arg], ansi) =>
+        !ansi && ((arg as BoundExpression).type.kind === 'double' || (arg as BoundExpression).type.kind === 'float'),
     },
   )
 }
@@ -38,7 +40,11 @@ function round(name: 'round' | 'bround'): FunctionSpec {
       const kept = Math.min(scale, type.scale)
       return decimal(Math.min(38, type.precision - type.scale + kept + (kept < type.scale ? 1 : 0)), kept)
     },
-    { optionalFrom: 1, throws: 'ansi', makesNull: ([arg], ansi) => !ansi && (arg as BoundExpression).type.kind === 'long' },
+    {
+      optionalFrom: 1,
+      throws: 'ansi',
+      makesNull: ([arg], ansi) => !ansi && (arg as BoundExpression).type.kind === 'long',
+    },
   )
 }
 
@@ -57,9 +63,24 @@ export const numberFunctions: readonly FunctionSpec[] = [
   toWhole('ceil'),
   round('round'),
   round('bround'),
-  ...['sqrt', 'cbrt', 'exp', 'expm1', 'sign', 'sin', 'cos', 'tan', 'asin', 'acos', 'atan', 'sinh', 'cosh', 'tanh', 'degrees', 'radians'].map(
-    (name) => toDouble(name),
-  ),
+  ...[
+    'sqrt',
+    'cbrt',
+    'exp',
+    'expm1',
+    'sign',
+    'sin',
+    'cos',
+    'tan',
+    'asin',
+    'acos',
+    'atan',
+    'sinh',
+    'cosh',
+    'tanh',
+    'degrees',
+    'radians',
+  ].map((name) => toDouble(name)),
   ...['ln', 'log10', 'log2', 'log1p'].map((name) => toDouble(name, true)),
   strictFunction('pow', ['double', 'double'], types.double),
   strictFunction('atan2', ['double', 'double'], types.double),

@@ -87,7 +87,12 @@ function arithmetic(name: string): FunctionSpec {
 }
 
 /** date ± days. */
-function dateArithmetic(name: string, left: BoundExpression, right: BoundExpression, ansi: boolean): BoundExpression | undefined {
+function dateArithmetic(
+  name: string,
+  left: BoundExpression,
+  right: BoundExpression,
+  ansi: boolean,
+): BoundExpression | undefined {
   if (left.type.kind !== 'date' || (name !== 'add' && name !== 'sub')) return undefined
   if (!['byte', 'short', 'int'].includes(right.type.kind)) return undefined
   const days = castTo(right, types.int, ansi)
@@ -127,7 +132,12 @@ function logic(name: 'and' | 'or'): FunctionSpec {
     strict: false,
     bind: (args, ansi) => {
       const bound = args.map((arg, i) => coerce(name, i, arg, 'boolean', ansi))
-      return call(name, bound, types.boolean, bound.some((a) => a.nullable))
+      return call(
+        name,
+        bound,
+        types.boolean,
+        bound.some((a) => a.nullable),
+      )
     },
   }
 }
@@ -151,7 +161,12 @@ const coalesce: FunctionSpec = {
   strict: false,
   bind: (args, ansi) => {
     const { args: bound, type } = unify('coalesce', args, ansi)
-    return call('coalesce', bound, type, bound.every((a) => a.nullable))
+    return call(
+      'coalesce',
+      bound,
+      type,
+      bound.every((a) => a.nullable),
+    )
   },
 }
 
@@ -165,7 +180,12 @@ function choice(name: 'greatest' | 'least'): FunctionSpec {
     bind: (args, ansi) => {
       const { args: bound, type } = unify(name, args, ansi)
       if (!isOrderable(type) || type.kind === 'struct') throw mismatch(name, `a ${typeName(type)} has no order`)
-      return call(name, bound, type, bound.every((a) => a.nullable))
+      return call(
+        name,
+        bound,
+        type,
+        bound.every((a) => a.nullable),
+      )
     },
   }
 }
@@ -180,11 +200,17 @@ const inList: FunctionSpec = {
     let common = (args[0] as BoundExpression).type
     for (const arg of args.slice(1)) {
       const wider = comparisonType(common, arg.type, ansi)
-      if (wider === undefined) throw mismatch('in', `a ${typeName(common)} cannot be compared with a ${typeName(arg.type)}`)
+      if (wider === undefined)
+        throw mismatch('in', `a ${typeName(common)} cannot be compared with a ${typeName(arg.type)}`)
       common = wider
     }
     const bound = args.map((arg) => castTo(arg, common, ansi))
-    return call('in', bound, types.boolean, bound.some((a) => a.nullable))
+    return call(
+      'in',
+      bound,
+      types.boolean,
+      bound.some((a) => a.nullable),
+    )
   },
 }
 
@@ -197,7 +223,12 @@ function rewrite(
   return { name, minArgs: argCount[0], maxArgs: argCount[1], throws: 'never', strict: false, bind }
 }
 
-function choose(condition: BoundExpression, then: BoundExpression, otherwise: BoundExpression, ansi: boolean): BoundExpression {
+function choose(
+  condition: BoundExpression,
+  then: BoundExpression,
+  otherwise: BoundExpression,
+  ansi: boolean,
+): BoundExpression {
   const { args, type } = unify('when', [then, otherwise], ansi)
   const [a, b] = args as [BoundExpression, BoundExpression]
   return {
@@ -209,7 +240,7 @@ function choose(condition: BoundExpression, then: BoundExpression, otherwise: Bo
   }
 }
 
-const isNaN: FunctionSpec = {
+const nanTest: FunctionSpec = {
   name: 'isNaN',
   minArgs: 1,
   maxArgs: 1,
@@ -244,7 +275,7 @@ export const operatorFunctions: readonly FunctionSpec[] = [
   strictFunction('not', ['boolean'], types.boolean),
   isNull,
   nullTest('isNotNull'),
-  isNaN,
+  nanTest,
   coalesce,
   choice('greatest'),
   choice('least'),
@@ -259,8 +290,11 @@ export const operatorFunctions: readonly FunctionSpec[] = [
   }),
   // The second is looked at only where the first is NaN.
   rewrite('nanvl', [2, 2], (args, ansi) => {
-    const [value, instead] = args.map((arg, i) => coerce('nanvl', i, arg, 'double', ansi)) as [BoundExpression, BoundExpression]
-    return choose(isNaN.bind([value], ansi), instead, value, ansi)
+    const [value, instead] = args.map((arg, i) => coerce('nanvl', i, arg, 'double', ansi)) as [
+      BoundExpression,
+      BoundExpression,
+    ]
+    return choose(nanTest.bind([value], ansi), instead, value, ansi)
   }),
   rewrite('if', [3, 3], ([test, then, otherwise], ansi) =>
     choose(test as BoundExpression, then as BoundExpression, otherwise as BoundExpression, ansi),

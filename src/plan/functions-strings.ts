@@ -18,7 +18,12 @@ const concat: FunctionSpec = {
   bind: (args, ansi) => {
     const binary = args.every((a) => a.type.kind === 'binary')
     const bound = args.map((arg, i) => coerce('concat', i, arg, binary ? 'binary' : 'string', ansi))
-    return call('concat', bound, binary ? types.binary : types.string, bound.some((a) => a.nullable))
+    return call(
+      'concat',
+      bound,
+      binary ? types.binary : types.string,
+      bound.some((a) => a.nullable),
+    )
   },
 }
 

@@ -53,7 +53,8 @@ export function canThrow(expression: BoundExpression, ansi: boolean): boolean {
       return canThrow(expression.arg, ansi)
     case 'cast':
       return (
-        castThrows(expression.arg.type, expression.type, ansi, expression.try === true) || canThrow(expression.arg, ansi)
+        castThrows(expression.arg.type, expression.type, ansi, expression.try === true) ||
+        canThrow(expression.arg, ansi)
       )
     case 'case':
       return (

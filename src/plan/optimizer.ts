@@ -1,6 +1,6 @@
 import { assert } from '../common/assert.js'
 import { MillraceError } from '../common/errors.js'
-import { sameType, type StructType } from '../types/data-type.js'
+import { type StructType, sameType } from '../types/data-type.js'
 import { expressionKey } from './bound-expression.js'
 import type { BoundPlan } from './bound-plan.js'
 import type { OptimizerOptions, OptimizerRule } from './optimizer-rule.js'
@@ -53,9 +53,14 @@ function applyRule(rule: OptimizerRule, plan: BoundPlan, options: OptimizerOptio
   if (next === plan) return plan
   try {
     verifyPlan(next)
-    assert(sameType(withoutNullability(next.schema), withoutNullability(plan.schema)), 'the schema of the result changed')
+    assert(
+      sameType(withoutNullability(next.schema), withoutNullability(plan.schema)),
+      'the schema of the result changed',
+    )
   } catch (error) {
-    throw new MillraceError('PLAN_VALIDATION_FAILED', `the optimizer rule ${rule.name} broke the plan`, { cause: error })
+    throw new MillraceError('PLAN_VALIDATION_FAILED', `the optimizer rule ${rule.name} broke the plan`, {
+      cause: error,
+    })
   }
   return next
 }

@@ -71,7 +71,11 @@ export interface FinalAggregate {
 export interface Sort {
   readonly op: 'sort'
   readonly schema: StructType
-  readonly keys: readonly { readonly value: BoundExpression; readonly descending: boolean; readonly nullsFirst: boolean }[]
+  readonly keys: readonly {
+    readonly value: BoundExpression
+    readonly descending: boolean
+    readonly nullsFirst: boolean
+  }[]
   /** With a limit right above: only the first rows are kept. */
   readonly limit?: number
 }

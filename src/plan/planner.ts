@@ -1,5 +1,5 @@
 import { present } from '../common/assert.js'
-import { sameType, type StructType, topLevelSlots, typeName } from '../types/data-type.js'
+import { type StructType, sameType, topLevelSlots, typeName } from '../types/data-type.js'
 import { analyze } from './analyzer.js'
 import { type BoundAggregation, type BoundPlan, type BoundScan, spine } from './bound-plan.js'
 import type { BoundExpression } from './expression.js'
@@ -90,7 +90,12 @@ function planStages(plan: BoundPlan, schema: StructType, options: PlanOptions): 
         const head: HeadOperator =
           node.op === 'limit'
             ? { op: 'limit', schema: node.schema, count: node.count }
-            : { op: 'sort', schema: node.schema, keys: node.keys, ...(node.limit === undefined ? {} : { limit: node.limit }) }
+            : {
+                op: 'sort',
+                schema: node.schema,
+                keys: node.keys,
+                ...(node.limit === undefined ? {} : { limit: node.limit }),
+              }
         open = { input: { kind: 'exchange', schema: node.schema }, head, pipeline: [], parallelism: 'single' }
         break
       }
@@ -115,7 +120,13 @@ function scanInput(scan: BoundScan): ScanInput {
 
 function groupingOf(node: BoundAggregation, outputMode: OutputMode): Grouping {
   const { keys, window, aggregates } = node
-  return { keys, aggregates, closesWindows: closesWindows(node), outputMode, ...(window === undefined ? {} : { window }) }
+  return {
+    keys,
+    aggregates,
+    closesWindows: closesWindows(node),
+    outputMode,
+    ...(window === undefined ? {} : { window }),
+  }
 }
 
 /** What the state of an aggregate depends on; the filters before it may change between runs. */
@@ -147,4 +158,3 @@ function groupingFields(nodes: readonly BoundPlan[]): readonly number[] {
   }
   return at.every((field) => field !== undefined) ? at.map((field) => present(field, 'a grouping field')) : []
 }
-

@@ -17,7 +17,9 @@ function fold(e: BoundExpression, evaluate: (e: BoundExpression) => unknown): Bo
   const isConstant =
     (e.kind === 'call' && e.args.every(constant)) ||
     (e.kind === 'cast' && constant(e.arg)) ||
-    (e.kind === 'case' && e.branches.every((b) => constant(b.when) && constant(b.then)) && (e.otherwise === undefined || constant(e.otherwise)))
+    (e.kind === 'case' &&
+      e.branches.every((b) => constant(b.when) && constant(b.then)) &&
+      (e.otherwise === undefined || constant(e.otherwise)))
   if (!isConstant) return e
   try {
     const value = evaluate(e)
@@ -40,7 +42,8 @@ export const simplifyBooleans: OptimizerRule = {
   },
 }
 
-const isLiteral = (e: BoundExpression | undefined, value: boolean): boolean => e?.kind === 'literal' && e.value === value
+const isLiteral = (e: BoundExpression | undefined, value: boolean): boolean =>
+  e?.kind === 'literal' && e.value === value
 
 function simplify(e: BoundExpression): BoundExpression {
   if (e.kind !== 'call') return e
@@ -84,7 +87,9 @@ export function mapExpressions(plan: BoundPlan, change: (e: BoundExpression) => 
           ...node,
           keys: node.keys.map((key) => ({ ...key, value: change(key.value) })),
           aggregates: node.aggregates.map((a) => (a.arg === undefined ? a : { ...a, arg: change(a.arg) })),
-          ...(node.window === undefined ? {} : { window: { ...node.window, eventTime: change(node.window.eventTime) } }),
+          ...(node.window === undefined
+            ? {}
+            : { window: { ...node.window, eventTime: change(node.window.eventTime) } }),
         }
       case 'sort':
         return { ...node, keys: node.keys.map((key) => ({ ...key, value: change(key.value) })) }

@@ -45,7 +45,11 @@ export const pushFiltersBelowProjections: OptimizerRule = {
       const projection = node.input
       const condition = belowProjection(projection.schema, projection.columns)(node.condition)
       // A projection that throws must meet the same rows; and a long computation is not worth doing twice.
-      if (projection.columns.some((c) => canThrow(c, options.ansi)) || size(condition) > size(node.condition) + EXTRA_SIZE_MAX) return node
+      if (
+        projection.columns.some((c) => canThrow(c, options.ansi)) ||
+        size(condition) > size(node.condition) + EXTRA_SIZE_MAX
+      )
+        return node
       const input: BoundPlan = { op: 'filter', input: projection.input, condition, schema: projection.input.schema }
       return { ...projection, input }
     }),
@@ -109,7 +113,8 @@ export const limitIntoSort: OptimizerRule = {
   apply: (plan) =>
     mapPlan(plan, (node) => {
       if (node.op !== 'limit') return node
-      if (node.input.op === 'sort') return { ...node.input, limit: Math.min(node.count, node.input.limit ?? node.count) }
+      if (node.input.op === 'sort')
+        return { ...node.input, limit: Math.min(node.count, node.input.limit ?? node.count) }
       if (node.input.op === 'limit') return { ...node.input, count: Math.min(node.count, node.input.count) }
       return node
     }),
@@ -118,7 +123,11 @@ export const limitIntoSort: OptimizerRule = {
 /** Columns that nobody reads are not carried, and not decoded by the source. */
 export const pruneColumns: OptimizerRule = {
   name: 'pruneColumns',
-  apply: (plan) => prune(plan, plan.schema.fields.map((_, i) => i)).plan,
+  apply: (plan) =>
+    prune(
+      plan,
+      plan.schema.fields.map((_, i) => i),
+    ).plan,
 }
 
 interface Pruned {
@@ -128,7 +137,11 @@ interface Pruned {
 }
 
 function prune(plan: BoundPlan, required: readonly number[]): Pruned {
-  const need = (expressions: readonly BoundExpression[], input: BoundPlan, also: readonly number[] = []): readonly number[] => {
+  const need = (
+    expressions: readonly BoundExpression[],
+    input: BoundPlan,
+    also: readonly number[] = [],
+  ): readonly number[] => {
     const topOf = topLevelOf(input.schema)
     const fields = new Set(also)
     for (const e of expressions) for (const slot of inputSlots(e)) fields.add(topOf(slot).field)
@@ -139,7 +152,10 @@ function prune(plan: BoundPlan, required: readonly number[]): Pruned {
       const kept = plan.watermark === undefined ? required : need([plan.watermark.eventTime], plan, required)
       if (kept.length === plan.schema.fields.length) return { plan, kept }
       const move = afterPruning(plan.schema, kept)
-      const watermark = plan.watermark === undefined ? {} : { watermark: { ...plan.watermark, eventTime: move(plan.watermark.eventTime) } }
+      const watermark =
+        plan.watermark === undefined
+          ? {}
+          : { watermark: { ...plan.watermark, eventTime: move(plan.watermark.eventTime) } }
       const fields = kept.map((i) => plan.fields[i] as number)
       return { plan: { ...plan, schema: keptFields(plan.schema, kept), fields, ...watermark }, kept }
     }
@@ -156,7 +172,14 @@ function prune(plan: BoundPlan, required: readonly number[]): Pruned {
       return { plan: { ...plan, input: below.plan, condition, schema: below.plan.schema }, kept: below.kept }
     }
     case 'sort': {
-      const below = prune(plan.input, need(plan.keys.map((k) => k.value), plan.input, required))
+      const below = prune(
+        plan.input,
+        need(
+          plan.keys.map((k) => k.value),
+          plan.input,
+          required,
+        ),
+      )
       const move = afterPruning(plan.input.schema, below.kept)
       const keys = plan.keys.map((k) => ({ ...k, value: move(k.value) }))
       return { plan: { ...plan, input: below.plan, keys, schema: below.plan.schema }, kept: below.kept }
@@ -176,8 +199,12 @@ function prune(plan: BoundPlan, required: readonly number[]): Pruned {
       const move = afterPruning(plan.input.schema, below.kept)
       const keys = plan.keys.map((k) => ({ ...k, value: move(k.value) }))
       const aggregates = plan.aggregates.map((a) => (a.arg === undefined ? a : { ...a, arg: move(a.arg) }))
-      const window = plan.window === undefined ? {} : { window: { ...plan.window, eventTime: move(plan.window.eventTime) } }
-      return { plan: { ...plan, input: below.plan, keys, aggregates, ...window }, kept: plan.schema.fields.map((_, i) => i) }
+      const window =
+        plan.window === undefined ? {} : { window: { ...plan.window, eventTime: move(plan.window.eventTime) } }
+      return {
+        plan: { ...plan, input: below.plan, keys, aggregates, ...window },
+        kept: plan.schema.fields.map((_, i) => i),
+      }
     }
   }
 }
@@ -191,7 +218,9 @@ export const removeIdentityProjections: OptimizerRule = {
       const slots = topLevelSlots(node.input.schema)
       const isIdentity = node.columns.every(
         (column, i) =>
-          column.kind === 'input' && column.slot === slots[i] && node.schema.fields[i]?.name === node.input.schema.fields[i]?.name,
+          column.kind === 'input' &&
+          column.slot === slots[i] &&
+          node.schema.fields[i]?.name === node.input.schema.fields[i]?.name,
       )
       return isIdentity ? node.input : node
     }),
@@ -204,7 +233,9 @@ export const pushFiltersIntoScan: OptimizerRule = {
     mapPlan(plan, (node) => {
       if (node.op !== 'filter' || node.input.op !== 'scan') return node
       // A source may skip by any of them, in any order, so those that throw are not for it.
-      const pushedFilters = conjuncts(node.condition).filter((c) => !canThrow(c, options.ansi) && inputSlots(c).length > 0)
+      const pushedFilters = conjuncts(node.condition).filter(
+        (c) => !canThrow(c, options.ansi) && inputSlots(c).length > 0,
+      )
       return pushedFilters.length === 0 ? node : { ...node, input: { ...node.input, pushedFilters } }
     }),
 }

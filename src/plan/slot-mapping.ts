@@ -17,11 +17,13 @@ export function topLevelOf(schema: StructType): (slot: number) => { readonly fie
 }
 
 export function keptFields(schema: StructType, kept: readonly number[]): StructType {
-  return structType(kept.map((i) => {
-    const field = schema.fields[i]
-    assert(field !== undefined, `field ${i} of ${schema.fields.length}`)
-    return field
-  }))
+  return structType(
+    kept.map((i) => {
+      const field = schema.fields[i]
+      assert(field !== undefined, `field ${i} of ${schema.fields.length}`)
+      return field
+    }),
+  )
 }
 
 /** An expression over `schema`, over the schema that keeps the fields `kept` of it. */
@@ -38,7 +40,10 @@ export function afterPruning(schema: StructType, kept: readonly number[]): (e: B
 }
 
 /** An expression over the output of a projection, over its input; what it computes is put in place. */
-export function belowProjection(schema: StructType, columns: readonly BoundExpression[]): (e: BoundExpression) => BoundExpression {
+export function belowProjection(
+  schema: StructType,
+  columns: readonly BoundExpression[],
+): (e: BoundExpression) => BoundExpression {
   const topOf = topLevelOf(schema)
   return (e) =>
     replaceInputs(e, (slot, input) => {

@@ -14,28 +14,56 @@ export function checkStreaming(plan: BoundPlan, outputMode: OutputMode): void {
   const aggregations = nodes.filter((node) => node.op === 'aggregate')
   for (const node of nodes) {
     if (node.op === 'sort') {
-      throw refused('orderBy on a stream', 'a stream has no end, so no row is ever known to be the first', 'order each result: foreachBatch(async (rows) => rows.orderBy(…).show()), or read it with mill.read')
+      throw refused(
+        'orderBy on a stream',
+        'a stream has no end, so no row is ever known to be the first',
+        'order each result: foreachBatch(async (rows) => rows.orderBy(…).show()), or read it with mill.read',
+      )
     }
     if (node.op === 'limit') {
-      throw refused('limit on a stream', 'the rows of a stream come in no order of which some are the first', 'limit each result in foreachBatch, or read it with mill.read')
+      throw refused(
+        'limit on a stream',
+        'the rows of a stream come in no order of which some are the first',
+        'limit each result in foreachBatch, or read it with mill.read',
+      )
     }
   }
   if (aggregations.length > 1) {
-    throw refused('two aggregations in one streaming query', 'the second would count the updates of the first, not its results', 'write the first to a topic and start a second query on that')
+    throw refused(
+      'two aggregations in one streaming query',
+      'the second would count the updates of the first, not its results',
+      'write the first to a topic and start a second query on that',
+    )
   }
   const [aggregation] = aggregations
   if (outputMode === 'complete' && aggregation === undefined) {
-    throw refused("output mode 'complete' without an aggregation", 'every row of the stream would be kept for ever', "use output mode 'append' or 'update'")
+    throw refused(
+      "output mode 'complete' without an aggregation",
+      'every row of the stream would be kept for ever',
+      "use output mode 'append' or 'update'",
+    )
   }
   if (outputMode !== 'append' || aggregation === undefined || closesWindows(aggregation)) return
   const scan = scanOf(plan)
   if (aggregation.window === undefined) {
-    throw refused("output mode 'append' of an aggregation without a window", 'such a group can always get another record, so it is never final', "group by window('ts', '1 minute') with a watermark, or use output mode 'update' or 'complete'")
+    throw refused(
+      "output mode 'append' of an aggregation without a window",
+      'such a group can always get another record, so it is never final',
+      "group by window('ts', '1 minute') with a watermark, or use output mode 'update' or 'complete'",
+    )
   }
   if (scan.watermark === undefined) {
-    throw refused("output mode 'append' of an aggregation without a watermark", 'without a watermark no window ever closes', "add .withWatermark('ts', '10 seconds') before groupBy, or use output mode 'update' or 'complete'")
+    throw refused(
+      "output mode 'append' of an aggregation without a watermark",
+      'without a watermark no window ever closes',
+      "add .withWatermark('ts', '10 seconds') before groupBy, or use output mode 'update' or 'complete'",
+    )
   }
-  throw refused("output mode 'append' of a window over another column than the watermark's", `the watermark is on ${scan.watermark.column}, which says nothing of the window's column`, `use window('${scan.watermark.column}', …), or output mode 'update'`)
+  throw refused(
+    "output mode 'append' of a window over another column than the watermark's",
+    `the watermark is on ${scan.watermark.column}, which says nothing of the window's column`,
+    `use window('${scan.watermark.column}', …), or output mode 'update'`,
+  )
 }
 
 function refused(what: string, reason: string, instead: string): MillraceError {

@@ -190,12 +190,16 @@ export function castTo(expression: BoundExpression, to: DataType, ansi: boolean,
     return { kind: 'literal', value: null, type: to, nullable: true }
   }
   if (!canCast(from, to, ansi || isTry)) {
-    throw new MillraceError('DATATYPE_MISMATCH.CAST_WITHOUT_SUGGESTION', `a ${typeName(from)} cannot be cast to ${typeName(to)}`, {
-      hint:
-        !ansi || !canCast(from, to, false)
-          ? 'go through a type that both can be cast to, for example string'
-          : 'open Millrace with { ansi: false }, or go through string',
-    })
+    throw new MillraceError(
+      'DATATYPE_MISMATCH.CAST_WITHOUT_SUGGESTION',
+      `a ${typeName(from)} cannot be cast to ${typeName(to)}`,
+      {
+        hint:
+          !ansi || !canCast(from, to, false)
+            ? 'go through a type that both can be cast to, for example string'
+            : 'open Millrace with { ansi: false }, or go through string',
+      },
+    )
   }
   const nullable = expression.nullable || castMakesNull(from, to, ansi, isTry)
   return { kind: 'cast', arg: expression, type: to, nullable, ...(isTry ? { try: true } : {}) }

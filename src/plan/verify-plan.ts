@@ -1,5 +1,5 @@
 import { assert } from '../common/assert.js'
-import { type ColumnSlot, columnSlots, type DataType, sameType, type StructType, typeName } from '../types/data-type.js'
+import { type ColumnSlot, columnSlots, type DataType, type StructType, sameType, typeName } from '../types/data-type.js'
 import { children } from './bound-expression.js'
 import type { BoundPlan } from './bound-plan.js'
 import type { BoundExpression } from './expression.js'
@@ -12,9 +12,15 @@ export function verifyPlan(plan: BoundPlan): void {
       plan.fields.forEach((field, i) => {
         const of = plan.source.schema.fields[field]
         const here = plan.schema.fields[i]
-        assert(of !== undefined && here !== undefined && of.name === here.name && sameType(of.type, here.type), `field ${i} of the scan`)
+        assert(
+          of !== undefined && here !== undefined && of.name === here.name && sameType(of.type, here.type),
+          `field ${i} of the scan`,
+        )
       })
-      verifyExpressions([...plan.pushedFilters, ...(plan.watermark === undefined ? [] : [plan.watermark.eventTime])], plan.schema)
+      verifyExpressions(
+        [...plan.pushedFilters, ...(plan.watermark === undefined ? [] : [plan.watermark.eventTime])],
+        plan.schema,
+      )
       return
     case 'filter':
       verifyExpressions([plan.condition], plan.input.schema)
@@ -32,7 +38,10 @@ export function verifyPlan(plan: BoundPlan): void {
     case 'aggregate': {
       const { window } = plan
       const keys = plan.keys.map((k) => k.value)
-      verifyExpressions([...keys, ...plan.aggregates.flatMap((a) => (a.arg === undefined ? [] : [a.arg]))], plan.input.schema)
+      verifyExpressions(
+        [...keys, ...plan.aggregates.flatMap((a) => (a.arg === undefined ? [] : [a.arg]))],
+        plan.input.schema,
+      )
       if (window !== undefined) verifyExpressions([window.eventTime], plan.input.schema)
       const keyCount = keys.length + (window === undefined ? 0 : 1)
       assert(plan.schema.fields.length === keyCount + plan.aggregates.length, 'fields of an aggregation')
@@ -43,7 +52,10 @@ export function verifyPlan(plan: BoundPlan): void {
       break
     }
     case 'sort':
-      verifyExpressions(plan.keys.map((k) => k.value), plan.input.schema)
+      verifyExpressions(
+        plan.keys.map((k) => k.value),
+        plan.input.schema,
+      )
       assert(sameType(plan.schema, plan.input.schema), 'schema of a sort')
       break
     case 'limit':
@@ -72,7 +84,10 @@ function verifyExpression(e: BoundExpression, slots: readonly ColumnSlot[]): voi
   if (e.kind === 'input') {
     const slot = slots[e.slot]
     assert(slot !== undefined, `slot ${e.slot} of ${slots.length}`)
-    assert(sameType(slot.type, e.type), `slot ${e.slot} is a ${typeName(slot.type)}, the expression says ${typeName(e.type)}`)
+    assert(
+      sameType(slot.type, e.type),
+      `slot ${e.slot} is a ${typeName(slot.type)}, the expression says ${typeName(e.type)}`,
+    )
     assert(e.nullable || !slot.nullable, `slot ${e.slot} can be null and the expression says it cannot`)
   }
   for (const child of children(e)) verifyExpression(child, slots)

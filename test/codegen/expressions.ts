@@ -1,15 +1,15 @@
 import fc from 'fast-check'
-import type { Value } from '../../src/codegen/value.js'
-import { compileExpression } from '../../src/codegen/expression-compiler.js'
 import { type CodeValue, materialize } from '../../src/codegen/code-value.js'
+import { compileExpression } from '../../src/codegen/expression-compiler.js'
 import { interpret, type Row } from '../../src/codegen/interpreter.js'
+import type { Value } from '../../src/codegen/value.js'
 import { MillraceError } from '../../src/common/errors.js'
 import { FunctionSource } from '../../src/common/function-source.js'
 import type { BoundExpression, LiteralValue } from '../../src/plan/expression.js'
 import { boundLiteral } from '../../src/plan/function-spec.js'
 import { bindCall } from '../../src/plan/functions.js'
-import { castTo, decimal, types, unify } from './plan-parts.js'
 import { columnSlots, type DataType, structType } from '../../src/types/data-type.js'
+import { castTo, decimal, types, unify } from './plan-parts.js'
 
 /** Random typed expressions over random rows, and both ways to evaluate them. */
 
@@ -42,24 +42,86 @@ export const slots = columnSlots(schema)
 const pick = <T>(...values: T[]): fc.Arbitrary<T> => fc.constantFrom(...values)
 
 const texts = fc.oneof(
-  pick('', ' ', 'a', 'b', 'A', 'abc', ' 42 ', '42', '-7', '1.5', '1e3', 'NaN', 'inf', 'true', 'No', '2024-02-29', '2024-02-29 12:34:56.789', 'é', 'e\u0301', '日本語', '🙂👍🏽x', 'ß', 'İ', '%', 'a%', '_b%', '\\%', 'l+', '(a)(b)?', '\u0000', "'", '"); throw 1; ("', '\uffff', '\ud83d\ude42', 'hour', 'MONTH'),
+  pick(
+    '',
+    ' ',
+    'a',
+    'b',
+    'A',
+    'abc',
+    ' 42 ',
+    '42',
+    '-7',
+    '1.5',
+    '1e3',
+    'NaN',
+    'inf',
+    'true',
+    'No',
+    '2024-02-29',
+    '2024-02-29 12:34:56.789',
+    'é',
+    'e\u0301',
+    '日本語',
+    '🙂👍🏽x',
+    'ß',
+    'İ',
+    '%',
+    'a%',
+    '_b%',
+    '\\%',
+    'l+',
+    '(a)(b)?',
+    '\u0000',
+    "'",
+    '"); throw 1; ("',
+    '\uffff',
+    '\ud83d\ude42',
+    'hour',
+    'MONTH',
+  ),
   fc.string({ unit: 'grapheme', maxLength: 8 }),
   fc.string({ unit: 'binary', maxLength: 40 }),
 )
 
 const integers = (low: number, high: number): fc.Arbitrary<number> =>
-  fc.oneof(pick(0, 1, -1, 2, 7, -7, 12, low, high, low + 1, high - 1), fc.integer({ min: -20, max: 20 }), fc.maxSafeInteger().map((n) => Math.max(low, Math.min(high, n))))
+  fc.oneof(
+    pick(0, 1, -1, 2, 7, -7, 12, low, high, low + 1, high - 1),
+    fc.integer({ min: -20, max: 20 }),
+    fc.maxSafeInteger().map((n) => Math.max(low, Math.min(high, n))),
+  )
 
 const doubles = fc.oneof(
-  pick(0, -0, 0.5, 1.5, 2.5, -2.5, 0.1, 0.15, 1e20, 5e-324, Number.MAX_VALUE, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 2 ** 53, -(2 ** 31) - 0.5, 123456.789),
+  pick(
+    0,
+    -0,
+    0.5,
+    1.5,
+    2.5,
+    -2.5,
+    0.1,
+    0.15,
+    1e20,
+    5e-324,
+    Number.MAX_VALUE,
+    Number.NaN,
+    Number.POSITIVE_INFINITY,
+    Number.NEGATIVE_INFINITY,
+    2 ** 53,
+    -(2 ** 31) - 0.5,
+    123456.789,
+  ),
   fc.double({ noNaN: true, min: -1000, max: 1000 }),
   fc.double(),
 )
 
 const digits = (precision: number): fc.Arbitrary<bigint> =>
-  fc.oneof(pick(0n, 5n, -5n, 100n, 10n ** BigInt(precision) - 1n), fc.bigInt({ min: -(10n ** BigInt(precision)) + 1n, max: 10n ** BigInt(precision) - 1n }))
+  fc.oneof(
+    pick(0n, 5n, -5n, 100n, 10n ** BigInt(precision) - 1n),
+    fc.bigInt({ min: -(10n ** BigInt(precision)) + 1n, max: 10n ** BigInt(precision) - 1n }),
+  )
 
-export function valueOf(type: DataType): fc.Arbitrary<Exclude<LiteralValue, null>> {
+export function valuesOf(type: DataType): fc.Arbitrary<Exclude<LiteralValue, null>> {
   switch (type.kind) {
     case 'boolean':
       return fc.boolean()
@@ -72,7 +134,10 @@ export function valueOf(type: DataType): fc.Arbitrary<Exclude<LiteralValue, null
     case 'long':
       return integers(-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)
     case 'bigint':
-      return fc.oneof(pick(0n, 1n, -1n, 7n, 2n ** 63n - 1n, -(2n ** 63n), 9007199254740993n), fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }))
+      return fc.oneof(
+        pick(0n, 1n, -1n, 7n, 2n ** 63n - 1n, -(2n ** 63n), 9007199254740993n),
+        fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+      )
     case 'float':
       return doubles.map(Math.fround)
     case 'double':
@@ -80,7 +145,10 @@ export function valueOf(type: DataType): fc.Arbitrary<Exclude<LiteralValue, null
     case 'date':
       return fc.oneof(pick(0, -1, 19782, -719162, 2932896), fc.integer({ min: -100_000, max: 100_000 }))
     case 'timestamp':
-      return fc.oneof(pick(0, -1, 1709210096789, -62135596800000, 253402300799000), fc.integer({ min: -1e13, max: 1e13 }))
+      return fc.oneof(
+        pick(0, -1, 1709210096789, -62135596800000, 253402300799000),
+        fc.integer({ min: -1e13, max: 1e13 }),
+      )
     case 'string':
       return texts
     case 'binary':
@@ -93,14 +161,148 @@ export function valueOf(type: DataType): fc.Arbitrary<Exclude<LiteralValue, null
 }
 
 export const rows: fc.Arbitrary<Row> = fc.tuple(
-  ...slots.map((slot) => (slot.nullable ? fc.option(valueOf(slot.type), { nil: null, freq: 3 }) : valueOf(slot.type))),
+  ...slots.map((slot) =>
+    slot.nullable ? fc.option(valuesOf(slot.type), { nil: null, freq: 3 }) : valuesOf(slot.type),
+  ),
 )
 
 const calls: readonly (readonly [fn: string, ...arity: number[]])[] = [
-  ...['add', 'sub', 'mul', 'div', 'intDiv', 'mod', 'pmod', 'eq', 'neq', 'lt', 'lte', 'gt', 'gte', 'eqNullSafe', 'and', 'or', 'ifnull', 'nullif', 'nanvl', 'pow', 'atan2', 'hypot', 'log', 'startsWith', 'endsWith', 'contains', 'like', 'rlike', 'left', 'right', 'repeat', 'instr', 'substringIndexOne', 'trunc', 'dateTrunc', 'dateAdd', 'dateSub', 'datediff', 'addMonths', 'levenshtein', 'regexpCount'].map((fn) => [fn, 2] as const),
-  ...['neg', 'abs', 'not', 'isNull', 'isNotNull', 'isNaN', 'floor', 'ceil', 'round', 'bround', 'sqrt', 'cbrt', 'exp', 'expm1', 'sign', 'sin', 'cos', 'tan', 'asin', 'acos', 'atan', 'sinh', 'cosh', 'tanh', 'degrees', 'radians', 'ln', 'log10', 'log2', 'log1p', 'length', 'octetLength', 'upper', 'lower', 'initcap', 'reverse', 'trim', 'ltrim', 'rtrim', 'ascii', 'chr', 'hex', 'base64', 'year', 'quarter', 'month', 'dayofmonth', 'dayofweek', 'weekday', 'dayofyear', 'weekofyear', 'hour', 'minute', 'second', 'lastDay', 'unixDate', 'dateFromUnixDate', 'unixSeconds', 'unixMillis', 'timestampMillis', 'timestampSeconds', 'toDate', 'tryToDate', 'toTimestamp', 'tryToTimestamp'].map((fn) => [fn, 1] as const),
-  ...['between', 'if', 'nvl2', 'substring', 'replace', 'translate', 'locate', 'lpad', 'rpad', 'splitPart', 'substringIndex', 'makeDate', 'windowStart', 'regexpReplace', 'monthsBetween', 'regexpExtract'].map((fn) => [fn, 3] as const),
-  ...['coalesce', 'greatest', 'least', 'in', 'concat', 'concatWs', 'hash'].flatMap((fn) => [[fn, 2], [fn, 3], [fn, 5]] as const),
+  ...[
+    'add',
+    'sub',
+    'mul',
+    'div',
+    'intDiv',
+    'mod',
+    'pmod',
+    'eq',
+    'neq',
+    'lt',
+    'lte',
+    'gt',
+    'gte',
+    'eqNullSafe',
+    'and',
+    'or',
+    'ifnull',
+    'nullif',
+    'nanvl',
+    'pow',
+    'atan2',
+    'hypot',
+    'log',
+    'startsWith',
+    'endsWith',
+    'contains',
+    'like',
+    'rlike',
+    'left',
+    'right',
+    'repeat',
+    'instr',
+    'substringIndexOne',
+    'trunc',
+    'dateTrunc',
+    'dateAdd',
+    'dateSub',
+    'datediff',
+    'addMonths',
+    'levenshtein',
+    'regexpCount',
+  ].map((fn) => [fn, 2] as const),
+  ...[
+    'neg',
+    'abs',
+    'not',
+    'isNull',
+    'isNotNull',
+    'isNaN',
+    'floor',
+    'ceil',
+    'round',
+    'bround',
+    'sqrt',
+    'cbrt',
+    'exp',
+    'expm1',
+    'sign',
+    'sin',
+    'cos',
+    'tan',
+    'asin',
+    'acos',
+    'atan',
+    'sinh',
+    'cosh',
+    'tanh',
+    'degrees',
+    'radians',
+    'ln',
+    'log10',
+    'log2',
+    'log1p',
+    'length',
+    'octetLength',
+    'upper',
+    'lower',
+    'initcap',
+    'reverse',
+    'trim',
+    'ltrim',
+    'rtrim',
+    'ascii',
+    'chr',
+    'hex',
+    'base64',
+    'year',
+    'quarter',
+    'month',
+    'dayofmonth',
+    'dayofweek',
+    'weekday',
+    'dayofyear',
+    'weekofyear',
+    'hour',
+    'minute',
+    'second',
+    'lastDay',
+    'unixDate',
+    'dateFromUnixDate',
+    'unixSeconds',
+    'unixMillis',
+    'timestampMillis',
+    'timestampSeconds',
+    'toDate',
+    'tryToDate',
+    'toTimestamp',
+    'tryToTimestamp',
+  ].map((fn) => [fn, 1] as const),
+  ...[
+    'between',
+    'if',
+    'nvl2',
+    'substring',
+    'replace',
+    'translate',
+    'locate',
+    'lpad',
+    'rpad',
+    'splitPart',
+    'substringIndex',
+    'makeDate',
+    'windowStart',
+    'regexpReplace',
+    'monthsBetween',
+    'regexpExtract',
+  ].map((fn) => [fn, 3] as const),
+  ...['coalesce', 'greatest', 'least', 'in', 'concat', 'concatWs', 'hash'].flatMap(
+    (fn) =>
+      [
+        [fn, 2],
+        [fn, 3],
+        [fn, 5],
+      ] as const,
+  ),
   ['round', 2],
   ['dateFormat', 2],
 ]
@@ -113,7 +315,12 @@ const input = (i: number): BoundExpression => {
 
 const leaf: fc.Arbitrary<BoundExpression> = fc.oneof(
   { weight: 4, arbitrary: fc.nat(slots.length - 1).map(input) },
-  { weight: 2, arbitrary: fc.constantFrom(...columnTypes).chain((type) => valueOf(type).map((value) => boundLiteral(value, type))) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .constantFrom(...columnTypes)
+      .chain((type) => valuesOf(type).map((value) => boundLiteral(value, type))),
+  },
   { weight: 1, arbitrary: fc.constantFrom(...columnTypes).map((type) => boundLiteral(null, type)) },
 )
 
@@ -130,18 +337,24 @@ const makesLongText = new Set(['repeat', 'lpad', 'rpad'])
 
 /** A text of two billion characters would prove nothing. */
 function withShortLength(args: readonly BoundExpression[], ansi: boolean): readonly BoundExpression[] {
-  return args.map((arg, i) => (i === 1 ? bindCall('mod', [castTo(arg, types.int, ansi, true), boundLiteral(40, types.int)], ansi) : arg))
+  return args.map((arg, i) =>
+    i === 1 ? bindCall('mod', [castTo(arg, types.int, ansi, true), boundLiteral(40, types.int)], ansi) : arg,
+  )
 }
 
 function caseOrFirst(args: readonly BoundExpression[], withElse: boolean, ansi: boolean): BoundExpression {
   const [a, b, c, d, e] = args as [BoundExpression, BoundExpression, BoundExpression, BoundExpression, BoundExpression]
   try {
     const { args: results, type } = unify('when', [b, d, e], ansi)
-    const when = (x: BoundExpression): BoundExpression => (x.type.kind === 'boolean' ? x : bindCall('isNull', [x], ansi))
+    const when = (x: BoundExpression): BoundExpression =>
+      x.type.kind === 'boolean' ? x : bindCall('isNull', [x], ansi)
     const [then1, then2, otherwise] = results as [BoundExpression, BoundExpression, BoundExpression]
     return {
       kind: 'case',
-      branches: [{ when: when(a), then: then1 }, { when: when(c), then: then2 }],
+      branches: [
+        { when: when(a), then: then1 },
+        { when: when(c), then: then2 },
+      ],
       type,
       nullable: !withElse || results.some((r) => r.nullable),
       ...(withElse ? { otherwise } : {}),
@@ -164,9 +377,17 @@ export function expressions(ansi: boolean): fc.Arbitrary<BoundExpression> {
     e: fc.oneof(
       { depthSize: 'medium', withCrossShrink: true },
       leaf,
-      fc.constantFrom(...calls).chain(([fn, n]) => fc.tuple(...Array.from({ length: n ?? 1 }, () => tie('e'))).map((args) => callOrFirst(fn, args, ansi))),
-      fc.tuple(tie('e'), fc.constantFrom(...columnTypes), fc.boolean()).map(([arg, to, isTry]) => castOrSame(arg, to, ansi, isTry)),
-      fc.tuple(fc.array(tie('e'), { minLength: 5, maxLength: 5 }), fc.boolean()).map(([args, withElse]) => caseOrFirst(args, withElse, ansi)),
+      fc
+        .constantFrom(...calls)
+        .chain(([fn, n]) =>
+          fc.tuple(...Array.from({ length: n ?? 1 }, () => tie('e'))).map((args) => callOrFirst(fn, args, ansi)),
+        ),
+      fc
+        .tuple(tie('e'), fc.constantFrom(...columnTypes), fc.boolean())
+        .map(([arg, to, isTry]) => castOrSame(arg, to, ansi, isTry)),
+      fc
+        .tuple(fc.array(tie('e'), { minLength: 5, maxLength: 5 }), fc.boolean())
+        .map(([args, withElse]) => caseOrFirst(args, withElse, ansi)),
     ),
   })).e
 }
@@ -197,7 +418,12 @@ export function compiled(expression: BoundExpression, ansi: boolean): { run: (ro
     const { type, nullable } = slot
     const isNull = nullable ? `isNull[${i}]` : 'false'
     if (type.kind === 'string' || type.kind === 'binary') {
-      return { type, isNull, value: 'undefined.noValueWhileBytes', bytes: { u8: 'u8', dv: 'dv', start: `starts[${i}]`, end: `ends[${i}]` } }
+      return {
+        type,
+        isNull,
+        value: 'undefined.noValueWhileBytes',
+        bytes: { u8: 'u8', dv: 'dv', start: `starts[${i}]`, end: `ends[${i}]` },
+      }
     }
     return { type, isNull, value: `values[${i}]` }
   }
@@ -224,11 +450,26 @@ export function compiled(expression: BoundExpression, ansi: boolean): { run: (ro
         // What a null leaves behind: a value of the kind, as the placeholder of a block reader.
         return value ?? garbage(slots[i]?.type ?? types.int)
       })
-      return outcome(() => run(values, row.map((v) => v === null), u8, new DataView(u8.buffer), starts, ends))
+      return outcome(() =>
+        run(
+          values,
+          row.map((v) => v === null),
+          u8,
+          new DataView(u8.buffer),
+          starts,
+          ends,
+        ),
+      )
     },
   }
 }
 
 function garbage(type: DataType): unknown {
-  return type.kind === 'boolean' ? false : type.kind === 'bigint' || type.kind === 'decimal' ? 0n : type.kind === 'string' ? '' : 0
+  return type.kind === 'boolean'
+    ? false
+    : type.kind === 'bigint' || type.kind === 'decimal'
+      ? 0n
+      : type.kind === 'string'
+        ? ''
+        : 0
 }

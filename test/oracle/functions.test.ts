@@ -6,7 +6,16 @@ import { placeholder, type Value } from '../../src/codegen/value.js'
 import { MillraceError } from '../../src/common/errors.js'
 import { FunctionSource } from '../../src/common/function-source.js'
 import type { BoundExpression } from '../../src/plan/expression.js'
-import { bindTree, fromJson, type OracleCase, type OracleRow, readCases, slotsOf, toJson, Unsupported } from './oracle-cases.js'
+import {
+  bindTree,
+  fromJson,
+  type OracleCase,
+  type OracleRow,
+  readCases,
+  slotsOf,
+  toJson,
+  Unsupported,
+} from './oracle-cases.js'
 
 /**
  * Scalar functions against answers of Spark 4.3. Each line of functions.jsonl is an expression that we
@@ -21,7 +30,8 @@ const differences = JSON.parse(readFileSync(new URL('differences.json', import.m
 >
 
 /** The libraries of C and Java may differ in the last bit. */
-const transcendental = /\b(sin|cos|tan|a?sinh|cosh|tanh|acos|atan2?|exp|expm1|ln|log\d*|power|cbrt|hypot|sec|degrees|radians)\b/
+const transcendental =
+  /\b(sin|cos|tan|a?sinh|cosh|tanh|acos|atan2?|exp|expm1|ln|log\d*|power|cbrt|hypot|sec|degrees|radians)\b/
 
 type Answer = { readonly value: unknown } | { readonly error: string }
 
@@ -73,18 +83,25 @@ function run(oracle: OracleCase, ansi: boolean): CaseReport {
   const compiled = compile(expression, ansi)
   for (const row of oracle.rows) {
     const values = slots.map((slot) => fromJson(row.in[slot.path[0] ?? ''], slot.type))
-    const microseconds = typeof row.out === 'string' && expression.type.kind === 'timestamp' && fromJson(row.out, expression.type) === undefined
+    const microseconds =
+      typeof row.out === 'string' &&
+      expression.type.kind === 'timestamp' &&
+      fromJson(row.out, expression.type) === undefined
     if (values.includes(undefined) || microseconds || row.noRow === true) {
       notHeld++
       continue
     }
     const data = values as Row
     const interpreted = answer(() => evaluate(expression, data, { ansi }), expression)
-    expect(answer(() => compiled(data), expression), `compiled ${oracle.id}`).toStrictEqual(interpreted)
+    expect(
+      answer(() => compiled(data), expression),
+      `compiled ${oracle.id}`,
+    ).toStrictEqual(interpreted)
     if (agrees(interpreted, expected(row), ulps)) passed++
     else {
       differing.push(JSON.stringify(row.in))
-      if (process.env.MILLRACE_VERBOSE) console.log(oracle.id, ansi, oracle.sql, JSON.stringify(row), JSON.stringify(interpreted))
+      if (process.env.MILLRACE_VERBOSE)
+        console.log(oracle.id, ansi, oracle.sql, JSON.stringify(row), JSON.stringify(interpreted))
     }
   }
   return { differing, passed, notHeld }
@@ -102,7 +119,10 @@ function compile(expression: BoundExpression, ansi: boolean): (row: Row) => Valu
   return source.compile('evaluate', ['row'])
 }
 
-function slotTypes(e: BoundExpression, types = new Map<number, BoundExpression['type']>()): Map<number, BoundExpression['type']> {
+function slotTypes(
+  e: BoundExpression,
+  types = new Map<number, BoundExpression['type']>(),
+): Map<number, BoundExpression['type']> {
   if (e.kind === 'input') types.set(e.slot, e.type)
   else if (e.kind === 'call') for (const a of e.args) slotTypes(a, types)
   else if (e.kind === 'cast' || e.kind === 'field') slotTypes(e.arg, types)
@@ -139,7 +159,9 @@ describe('scalar functions answer as Spark does', () => {
   }
   test('the tally', () => {
     const { passed, differ, notHeld } = counts
-    console.log(`${counts.cases} cases: ${passed} rows passed, ${differ} differ as listed, ${notHeld} have microseconds, ${counts.unsupported} unsupported`)
+    console.log(
+      `${counts.cases} cases: ${passed} rows passed, ${differ} differ as listed, ${notHeld} have microseconds, ${counts.unsupported} unsupported`,
+    )
     if (unsupported.length > 0) console.log(unsupported.join('\n'))
     expect(counts.cases).toBe(cases.length)
   })

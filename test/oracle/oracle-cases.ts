@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs'
-import { daysFromDate } from '../../src/common/calendar.js'
 import { decimalOfText } from '../../src/codegen/decimals.js'
 import { formatDate, parseDouble, parseTimestamp } from '../../src/codegen/text-values.js'
 import type { Value } from '../../src/codegen/value.js'
+import { daysFromDate } from '../../src/common/calendar.js'
 import { formatDecimal } from '../../src/common/decimal.js'
+import { parseDuration } from '../../src/common/duration.js'
 import type { BoundExpression, LiteralValue } from '../../src/plan/expression.js'
 import { boundLiteral, unify } from '../../src/plan/function-spec.js'
 import { bindCall } from '../../src/plan/functions.js'
 import { castTo, decimal, types } from '../../src/plan/type-rules.js'
-import { parseDuration } from '../../src/common/duration.js'
 import { type ColumnSlot, columnSlots, type DataType, structType } from '../../src/types/data-type.js'
 
 /** Cases whose answers Spark computed: trees to bound expressions, JSON values to ours and back. */
@@ -133,35 +133,156 @@ export function toJson(value: Value | null, type: DataType): unknown {
 }
 
 const names: Readonly<Record<string, string>> = {
-  '+': 'add', '-': 'sub', '*': 'mul', '/': 'div', '%': 'mod', div: 'intDiv', pmod: 'pmod', negate: 'neg', abs: 'abs',
-  '=': 'eq', '<': 'lt', '<=': 'lte', '>': 'gt', '>=': 'gte', '<=>': 'eqNullSafe', equal_null: 'eqNullSafe', '!=': 'neq',
-  not: 'not', and: 'and', or: 'or', in: 'in', between: 'between', like: 'like', rlike: 'rlike',
-  is_null: 'isNull', isnull: 'isNull', is_not_null: 'isNotNull', coalesce: 'coalesce', nvl: 'ifnull', ifnull: 'ifnull',
-  nvl2: 'nvl2', nullif: 'nullif', isnan: 'isNaN', nanvl: 'nanvl', if: 'if', greatest: 'greatest', least: 'least',
-  round: 'round', bround: 'bround', floor: 'floor', ceil: 'ceil', sign: 'sign', sqrt: 'sqrt', cbrt: 'cbrt', exp: 'exp',
-  expm1: 'expm1', ln: 'ln', log10: 'log10', log: 'log', power: 'pow', sin: 'sin', atan: 'atan', acos: 'acos',
-  atan2: 'atan2', sinh: 'sinh', cosh: 'cosh', tanh: 'tanh', hypot: 'hypot', degrees: 'degrees', radians: 'radians',
-  hex: 'hex', length: 'length', char_length: 'length', octet_length: 'octetLength', upper: 'upper', lower: 'lower',
-  initcap: 'initcap', reverse: 'reverse', trim: 'trim', btrim: 'trim', rtrim: 'rtrim', ltrim: 'ltrim', concat: 'concat',
-  '||': 'concat', concat_ws: 'concatWs', substring: 'substring', substr: 'substring', right: 'right', instr: 'instr',
-  locate: 'locate', lpad: 'lpad', rpad: 'rpad', repeat: 'repeat', replace: 'replace', ascii: 'ascii', chr: 'chr',
-  char: 'chr', levenshtein: 'levenshtein', startswith: 'startsWith', endswith: 'endsWith', base64: 'base64',
-  split_part: 'splitPart', substring_index: 'substringIndex', regexp_extract: 'regexpExtract',
-  regexp_replace: 'regexpReplace', regexp_count: 'regexpCount', year: 'year', day: 'dayofmonth', dayofmonth: 'dayofmonth',
-  dayofweek: 'dayofweek', weekday: 'weekday', dayofyear: 'dayofyear', weekofyear: 'weekofyear', quarter: 'quarter',
-  month: 'month', last_day: 'lastDay', date_add: 'dateAdd', date_sub: 'dateSub', add_months: 'addMonths',
-  months_between: 'monthsBetween', make_date: 'makeDate', unix_date: 'unixDate', date_from_unix_date: 'dateFromUnixDate',
-  hour: 'hour', minute: 'minute', second: 'second', unix_millis: 'unixMillis', timestamp_millis: 'timestampMillis',
-  datediff: 'datediff', unix_timestamp: 'unixSeconds', date_trunc: 'dateTrunc', trunc: 'trunc', to_date: 'toDate', to_timestamp: 'toTimestamp',
-  try_to_timestamp: 'tryToTimestamp', hash: 'hash', date_format: 'dateFormat',
+  '+': 'add',
+  '-': 'sub',
+  '*': 'mul',
+  '/': 'div',
+  '%': 'mod',
+  div: 'intDiv',
+  pmod: 'pmod',
+  negate: 'neg',
+  abs: 'abs',
+  '=': 'eq',
+  '<': 'lt',
+  '<=': 'lte',
+  '>': 'gt',
+  '>=': 'gte',
+  '<=>': 'eqNullSafe',
+  equal_null: 'eqNullSafe',
+  '!=': 'neq',
+  not: 'not',
+  and: 'and',
+  or: 'or',
+  in: 'in',
+  between: 'between',
+  like: 'like',
+  rlike: 'rlike',
+  is_null: 'isNull',
+  isnull: 'isNull',
+  is_not_null: 'isNotNull',
+  coalesce: 'coalesce',
+  nvl: 'ifnull',
+  ifnull: 'ifnull',
+  nvl2: 'nvl2',
+  nullif: 'nullif',
+  isnan: 'isNaN',
+  nanvl: 'nanvl',
+  if: 'if',
+  greatest: 'greatest',
+  least: 'least',
+  round: 'round',
+  bround: 'bround',
+  floor: 'floor',
+  ceil: 'ceil',
+  sign: 'sign',
+  sqrt: 'sqrt',
+  cbrt: 'cbrt',
+  exp: 'exp',
+  expm1: 'expm1',
+  ln: 'ln',
+  log10: 'log10',
+  log: 'log',
+  power: 'pow',
+  sin: 'sin',
+  atan: 'atan',
+  acos: 'acos',
+  atan2: 'atan2',
+  sinh: 'sinh',
+  cosh: 'cosh',
+  tanh: 'tanh',
+  hypot: 'hypot',
+  degrees: 'degrees',
+  radians: 'radians',
+  hex: 'hex',
+  length: 'length',
+  char_length: 'length',
+  octet_length: 'octetLength',
+  upper: 'upper',
+  lower: 'lower',
+  initcap: 'initcap',
+  reverse: 'reverse',
+  trim: 'trim',
+  btrim: 'trim',
+  rtrim: 'rtrim',
+  ltrim: 'ltrim',
+  concat: 'concat',
+  '||': 'concat',
+  concat_ws: 'concatWs',
+  substring: 'substring',
+  substr: 'substring',
+  right: 'right',
+  instr: 'instr',
+  locate: 'locate',
+  lpad: 'lpad',
+  rpad: 'rpad',
+  repeat: 'repeat',
+  replace: 'replace',
+  ascii: 'ascii',
+  chr: 'chr',
+  char: 'chr',
+  levenshtein: 'levenshtein',
+  startswith: 'startsWith',
+  endswith: 'endsWith',
+  base64: 'base64',
+  split_part: 'splitPart',
+  substring_index: 'substringIndex',
+  regexp_extract: 'regexpExtract',
+  regexp_replace: 'regexpReplace',
+  regexp_count: 'regexpCount',
+  year: 'year',
+  day: 'dayofmonth',
+  dayofmonth: 'dayofmonth',
+  dayofweek: 'dayofweek',
+  weekday: 'weekday',
+  dayofyear: 'dayofyear',
+  weekofyear: 'weekofyear',
+  quarter: 'quarter',
+  month: 'month',
+  last_day: 'lastDay',
+  date_add: 'dateAdd',
+  date_sub: 'dateSub',
+  add_months: 'addMonths',
+  months_between: 'monthsBetween',
+  make_date: 'makeDate',
+  unix_date: 'unixDate',
+  date_from_unix_date: 'dateFromUnixDate',
+  hour: 'hour',
+  minute: 'minute',
+  second: 'second',
+  unix_millis: 'unixMillis',
+  timestamp_millis: 'timestampMillis',
+  datediff: 'datediff',
+  unix_timestamp: 'unixSeconds',
+  date_trunc: 'dateTrunc',
+  trunc: 'trunc',
+  to_date: 'toDate',
+  to_timestamp: 'toTimestamp',
+  try_to_timestamp: 'tryToTimestamp',
+  hash: 'hash',
+  date_format: 'dateFormat',
 }
 
 const parts: Readonly<Record<string, string>> = {
-  YEAR: 'year', QUARTER: 'quarter', MONTH: 'month', WEEK: 'weekofyear', DAY: 'dayofmonth', HOUR: 'hour', MINUTE: 'minute',
+  YEAR: 'year',
+  QUARTER: 'quarter',
+  MONTH: 'month',
+  WEEK: 'weekofyear',
+  DAY: 'dayofmonth',
+  HOUR: 'hour',
+  MINUTE: 'minute',
 }
 
 /** Our functions take fewer arguments than Spark's in these. */
-const mostArgs: Readonly<Record<string, number>> = { floor: 1, ceil: 1, toDate: 1, toTimestamp: 1, tryToTimestamp: 1, unixSeconds: 1, regexpReplace: 3, splitPart: 3 }
+const mostArgs: Readonly<Record<string, number>> = {
+  floor: 1,
+  ceil: 1,
+  toDate: 1,
+  toTimestamp: 1,
+  tryToTimestamp: 1,
+  unixSeconds: 1,
+  regexpReplace: 3,
+  splitPart: 3,
+}
 
 export function bindTree(tree: Tree, slots: readonly ColumnSlot[], ansi: boolean): BoundExpression {
   const bind = (t: Tree): BoundExpression => bindTree(t, slots, ansi)
@@ -179,13 +300,17 @@ export function bindTree(tree: Tree, slots: readonly ColumnSlot[], ansi: boolean
   if (tree.case !== undefined) {
     const thens = tree.case.map(([, then]) => bind(then))
     const { args, type } = unify('when', tree.else === undefined ? thens : [...thens, bind(tree.else)], ansi)
-    const branches = tree.case.map(([when], i) => ({ when: castTo(bind(when), types.boolean, ansi), then: args[i] as BoundExpression }))
+    const branches = tree.case.map(([when], i) => ({
+      when: castTo(bind(when), types.boolean, ansi),
+      then: args[i] as BoundExpression,
+    }))
     const otherwise = tree.else === undefined ? {} : { otherwise: args[args.length - 1] as BoundExpression }
     return { kind: 'case', branches, type, nullable: true, ...otherwise }
   }
   const fn = tree.fn ?? ''
   const args = tree.args ?? []
-  if (fn === 'cast' || fn === 'try_cast') return castTo(bind(args[0] as Tree), sparkType(tree.to ?? ''), ansi, fn === 'try_cast')
+  if (fn === 'cast' || fn === 'try_cast')
+    return castTo(bind(args[0] as Tree), sparkType(tree.to ?? ''), ansi, fn === 'try_cast')
   if (fn === 'double') return castTo(bind(args[0] as Tree), types.double, ansi)
   if (fn === 'positive') return bind(args[0] as Tree)
   if (fn === 'extract' || fn === 'date_part') {
@@ -196,14 +321,16 @@ export function bindTree(tree: Tree, slots: readonly ColumnSlot[], ansi: boolean
   if (fn === 'extract_value' && args[0]?.fn === 'window') return bindWindow(args[0], String(args[1]?.lit), bind, ansi)
   const ours = names[fn]
   if (ours === undefined || (tree.escape !== undefined && tree.escape !== '\\')) throw new Unsupported(`function ${fn}`)
-  if (fn === 'unix_timestamp' && args.map(bind)[0]?.type.kind !== 'timestamp') throw new Unsupported('unix_timestamp of text')
+  if (fn === 'unix_timestamp' && args.map(bind)[0]?.type.kind !== 'timestamp')
+    throw new Unsupported('unix_timestamp of text')
   if (args.length > (mostArgs[ours] ?? 99)) throw new Unsupported(`${fn} with ${args.length} arguments`)
   return bindCall(ours, args.map(bind), ansi)
 }
 
 function bindWindow(window: Tree, field: string, bind: (t: Tree) => BoundExpression, ansi: boolean): BoundExpression {
   const [time, size, slide, start] = window.args ?? []
-  if (time === undefined || size === undefined || (slide !== undefined && slide.lit !== size.lit)) throw new Unsupported('a sliding window')
+  if (time === undefined || size === undefined || (slide !== undefined && slide.lit !== size.lit))
+    throw new Unsupported('a sliding window')
   const sizeMs = parseDuration(String(size.lit), 'a window')
   const startMs = start === undefined ? 0 : parseDuration(String(start.lit), 'a window')
   const offset = boundLiteral(startMs, types.long)
@@ -213,4 +340,3 @@ function bindWindow(window: Tree, field: string, bind: (t: Tree) => BoundExpress
   const later = bindCall('add', [bindCall('unixMillis', [begin], ansi), boundLiteral(sizeMs, types.long)], ansi)
   return bindCall('timestampMillis', [later], ansi)
 }
-

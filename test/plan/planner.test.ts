@@ -1,0 +1,149 @@
+import { describe, expect, test } from 'vitest'
+import { col, count, lit, sum, upper, when, window } from '../../src/api/functions.js'
+import { explain } from '../../src/plan/explain.js'
+import type { LogicalPlan } from '../../src/plan/logical-plan.js'
+import { planQuery } from '../../src/plan/planner.js'
+import { columnSlots } from '../../src/types/data-type.js'
+import { expressionsOf, planOptions, scan } from './plans.js'
+
+const perPage = (streaming: boolean): LogicalPlan => {
+  const stamped: LogicalPlan = { op: 'withWatermark', input: scan(streaming), column: 'ts', delayMs: 10_000 }
+  const filtered: LogicalPlan = { op: 'filter', input: stamped, condition: col('price').gt(lit(1).plus(1)).expression }
+  return {
+    op: 'aggregate',
+    input: filtered,
+    keys: expressionsOf([window('ts', '1 minute'), 'page']),
+    aggregates: expressionsOf([count().as('views'), sum('price').as('revenue')]),
+  }
+}
+
+describe('the plan of views per page and minute', () => {
+  const query = planQuery(perPage(true), planOptions({ streaming: true, mode: 'microBatch' }))
+  const [first, second] = query.physical.stages
+
+  test('has two stages, cut at the exchange', () => {
+    expect(
+      query.physical.stages.map((s) => [
+        s.input.kind,
+        s.head?.op,
+        s.pipeline.map((o) => o.op),
+        s.output.kind,
+        s.parallelism,
+      ]),
+    ).toStrictEqual([
+      ['scan', undefined, ['filter'], 'partialAggregate', 'parallel'],
+      ['exchange', 'finalAggregate', [], 'sink', 'parallel'],
+    ])
+  })
+  test('reads the columns that it uses and no others', () => {
+    expect(first?.input.kind === 'scan' && first.input.schema.fields.map((f) => f.name)).toStrictEqual([
+      'page',
+      'ts',
+      'price',
+    ])
+    expect(first?.input.kind === 'scan' && first.input.fields).toStrictEqual([1, 2, 4])
+  })
+  test('tells the source the condition, with its constant folded', () => {
+    const pushed = first?.input.kind === 'scan' ? first.input.pushedFilters : []
+    expect(pushed).toHaveLength(1)
+    expect(pushed[0]).toMatchObject({
+      kind: 'call',
+      fn: 'gt',
+      args: [
+        { kind: 'input', slot: 2 },
+        { kind: 'literal', value: 2 },
+      ],
+    })
+  })
+  test('stamps the watermark at the scan, before the filter', () => {
+    expect(first?.input.kind === 'scan' && first.input.watermark).toMatchObject({
+      eventTime: { kind: 'input', slot: 1 },
+      delayMs: 10_000,
+      column: 'ts',
+    })
+  })
+  test('closes windows and knows which fields identify a group', () => {
+    expect(second?.head?.op === 'finalAggregate' && second.head.grouping.closesWindows).toBe(true)
+    expect(query.physical.groupingFields).toStrictEqual([0, 1])
+    expect(columnSlots(query.physical.schema).map((s) => s.path.join('.'))).toStrictEqual([
+      'window',
+      'window.start',
+      'window.end',
+      'page',
+      'views',
+      'revenue',
+    ])
+  })
+  test('says what its state depends on', () => {
+    expect(query.physical.stateSignature).toBe(
+      'aggregate by (window:window(60000,0), page:string) of (count():long, sum(double?):double)',
+    )
+  })
+  test('survives structuredClone', () => {
+    expect(structuredClone(query.physical)).toStrictEqual(query.physical)
+  })
+  test('is explained as a tree', () => {
+    expect(explain(query).split('== Physical Plan ==\n')[1]?.split('\n')).toStrictEqual([
+      'Sink [window, page, views, revenue]',
+      '+- *(1) FinalAggregate [window, page], [views, revenue], append, closes windows',
+      '   +- Exchange by key group',
+      '      +- *(0) PartialAggregate [window(ts#1, 60000 ms), page#0], [count(1) AS views, sum(price#2) AS revenue]',
+      '         +- *(0) Filter (price#2 > 2)',
+      '            +- *(0) Scan streaming memory [page, ts, price], PushedFilters: [(price#2 > 2)], Watermark: ts#1, delay 10000 ms',
+    ])
+  })
+})
+
+test('an event time that is computed is stamped over the columns of the scan', () => {
+  const renamed: LogicalPlan = {
+    op: 'select',
+    input: scan(true),
+    columns: expressionsOf([when(col('clicks').gt(1), col('ts')).otherwise(col('seenAt')).as('t'), 'page']),
+  }
+  const stamped: LogicalPlan = { op: 'withWatermark', input: renamed, column: 't', delayMs: 0 }
+  const plan: LogicalPlan = {
+    op: 'aggregate',
+    input: stamped,
+    keys: expressionsOf([window('t', '1 hour')]),
+    aggregates: expressionsOf([count()]),
+  }
+  const { physical } = planQuery(plan, planOptions({ streaming: true, mode: 'continuous' }))
+  const input = physical.stages[0]?.input
+  expect(input?.kind === 'scan' && input.watermark?.eventTime.kind).toBe('case')
+  expect(input?.kind === 'scan' && input.schema.fields.map((f) => f.name)).toStrictEqual(['ts', 'seenAt', 'clicks'])
+})
+
+test('a sort and a limit right above it are one operator of one task', () => {
+  const sorted: LogicalPlan = { op: 'orderBy', input: scan(), keys: expressionsOf([col('price').desc(), 'page']) }
+  const { physical } = planQuery({ op: 'limit', input: sorted, count: 3 }, planOptions())
+  expect(physical.stages).toHaveLength(2)
+  expect(physical.stages[1]).toMatchObject({
+    parallelism: 'single',
+    head: {
+      op: 'sort',
+      limit: 3,
+      keys: [
+        { descending: true, nullsFirst: false },
+        { descending: false, nullsFirst: true },
+      ],
+    },
+  })
+})
+
+test('projections on projections become one', () => {
+  const a: LogicalPlan = { op: 'withColumn', input: scan(), name: 'big', value: upper('page').expression }
+  const b: LogicalPlan = { op: 'select', input: a, columns: expressionsOf(['big', 'userId', 'place.zip']) }
+  const { physical } = planQuery({ op: 'filter', input: b, condition: col('zip').gt(3).expression }, planOptions())
+  expect(physical.stages[0]?.pipeline.map((o) => o.op)).toStrictEqual(['filter', 'project'])
+  expect(physical.schema.fields.map((f) => f.name)).toStrictEqual(['big', 'userId', 'zip'])
+})
+
+test('a global aggregate is one task, so that nothing gives one row', () => {
+  const { physical } = planQuery(
+    { op: 'aggregate', input: scan(), keys: [], aggregates: expressionsOf([count()]) },
+    planOptions(),
+  )
+  expect(physical.stages[1]?.parallelism).toBe('single')
+  const input = physical.stages[0]?.input
+  expect(input?.kind === 'scan' && input.schema.fields).toStrictEqual([])
+})
