@@ -97,6 +97,8 @@ function castCode(emit: CodeEmitter, expression: BoundExpression & { kind: 'cast
   const text = castText(arg.type, type, !wraps, 'x') === undefined ? undefined : emit.value(arg)
   if (text !== undefined) {
     const value = castText(arg.type, type, !wraps, text.value) as string
+    // An int literal beside a double stays a literal, which makes comparisons with it shorter.
+    if (typeof text.literal === 'number' && value === text.value) return { ...text, type }
     return { type, isNull: text.isNull, value: emit.local('v', value) }
   }
   const cast = emit.source.constant(castFunction(arg.type, type, ansi, isTry))

@@ -334,7 +334,12 @@ const kernels: Readonly<Record<string, MakeKernel>> = {
   hour: plain(times.hour),
   minute: plain(times.minute),
   second: plain(times.second),
-  dateTrunc: plain(times.dateTrunc),
+  dateTrunc: (_first, call) => {
+    const [unit] = call.args
+    const truncate =
+      unit?.kind === 'literal' && typeof unit.value === 'string' ? times.truncateTo(unit.value) : undefined
+    return truncate === undefined ? times.dateTrunc : (_unit: string, ms: number) => truncate(ms)
+  },
   trunc: plain(times.truncDate),
   dateAdd: plain((days: number, n: number) => (days + n) | 0),
   dateSub: plain((days: number, n: number) => (days - n) | 0),

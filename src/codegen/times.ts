@@ -7,25 +7,46 @@ export const DAY_MS = 86_400_000
 
 export const daysOf = (ms: number): number => Math.floor(ms / DAY_MS)
 
-export const year = (days: number): number => dateFromDays(days).year
-export const month = (days: number): number => dateFromDays(days).month
-export const dayOfMonth = (days: number): number => dateFromDays(days).day
-export const quarter = (days: number): number => Math.ceil(dateFromDays(days).month / 3)
+const DAYS_FROM_YEAR_0_TO_1970 = 719468
+const DAYS_IN_400_YEARS = 146097
+
+/**
+ * year · 512 + month · 32 + day: the calendar without an object for a record, by integer arithmetic.
+ * Years start in March here, so that the leap day is the last day of a year.
+ */
+function packedDate(days: number): number {
+  const z = days + DAYS_FROM_YEAR_0_TO_1970
+  const era = Math.floor(z / DAYS_IN_400_YEARS)
+  const dayOfEra = (z - era * DAYS_IN_400_YEARS) | 0
+  const cycles = (((dayOfEra / 1460) | 0) - ((dayOfEra / 36524) | 0) + ((dayOfEra / 146096) | 0)) | 0
+  const yearOfEra = ((dayOfEra - cycles) / 365) | 0
+  const dayOfMarchYear = (dayOfEra - (365 * yearOfEra + (yearOfEra >> 2) - ((yearOfEra / 100) | 0))) | 0
+  const shifted = ((5 * dayOfMarchYear + 2) / 153) | 0
+  const day = dayOfMarchYear - (((153 * shifted + 2) / 5) | 0) + 1
+  const monthOfYear = shifted < 10 ? shifted + 3 : shifted - 9
+  return (yearOfEra + era * 400 + (monthOfYear <= 2 ? 1 : 0)) * 512 + monthOfYear * 32 + day
+}
+
+export const year = (days: number): number => Math.floor(packedDate(days) / 512)
+export const month = (days: number): number => (packedDate(days) & 511) >> 5
+export const dayOfMonth = (days: number): number => packedDate(days) & 31
+export const quarter = (days: number): number => ((month(days) + 2) / 3) | 0
 /** 0 = Monday. */
 export const weekday = (days: number): number => positive(days + 3, 7)
 /** 1 = Sunday. */
 export const dayOfWeek = (days: number): number => positive(days + 4, 7) + 1
-export const dayOfYear = (days: number): number => days - daysFromDate(dateFromDays(days).year, 1, 1) + 1
+export const dayOfYear = (days: number): number => days - daysFromDate(year(days), 1, 1) + 1
 
 /** ISO 8601: the week of the Thursday. */
 export function weekOfYear(days: number): number {
   const thursday = days - weekday(days) + 3
-  return Math.floor((thursday - daysFromDate(dateFromDays(thursday).year, 1, 1)) / 7) + 1
+  return Math.floor((thursday - daysFromDate(year(thursday), 1, 1)) / 7) + 1
 }
 
+/** value modulo divisor, never negative. The quotient of doubles is ten times quicker than their remainder, and may be off by one. */
 function positive(value: number, divisor: number): number {
-  const r = value % divisor
-  return r < 0 ? r + divisor : r + 0
+  const r = value - Math.floor(value / divisor) * divisor
+  return r < 0 ? r + divisor : r >= divisor ? r - divisor : r
 }
 
 export const hour = (ms: number): number => Math.floor(positive(ms, DAY_MS) / 3_600_000)
@@ -108,17 +129,24 @@ const timeUnits: Readonly<Record<string, number>> = {
 
 function truncateDays(days: number, unit: DateUnit): number {
   if (unit === 'week') return days - weekday(days)
-  const { year: y, month: m } = dateFromDays(days)
-  return daysFromDate(y, unit === 'year' ? 1 : unit === 'quarter' ? m - ((m - 1) % 3) : m, 1)
+  const dayOfThisMonth = dayOfMonth(days)
+  if (unit === 'month') return days - dayOfThisMonth + 1
+  const m = month(days)
+  return daysFromDate(year(days), unit === 'year' ? 1 : m - ((m - 1) % 3), 1)
 }
 
 /** Null for a unit that does not exist. */
 export function dateTrunc(unit: string, ms: number): number | null {
+  return truncateTo(unit)?.(ms) ?? null
+}
+
+/** The function for one unit, for units that are literals. */
+export function truncateTo(unit: string): ((ms: number) => number) | undefined {
   const name = unit.toUpperCase()
   const step = Object.hasOwn(timeUnits, name) ? timeUnits[name] : undefined
-  if (step !== undefined) return ms - positive(ms, step)
+  if (step !== undefined) return (ms) => ms - positive(ms, step)
   const dateUnit = Object.hasOwn(dateUnits, name) ? dateUnits[name] : undefined
-  return dateUnit === undefined ? null : truncateDays(daysOf(ms), dateUnit) * DAY_MS
+  return dateUnit === undefined ? undefined : (ms) => truncateDays(daysOf(ms), dateUnit) * DAY_MS
 }
 
 export function truncDate(days: number, unit: string): number | null {
