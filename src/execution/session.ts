@@ -1,7 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
+import type { MessagePort } from 'node:worker_threads'
 import { Consumer, type ConsumerOptions } from '../client/consumer.js'
 import { HostLog } from '../client/host-log.js'
 import { Producer } from '../client/producer.js'
@@ -10,11 +8,12 @@ import { nodeEnv } from '../common/env.js'
 import { fromErrorShape, MillraceError, toErrorShape } from '../common/errors.js'
 import type { BlockDescriptor } from '../connector/inputs.js'
 import type { FsyncMode } from '../log/log-writer.js'
-import { createSharedLogMemory, LogMemory } from '../log/shared-memory.js'
+import { LogMemory } from '../log/shared-memory.js'
 import type { PhysicalPlan } from '../plan/physical-plan.js'
 import { type BlockRef, viewsOf } from '../types/block.js'
 import { WorkerPool } from '../worker/pool.js'
-import type { EngineStart, FromEngine, QueryMode, RequestName, Requests, ToEngine } from './engine-protocol.js'
+import type { FromEngine, QueryMode, RequestName, Requests, ToEngine } from './engine-protocol.js'
+import { EngineThread } from './engine-thread.js'
 import { type HostSink, HostSinkFeed } from './host-sink.js'
 import { QueryHandle } from './query-handle.js'
 import { SessionTopics } from './session-topics.js'
@@ -66,7 +65,6 @@ export class EngineSession {
     producer(options?: object): Producer
     consumer(options?: ConsumerOptions): Consumer
   }
-  readonly #engine: Worker
   readonly #memory: LogMemory
   readonly #hostLog: HostLog
   readonly #pool: WorkerPool
@@ -79,11 +77,15 @@ export class EngineSession {
   #dead: MillraceError | undefined
 
   /** Resolves when the log is recovered and open. */
-  static async open(options: SessionOptions): Promise<EngineSession> {
-    const session = new EngineSession(options)
+  static async open(options: SessionOptions, engine: EngineThread = new EngineThread(options)): Promise<EngineSession> {
+    const session = new EngineSession(options, engine)
     try {
       await new Promise((resolve, reject) => {
         session.#ready = { resolve, reject }
+        engine.listen(
+          (message) => session.#onMessage(message),
+          (cause) => session.#die(cause),
+        )
       })
     } catch (error) {
       await session.#abandon()
@@ -93,27 +95,13 @@ export class EngineSession {
     return session
   }
 
-  private constructor(options: SessionOptions) {
-    const shared = createSharedLogMemory(options.memoryBudget)
-    const memory = new MessageChannel()
-    this.#memory = new LogMemory(shared, HOST_SLOT)
-    this.#memory.chunks.attachThread(memory.port1)
-    memory.port1.unref()
-    const start: EngineStart = {
-      log: shared,
-      memoryPort: memory.port2,
-      dir: options.dir,
-      spillDirectory: join(tmpdir(), `millrace-${randomUUID()}`),
-      fsync: options.fsync,
-      syncIntervalMs: options.syncIntervalMs ?? 1000,
-    }
-    this.#engine = new Worker(threadFile(import.meta.url, './engine-main.js'), {
-      workerData: start,
-      transferList: [memory.port2],
-    })
-    this.#engine.on('message', (message: FromEngine) => this.#onMessage(message))
-    this.#engine.on('error', (error) => this.#die(error))
-    this.#engine.on('exit', (code) => this.#die(new Error(`engine thread ended with exit code ${code}`)))
+  private constructor(
+    options: SessionOptions,
+    private readonly engine: EngineThread,
+  ) {
+    this.#memory = new LogMemory(engine.shared, HOST_SLOT)
+    this.#memory.chunks.attachThread(engine.memoryPort)
+    engine.memoryPort.unref()
     this.#hostLog = new HostLog({
       memory: this.#memory,
       env: nodeEnv,
@@ -128,7 +116,7 @@ export class EngineSession {
     this.#pool = new WorkerPool({
       workers: options.workers,
       file: threadFile(import.meta.url, '../worker/entry.js'),
-      log: shared,
+      log: engine.shared,
       onStart: ({ slot, control, engineMemory, hostMemory }) => {
         hostMemory.unref()
         this.#memory.chunks.attachThread(hostMemory)
@@ -137,6 +125,13 @@ export class EngineSession {
       onDeath: (slot, error) => this.#post({ type: 'workerDied', slot, error: error.toShape() }),
     })
     this.#listening = this.#memory.bells.listen(HOST_SLOT, () => this.#rung())
+  }
+
+  /** Starts the worker threads while the caller still thinks about the query. */
+  warmUp(): void {
+    if (this.#dead !== undefined || this.#closing !== undefined) return
+    // A failure shows where it matters: when a query is started.
+    this.#pool.open().catch(() => undefined)
   }
 
   /** Resolves when the start offsets are pinned and the tasks run. */
@@ -195,7 +190,7 @@ export class EngineSession {
     this.#hostLog.close()
     this.#listening.close()
     await this.#pool.close()
-    await this.#engine.terminate()
+    await this.engine.terminate()
     this.#memory.close()
   }
 
@@ -273,7 +268,7 @@ export class EngineSession {
   }
 
   #post(message: ToEngine, transfer: readonly MessagePort[] = []): void {
-    this.#engine.postMessage(message, transfer)
+    this.engine.post(message, transfer)
   }
 
   #assertOpen(): void {
