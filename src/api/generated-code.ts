@@ -1,9 +1,4 @@
-import {
-  compileMerge,
-  compileResult,
-  compileToBuilder,
-  compileToTable,
-} from '../codegen/stage-compiler.js'
+import { compileMerge, compileResult, compileToBuilder, compileToTable } from '../codegen/stage-compiler.js'
 import type { PipelineSpec } from '../codegen/stage-functions.js'
 import type { PhysicalPlan, Stage } from '../plan/physical-plan.js'
 

@@ -1,16 +1,15 @@
 import { MillraceError } from '../common/errors.js'
-import { EngineSession } from '../execution/session.js'
+import type { EngineSession } from '../execution/session.js'
 import type { FsyncMode } from '../log/log-writer.js'
 import type { BlockRef } from '../types/block.js'
-import { blocksFromRows } from '../types/column-builder.js'
 import type { Row } from '../types/row-reader.js'
 import { type StructSchema, t } from '../types/schema.js'
-import { DataFrame } from './dataframe.js'
+import type { DataFrame } from './dataframe.js'
 import type { EngineContext } from './engine-context.js'
-import { NamedTables, nextTableId } from './memory-tables.js'
+import type * as Frames from './frames.js'
 import { type MillraceOptions, type ResolvedOptions, resolveOptions } from './open-options.js'
-import { QueryRegistry } from './query-registry.js'
-import { DataFrameReader, structOf } from './reader.js'
+import type { QueryRegistry } from './query-registry.js'
+import type { DataFrameReader } from './reader.js'
 
 /** What {@link Millrace.describe} answers. */
 export interface EngineDescription {
@@ -42,12 +41,15 @@ export class Millrace {
   readonly #session: EngineSession
   readonly #options: ResolvedOptions
   readonly #context: EngineContext
+  /** Loaded when an engine is opened: who imports the package only for its types and functions does not pay for queries. */
+  readonly #frames: typeof Frames
   #closing: Promise<void> | undefined
 
-  private constructor(session: EngineSession, options: ResolvedOptions) {
+  private constructor(session: EngineSession, options: ResolvedOptions, frames: typeof Frames) {
     this.#session = session
     this.#options = options
-    const queries = new QueryRegistry()
+    this.#frames = frames
+    const queries = new frames.QueryRegistry()
     this.queries = queries
     const open = (): EngineSession => this.#open()
     this.#context = {
@@ -57,7 +59,7 @@ export class Millrace {
       ansi: options.ansi,
       dir: options.dir,
       queries,
-      tables: new NamedTables(),
+      tables: new frames.NamedTables(),
       topic: (name) => open().log.topics.get(name),
       print: (text) => void process.stdout.write(text),
     }
@@ -66,7 +68,11 @@ export class Millrace {
   /** Opens the engine: in memory, or on the files of `dir`, which no second process may have open. */
   static async open(options: MillraceOptions = {}): Promise<Millrace> {
     const resolved = resolveOptions(options)
-    return new Millrace(await EngineSession.open(resolved), resolved)
+    // The engine thread first: it boots while this thread loads the rest.
+    const { EngineThread } = await import('../execution/engine-thread.js')
+    const thread = new EngineThread(resolved)
+    const [{ EngineSession }, frames] = await Promise.all([import('../execution/session.js'), import('./frames.js')])
+    return new Millrace(await EngineSession.open(resolved, thread), resolved, frames)
   }
 
   /** Topics: `create`, `list`, `describe`, `delete`. */
@@ -85,13 +91,13 @@ export class Millrace {
   /** Reads what is stored, and ends. */
   get read(): DataFrameReader {
     this.#open()
-    return new DataFrameReader(this.#context, false)
+    return new this.#frames.DataFrameReader(this.#context, false)
   }
 
   /** Reads what comes, without an end. */
   get readStream(): DataFrameReader {
     this.#open()
-    return new DataFrameReader(this.#context, true)
+    return new this.#frames.DataFrameReader(this.#context, true)
   }
 
   /** Bounded rows from this thread. A value that does not fit the schema is refused with its path. */
@@ -102,15 +108,15 @@ export class Millrace {
     schema: StructSchema<Out, In> | string,
   ): DataFrame<Out> | DataFrame {
     this.#open()
-    const type = structOf(typeof schema === 'string' ? t.ddl(schema) : schema)
+    const type = this.#frames.structOf(typeof schema === 'string' ? t.ddl(schema) : schema)
     if (!Array.isArray(rows)) {
       throw new MillraceError('ROWS_EXPECTED', 'createDataFrame() takes an array of objects', {
         detail: `found ${rows === null ? 'null' : typeof rows}`,
       })
     }
-    const blocks: readonly BlockRef[] = blocksFromRows(type, rows)
-    const tableId = nextTableId()
-    return new DataFrame<Out>(
+    const blocks: readonly BlockRef[] = this.#frames.blocksFromRows(type, rows)
+    const tableId = this.#frames.nextTableId()
+    return new this.#frames.DataFrame<Out>(
       this.#context,
       { op: 'scan', source: { format: 'memory', streaming: false, schema: type, tableId, options: {} } },
       new Map([[tableId, { schema: type, blocks: () => blocks }]]),
@@ -135,7 +141,7 @@ export class Millrace {
         mode: fsync,
         lossWindow: dir === undefined ? 'everything: no dir is set, so all is in memory' : lossWindows[fsync],
       },
-      topics: (await topics).map((topic) => ({
+      topics: topics.map((topic) => ({
         name: topic.name,
         partitions: topic.partitions,
         typed: topic.schema !== undefined,

@@ -17,6 +17,7 @@ const Row = t.struct({
   ts: t.timestamp.nullable(),
   day: t.date.nullable(),
   raw: t.binary.nullable(),
+  m: t.decimal(20, 2).nullable(),
   place: t.struct({ city: t.string.nullable(), zip: t.int }).nullable(),
 })
 
@@ -33,6 +34,7 @@ const full: t.input<typeof Row> = {
   ts: 1709210096789,
   day: '2024-02-29',
   raw: Uint8Array.of(1, 2),
+  m: '-12.50',
   place: { city: 'Bern', zip: 3000 },
 }
 
@@ -49,6 +51,7 @@ describe('toArrow', () => {
       expect(column('b')).toEqual([true, null, true, null, true])
       expect(column('y')).toEqual([-3, null, -3, null, -3])
       expect(column('l')).toEqual([9007199254740991n, null, 9007199254740991n, null, 9007199254740991n])
+      expect(column('m').map(String)).toEqual(['-1250', 'null', '-1250', 'null', '-1250'])
       expect(column('f')).toEqual([0.5, null, 0.5, null, 0.5])
       expect(column('ts')).toEqual([1709210096789, null, 1709210096789, null, 1709210096789])
       expect(

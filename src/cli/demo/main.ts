@@ -124,7 +124,7 @@ function report(
 /** Topics and checkpoints of an earlier start are replaced, all else in the folder stays. */
 async function freshTopics(mill: Millrace, dir: string, args: DemoArguments): Promise<void> {
   const wanted = [FLIGHTS_TOPIC, ...args.modes.filter((mode) => mode !== 'batch').map(liveTopic)]
-  const present = (await mill.topics.list()).map((topic) => topic.name)
+  const present = mill.topics.list().map((topic) => topic.name)
   for (const name of wanted) {
     if (present.includes(name)) await mill.topics.delete(name)
     rmSync(join(dir, 'checkpoints', name), { recursive: true, force: true })
