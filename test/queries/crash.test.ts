@@ -18,7 +18,7 @@ import { rowDifferences } from './same-rows.js'
  */
 const KILLS = 2
 /** From `ready` on; a life without a kill takes about this long. */
-const KILL_AFTER_MS_MAX = 400
+const KILL_AFTER_MS_MAX = 200
 const child = fileURLToPath(new URL('./crash-child.ts', import.meta.url))
 
 let dir: string
