@@ -15,7 +15,7 @@ export type { ArrowTable } from './api/arrow-table.js'
 export type { BatchProgress } from './api/batch-run.js'
 // Columns and functions
 export { type AnyColumn, type CastTarget, Column, type ColumnValue } from './api/column.js'
-export { DataFrame, GroupedData } from './api/dataframe.js'
+export type { DataFrame, GroupedData } from './api/dataframe.js'
 export {
   abs,
   acos,
@@ -145,11 +145,11 @@ export {
 // The engine
 export { type EngineDescription, Millrace } from './api/millrace.js'
 export type { Logger, MillraceOptions } from './api/open-options.js'
-export { DataFrameReader } from './api/reader.js'
+export type { DataFrameReader } from './api/reader.js'
 export type { ForeachFunction, ForeachWriter } from './api/sink/foreach-sink.js'
-export { type ExplainMode, StreamingQuery } from './api/streaming-query.js'
+export type { ExplainMode, StreamingQuery } from './api/streaming-query.js'
 export type { Trigger } from './api/trigger.js'
-export { DataStreamWriter } from './api/writer.js'
+export type { DataStreamWriter } from './api/writer.js'
 export type { Consumer, ConsumerOptions, EachBatchPayload, EachMessagePayload } from './client/consumer.js'
 export type { Producer, ProducerBatch, ProducerRecord, RecordMetadata } from './client/producer.js'
 export type { ConsumerMessage } from './client/record-decoder.js'

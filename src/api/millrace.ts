@@ -68,11 +68,11 @@ export class Millrace {
   /** Opens the engine: in memory, or on the files of `dir`, which no second process may have open. */
   static async open(options: MillraceOptions = {}): Promise<Millrace> {
     const resolved = resolveOptions(options)
-    // The engine thread first: it boots while this thread loads the rest.
-    const { EngineThread } = await import('../execution/engine-thread.js')
-    const thread = new EngineThread(resolved)
+    // The threads first: they load while this one loads the rest.
+    const { Threads } = await import('../execution/threads.js')
+    const threads = new Threads(resolved)
     const [{ EngineSession }, frames] = await Promise.all([import('../execution/session.js'), import('./frames.js')])
-    return new Millrace(await EngineSession.open(resolved, thread), resolved, frames)
+    return new Millrace(await EngineSession.open(resolved, threads), resolved, frames)
   }
 
   /** Topics: `create`, `list`, `describe`, `delete`. */

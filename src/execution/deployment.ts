@@ -76,5 +76,7 @@ export function layOut(options: LayoutOptions): Layout {
       })
     }
   })
+  // A worker without a task is not waited for: it may still be starting.
+  for (const [slot, own] of tasks) if (own.length === 0) tasks.delete(slot)
   return { tasks, taskCount, sinkChannels, stateChannels }
 }

@@ -6,8 +6,8 @@ import { LogEngine } from '../log/log-engine.js'
 import { LogMemory } from '../log/shared-memory.js'
 import type { FromWorker, ToWorker } from '../worker/protocol.js'
 import type { EngineStart, FromEngine, QueryStart, RequestName, Requests, ToEngine } from './engine-protocol.js'
-import { LogSink } from './log-sink.js'
-import { QueryRun } from './query-run.js'
+import type { LogSink } from './log-sink.js'
+import type { QueryRun } from './query-run.js'
 
 /** What lives on the engine thread: the log's files and the coordinators of all queries. */
 export class Engine {
@@ -59,7 +59,7 @@ export class Engine {
         this.#workers.delete(message.slot)
         this.log.forgetThread(message.slot)
         for (const run of this.#runs.values()) {
-          if (run.spec.workerSlots.includes(message.slot)) run.failWith(message.error)
+          if (run.runsOn(message.slot)) run.failWith(message.error)
         }
         break
       case 'sinkReached':
@@ -115,6 +115,8 @@ export class Engine {
   }
 
   async #start(spec: QueryStart): Promise<void> {
+    // Loaded with the first query: an engine that only keeps a log opens sooner without it.
+    const [{ LogSink }, { QueryRun }] = await Promise.all([import('./log-sink.js'), import('./query-run.js')])
     const run = new QueryRun(spec, {
       env: this.env,
       bells: this.#memory.bells,

@@ -148,6 +148,11 @@ export class QueryRun {
     this.ended = this.#run().finally(close)
   }
 
+  /** Whether a worker holds tasks of this run. */
+  runsOn(slot: number): boolean {
+    return this.#layout.tasks.has(slot)
+  }
+
   get failure(): MillraceError | undefined {
     return this.#failure
   }
@@ -233,7 +238,7 @@ export class QueryRun {
       this.fail(error)
     }
     this.#source.watch(false)
-    for (const slot of this.spec.workerSlots) this.around.toWorker(slot, { type: 'undeploy', query: this.spec.id })
+    for (const slot of this.#layout.tasks.keys()) this.around.toWorker(slot, { type: 'undeploy', query: this.spec.id })
     try {
       this.#checkpoint.close()
     } catch (error) {

@@ -11,13 +11,11 @@ import type { FsyncMode } from '../log/log-writer.js'
 import { LogMemory } from '../log/shared-memory.js'
 import type { PhysicalPlan } from '../plan/physical-plan.js'
 import { type BlockRef, viewsOf } from '../types/block.js'
-import { WorkerPool } from '../worker/pool.js'
 import type { FromEngine, QueryMode, RequestName, Requests, ToEngine } from './engine-protocol.js'
-import { EngineThread } from './engine-thread.js'
 import { type HostSink, HostSinkFeed } from './host-sink.js'
 import { QueryHandle } from './query-handle.js'
 import { SessionTopics } from './session-topics.js'
-import { threadFile } from './thread-file.js'
+import { Threads } from './threads.js'
 
 export type { HostSink } from './host-sink.js'
 
@@ -67,7 +65,6 @@ export class EngineSession {
   }
   readonly #memory: LogMemory
   readonly #hostLog: HostLog
-  readonly #pool: WorkerPool
   readonly #listening: { close(): void }
   readonly #waiting = new Map<number, Waiting>()
   readonly #queries = new Map<string, HostedQuery>()
@@ -77,12 +74,12 @@ export class EngineSession {
   #dead: MillraceError | undefined
 
   /** Resolves when the log is recovered and open. */
-  static async open(options: SessionOptions, engine: EngineThread = new EngineThread(options)): Promise<EngineSession> {
-    const session = new EngineSession(options, engine)
+  static async open(options: SessionOptions, threads: Threads = new Threads(options)): Promise<EngineSession> {
+    const session = new EngineSession(threads)
     try {
       await new Promise((resolve, reject) => {
         session.#ready = { resolve, reject }
-        engine.listen(
+        threads.engine.listen(
           (message) => session.#onMessage(message),
           (cause) => session.#die(cause),
         )
@@ -95,13 +92,10 @@ export class EngineSession {
     return session
   }
 
-  private constructor(
-    options: SessionOptions,
-    private readonly engine: EngineThread,
-  ) {
-    this.#memory = new LogMemory(engine.shared, HOST_SLOT)
-    this.#memory.chunks.attachThread(engine.memoryPort)
-    engine.memoryPort.unref()
+  private constructor(private readonly threads: Threads) {
+    this.#memory = new LogMemory(threads.engine.shared, HOST_SLOT)
+    this.#memory.chunks.attachThread(threads.engine.memoryPort)
+    threads.engine.memoryPort.unref()
     this.#hostLog = new HostLog({
       memory: this.#memory,
       env: nodeEnv,
@@ -113,31 +107,14 @@ export class EngineSession {
       producer: () => new Producer(this.#hostLog),
       consumer: (consumerOptions) => new Consumer(this.#hostLog, consumerOptions),
     }
-    this.#pool = new WorkerPool({
-      workers: options.workers,
-      file: threadFile(import.meta.url, '../worker/entry.js'),
-      log: engine.shared,
-      onStart: ({ slot, control, engineMemory, hostMemory }) => {
-        hostMemory.unref()
-        this.#memory.chunks.attachThread(hostMemory)
-        this.#post({ type: 'worker', slot, control, memory: engineMemory }, [control, engineMemory])
-      },
-      onDeath: (slot, error) => this.#post({ type: 'workerDied', slot, error: error.toShape() }),
-    })
+    threads.attachHost((port) => this.#memory.chunks.attachThread(port))
     this.#listening = this.#memory.bells.listen(HOST_SLOT, () => this.#rung())
-  }
-
-  /** Starts the worker threads while the caller still thinks about the query. */
-  warmUp(): void {
-    if (this.#dead !== undefined || this.#closing !== undefined) return
-    // A failure shows where it matters: when a query is started.
-    this.#pool.open().catch(() => undefined)
   }
 
   /** Resolves when the start offsets are pinned and the tasks run. */
   async start(spec: QuerySpec): Promise<QueryHandle> {
     this.#assertOpen()
-    await this.#pool.open()
+    await this.threads.pool.open()
     const id = randomUUID()
     const runId = randomUUID()
     const handle = new QueryHandle(id, runId, spec.name, (name, query) => this.#request(name, query), nodeEnv)
@@ -158,7 +135,7 @@ export class EngineSession {
         checkpoint: spec.checkpoint,
         sink: spec.sink.kind === 'host' ? { kind: spec.sink.durableRows === true ? 'durable' : 'rows' } : spec.sink,
         options: spec.options,
-        workerSlots: this.#pool.slots,
+        workerSlots: this.threads.pool.slots,
       })
     } catch (error) {
       this.#queries.delete(id)
@@ -189,8 +166,8 @@ export class EngineSession {
     this.#hostLog.rung()
     this.#hostLog.close()
     this.#listening.close()
-    await this.#pool.close()
-    await this.engine.terminate()
+    await this.threads.pool.close()
+    await this.threads.engine.terminate()
     this.#memory.close()
   }
 
@@ -268,7 +245,7 @@ export class EngineSession {
   }
 
   #post(message: ToEngine, transfer: readonly MessagePort[] = []): void {
-    this.engine.post(message, transfer)
+    this.threads.engine.post(message, transfer)
   }
 
   #assertOpen(): void {

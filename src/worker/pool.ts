@@ -25,12 +25,21 @@ export interface WorkerPoolOptions {
 
 interface PiscinaPool {
   run(task: WorkerStart, options: { transferList: MessagePort[] }): Promise<unknown>
+  once(event: 'message', listener: () => void): unknown
   destroy(): Promise<void>
+}
+
+interface Prepared {
+  readonly start: WorkerStart
+  readonly transferList: MessagePort[]
 }
 
 /**
  * The worker threads. Each piscina worker holds one resident task for life, which runs whatever the engine deploys on it, so the
  * pool has exactly as many threads as tasks, and piscina is left to start, watch and replace threads.
+ *
+ * The first thread is started with the engine, the others once it is up: a small query needs only one, and would otherwise wait
+ * for all of them to load. Messages to a thread that is still loading wait in its ports.
  *
  * `atomics: 'disabled'`: piscina's own way to wait would put an idle thread to sleep on a word that nobody of ours rings.
  */
@@ -45,7 +54,7 @@ export class WorkerPool {
     return Array.from({ length: this.options.workers }, (_, i) => FIRST_WORKER_SLOT + i)
   }
 
-  /** Starts the threads on the first call: who only produces and consumes needs none. */
+  /** Resolves when every worker can be sent messages. */
   open(): Promise<void> {
     this.#opening ??= this.#open()
     return this.#opening
@@ -61,18 +70,24 @@ export class WorkerPool {
   async #open(): Promise<void> {
     const { Piscina } = await import('piscina')
     const { workers, file } = this.options
-    this.#pool = new Piscina({
+    const pool: PiscinaPool = new Piscina({
       filename: file,
-      minThreads: workers,
+      minThreads: 1,
       maxThreads: workers,
+      idleTimeout: Number.POSITIVE_INFINITY,
       concurrentTasksPerWorker: 1,
       atomics: 'disabled',
       recordTiming: false,
     })
-    for (const slot of this.slots) this.#start(slot)
+    this.#pool = pool
+    const [first, ...others] = this.slots.map((slot) => this.#prepare(slot))
+    pool.once('message', () => {
+      if (!this.#closed) for (const other of others) this.#run(other)
+    })
+    this.#run(first as Prepared)
   }
 
-  #start(slot: number): void {
+  #prepare(slot: number): Prepared {
     const control = new MessageChannel()
     const engineMemory = new MessageChannel()
     const hostMemory = new MessageChannel()
@@ -82,13 +97,14 @@ export class WorkerPool {
       engineMemory: engineMemory.port1,
       hostMemory: hostMemory.port1,
     })
-    const start: WorkerStart = {
-      slot,
-      log: this.options.log,
-      control: control.port2,
-      memory: [engineMemory.port2, hostMemory.port2],
+    return {
+      start: { slot, log: this.options.log, control: control.port2, memory: [engineMemory.port2, hostMemory.port2] },
+      transferList: [control.port2, engineMemory.port2, hostMemory.port2],
     }
-    const transferList = [control.port2, engineMemory.port2, hostMemory.port2]
+  }
+
+  #run({ start, transferList }: Prepared): void {
+    const { slot } = start
     this.#pool?.run(start, { transferList }).catch((cause: unknown) => {
       if (this.#closed) return
       this.options.onDeath(
@@ -100,7 +116,7 @@ export class WorkerPool {
           cause,
         }),
       )
-      this.#start(slot)
+      this.#run(this.#prepare(slot))
     })
   }
 }
