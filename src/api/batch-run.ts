@@ -33,11 +33,9 @@ export async function runBatch(
     options: {},
   })
   if (onProgress !== undefined) {
-    let inputRows = 0
-    handle.onProgress((progress) => {
-      inputRows += progress.numInputRows
-      onProgress({ inputRows })
-    })
+    handle.onAdvance((inputRows) => onProgress({ inputRows }))
+    // The last word is the whole of it, however quickly it was read.
+    handle.onProgress(({ numInputRows }) => onProgress({ inputRows: numInputRows }))
   }
   await handle.awaitTermination()
 }

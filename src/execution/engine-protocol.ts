@@ -77,5 +77,7 @@ export type FromEngine =
       readonly blocks: readonly BlockDescriptor[]
     }
   | { readonly type: 'progress'; readonly query: string; readonly progress: StreamingQueryProgress }
+  /** Input rows read so far, also in the middle of an epoch. */
+  | { readonly type: 'advance'; readonly query: string; readonly rows: number }
   | { readonly type: 'status'; readonly query: string; readonly status: StreamingQueryStatus }
   | { readonly type: 'terminated'; readonly query: string; readonly error?: ErrorShape }

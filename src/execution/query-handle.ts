@@ -11,6 +11,7 @@ export class QueryHandle {
   readonly #ended: Promise<void>
   readonly #recent: StreamingQueryProgress[] = []
   readonly #listeners: ((progress: StreamingQueryProgress) => void)[] = []
+  readonly #watchers: ((rows: number) => void)[] = []
   #status: StreamingQueryStatus = { message: 'Initializing sources', isDataAvailable: false, isTriggerActive: false }
   #failure: MillraceError | null = null
   #isActive = true
@@ -76,6 +77,15 @@ export class QueryHandle {
 
   onProgress(listener: (progress: StreamingQueryProgress) => void): void {
     this.#listeners.push(listener)
+  }
+
+  /** Input rows read so far, a few times a second, also in the middle of an epoch. */
+  onAdvance(listener: (rows: number) => void): void {
+    this.#watchers.push(listener)
+  }
+
+  advanced(rows: number): void {
+    for (const watcher of this.#watchers) watcher(rows)
   }
 
   progressed(progress: StreamingQueryProgress): void {

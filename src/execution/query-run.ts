@@ -1,14 +1,13 @@
-import { assert } from '../common/assert.js'
 import { type Doorbells, ENGINE_SLOT, HOST_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
 import { type ErrorShape, fromErrorShape, MillraceError } from '../common/errors.js'
-import { ChannelReader, FrameType } from '../exchange/channel.js'
 import type { LogEngine } from '../log/log-engine.js'
 import type { ScanInput } from '../plan/physical-plan.js'
 import type { FromWorker, ToWorker } from '../worker/protocol.js'
 import { runBatch } from './batch.js'
 import { runContinuously } from './continuous.js'
 import { type Layout, layOut } from './deployment.js'
+import { EngineInbox } from './engine-inbox.js'
 import type { FromEngine, QueryStart } from './engine-protocol.js'
 import { EpochWait } from './epoch-wait.js'
 import type { LogSink } from './log-sink.js'
@@ -38,8 +37,7 @@ export class QueryRun {
   readonly #source: QuerySource
   readonly #checkpoint: QueryCheckpoint
   readonly #layout: Layout
-  readonly #sinkReaders: ChannelReader[]
-  readonly #stateReaders: { readonly stage: number; readonly reader: ChannelReader }[]
+  readonly #inbox: EngineInbox
   readonly #logSink: LogSink | undefined
   readonly #progress: ProgressReporter
   /** Offsets up to which epochs are committed, by input partition. */
@@ -50,9 +48,8 @@ export class QueryRun {
   #wish: Wish = 'none'
   #wake: (() => void) | undefined
   #delivered: { readonly epoch: number; readonly resolve: () => void } | undefined
-  #barriersAtSink = 0
-  /** Rows for the durable sink, by epoch: in continuous mode they come before their epoch is asked for. */
-  readonly #outputs = new Map<number, Uint8Array[]>()
+  /** Rows read, by scanning task. */
+  readonly #advanced = new Map<number, number>()
   #failure: MillraceError | undefined
   #fail!: (error: MillraceError) => void
   readonly #failed: Promise<never>
@@ -127,12 +124,8 @@ export class QueryRun {
       },
     })
     const engineSink = spec.sink.kind === 'durable' || spec.sink.kind === 'log'
-    this.#sinkReaders = engineSink ? this.#layout.sinkChannels.map((c) => new ChannelReader(c, around.bells)) : []
-    this.#stateReaders = this.#layout.stateChannels.map(({ stage, channel }) => ({
-      stage,
-      reader: new ChannelReader(channel, around.bells),
-    }))
     this.#logSink = spec.sink.kind === 'log' ? around.openLogSink(spec.sink.topic, this) : undefined
+    this.#inbox = new EngineInbox(this.#layout, around.bells, engineSink, this.#logSink)
     this.#progress = new ProgressReporter(spec, this.#source, env)
     this.#failed = new Promise((_, reject) => {
       this.#fail = (error) => {
@@ -160,8 +153,7 @@ export class QueryRun {
   /** Bell of the engine: frames may wait in a channel, data in the log. */
   onRing(): void {
     try {
-      for (const { stage, reader } of this.#stateReaders) this.#readState(stage, reader)
-      for (const reader of this.#sinkReaders) this.#readSink(reader)
+      this.#inbox.read(this.#wait)
     } catch (error) {
       this.fail(error)
     }
@@ -182,6 +174,11 @@ export class QueryRun {
         stateful ? message.closedUntil : undefined,
         message.metrics,
       )
+    } else if (message.type === 'advance') {
+      this.#advanced.set(message.task, message.rowsIn)
+      let rows = 0
+      for (const read of this.#advanced.values()) rows += read
+      this.around.toHost({ type: 'advance', query: this.spec.id, rows })
     } else if (message.type === 'failed') {
       this.fail(fromErrorShape(message.error))
     }
@@ -324,13 +321,11 @@ export class QueryRun {
     const snapshot = checkpoint.wantsSnapshot()
     if (snapshot) checkpoint.beginSnapshot()
     const needsSink = this.spec.sink.kind !== 'noop'
-    const wait = new EpochWait(epoch, env.monotonic(), this.#layout.taskCount, this.#stateReaders.length, needsSink)
+    const wait = new EpochWait(epoch, env.monotonic(), this.#layout.taskCount, this.#inbox.stateLogs, needsSink)
     this.#wait = wait
-    this.#barriersAtSink = 0
     this.#goal({ ends: goal.ends, barrier: epoch, final: goal.final, snapshot, open: goal.open })
     await wait.done
-    const output = this.#outputs.get(epoch) ?? []
-    this.#outputs.delete(epoch)
+    const output = this.#inbox.takeRows(epoch)
     clock.mark('addBatch')
     this.#wait = undefined
     const ends = this.#source.earliest()
@@ -384,36 +379,6 @@ export class QueryRun {
   }): void {
     for (const slot of this.#layout.tasks.keys())
       this.around.toWorker(slot, { type: 'goal', query: this.spec.id, ...goal })
-  }
-
-  #readState(stage: number, reader: ChannelReader): void {
-    while (reader.next()) {
-      if (reader.type === FrameType.data) {
-        this.#wait?.state.push({ stage, block: reader.views.u8.slice(reader.position, reader.position + reader.bytes) })
-      } else if (reader.type === FrameType.barrier && this.#wait?.epoch === reader.epoch) {
-        this.#wait.stateLogReached()
-      }
-      reader.release()
-    }
-  }
-
-  #readSink(reader: ChannelReader): void {
-    while (reader.next()) {
-      if (reader.type === FrameType.data) {
-        if (this.#logSink !== undefined) {
-          if (!this.#logSink.write(reader.views, reader.position)) return
-        } else {
-          const rows = this.#outputs.get(reader.epoch) ?? []
-          this.#outputs.set(reader.epoch, rows)
-          rows.push(reader.views.u8.slice(reader.position, reader.position + reader.bytes))
-        }
-      } else if (reader.type === FrameType.barrier) {
-        assert(this.#wait?.epoch === reader.epoch, `barrier of epoch ${reader.epoch} at the sink`)
-        this.#barriersAtSink += 1
-        if (this.#barriersAtSink === this.#sinkReaders.length) this.#wait?.sinkReached()
-      }
-      reader.release()
-    }
   }
 
   #settleCaughtUp(): void {

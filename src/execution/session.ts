@@ -205,6 +205,9 @@ export class EngineSession {
       case 'progress':
         this.#queries.get(message.query)?.handle.progressed(message.progress)
         break
+      case 'advance':
+        this.#queries.get(message.query)?.handle.advanced(message.rows)
+        break
       case 'status':
         this.#queries.get(message.query)?.handle.statusChanged(message.status)
         break

@@ -105,4 +105,6 @@ export type FromWorker =
       readonly closedUntil: number
       readonly metrics: TaskMetrics
     }
+  /** A scanning task on its way through an epoch: rows since it was deployed. */
+  | { readonly type: 'advance'; readonly query: string; readonly task: number; readonly rowsIn: number }
   | { readonly type: 'failed'; readonly query: string; readonly slot: number; readonly error: ErrorShape }

@@ -12,7 +12,9 @@ import type { PartitionPosition } from './protocol.js'
 import { type Counters, newCounters, type Task } from './task.js'
 
 /** Rows of one step: long enough that a partial aggregate pays, short enough (a few ms) that other tasks get their turn. */
-const STEP_ROWS = 131_072
+const STEP_ROWS = 262_144
+/** How often a task says how far it has come. */
+const ADVANCE_MS = 200
 /** Rows that a narrow stage collects before they leave. */
 const BUILDER_ROWS = 16_384
 
@@ -57,6 +59,7 @@ export class ScanTask implements Task {
   #watermark = Number.NEGATIVE_INFINITY
   #next = 0
   #passed = 0
+  #toldAt: number
 
   constructor(
     stage: Stage,
@@ -67,6 +70,7 @@ export class ScanTask implements Task {
     private readonly env: Env,
     private readonly idleAfterMs: number,
     private readonly onBarrier: (epoch: number, positions: readonly PartitionPosition[]) => void,
+    private readonly onAdvance: (rowsIn: number) => void,
   ) {
     const scan = stage.input as ScanInput
     assert(scan.kind === 'scan', `stage ${stage.id} scans`)
@@ -85,6 +89,7 @@ export class ScanTask implements Task {
     } else {
       this.#toBuilder = compileToBuilder(spec, stage.output.schema).run
     }
+    this.#toldAt = env.monotonic()
     this.#delayMs = scan.watermark?.delayMs ?? Number.NaN
     this.#cursors = partitions.map((partition) => {
       const cells = new Float64Array(SOURCE_CELLS)
@@ -110,7 +115,10 @@ export class ScanTask implements Task {
       return true
     }
     const rows = this.#readSome(goal)
-    if (rows > 0) this.#handOn()
+    if (rows > 0) {
+      this.#handOn()
+      this.#tellAdvance()
+    }
     const done = goal.ends !== null && this.#reached(goal.ends)
     if (rows > 0 || done) this.#advanceWatermark(false)
     else if (goal.open) this.#advanceIdleWatermark()
@@ -120,6 +128,14 @@ export class ScanTask implements Task {
     }
     if (rows > 0) this.#drain()
     return rows > 0
+  }
+
+  /** Now and then, for whoever watches a long epoch. */
+  #tellAdvance(): void {
+    const now = this.env.monotonic()
+    if (now - this.#toldAt < ADVANCE_MS) return
+    this.#toldAt = now
+    this.onAdvance(this.counters.rowsIn)
   }
 
   close(): void {

@@ -136,6 +136,7 @@ export class Worker {
           metrics: toMetrics(task.counters),
         })
       },
+      (rowsIn) => this.#say({ type: 'advance', query: deployment.query, task: spec.task, rowsIn }),
     )
     return task
   }
