@@ -22,8 +22,20 @@ function notANumber(): number {
 type Add = (sum: bigint | null, value: bigint) => bigint
 
 export function addBigint(type: DataType, ansi: boolean): Add {
-  if (type.kind === 'bigint' && ansi) return addInt64
-  return ansi && type.kind === 'decimal' ? addDecimal(type.precision) : addFreely
+  if (type.kind !== 'decimal') return ansi ? addInt64 : addFreely
+  return ansi ? addDecimal(type.precision) : addOrOverflow
+}
+
+/** More than any decimal, and still in 128 bits: a sum that left them would come back from a state row as another number. */
+const OVERFLOWN = (1n << 127n) - 1n
+const DECIMAL_LIMIT = 10n ** 38n
+
+/** Marks a sum of more than 38 digits as overflown for good. */
+function addOrOverflow(sum: bigint | null, value: bigint): bigint {
+  if (sum === null) return value
+  if (sum === OVERFLOWN || value === OVERFLOWN) return OVERFLOWN
+  const next = sum + value
+  return next < DECIMAL_LIMIT && next > -DECIMAL_LIMIT ? next : OVERFLOWN
 }
 
 function addFreely(sum: bigint | null, value: bigint): bigint {
@@ -57,11 +69,29 @@ export function nullOnOverflow(type: DataType): (sum: bigint | null) => bigint |
   return (sum) => (sum !== null && sum < limit && sum >= -limit ? sum : null)
 }
 
-/** Unscaled average with `shift` more digits after the point, rounded half up as Spark does. */
-export function averageDecimal(sum: bigint | null, count: number, shift: number): bigint {
-  if (sum === null) return 0n
-  const scaled = sum * 10n ** BigInt(shift)
-  const n = BigInt(count)
+type Average = (sum: bigint | null, count: number) => bigint | null
+
+/**
+ * Average of decimals of type `from` as a decimal of type `to`, whose scale is not smaller; rounded half up as Spark does. Out of
+ * range it is an error, or null without ANSI.
+ */
+export function averageDecimal(from: DataType | undefined, to: DataType, ansi: boolean): Average {
+  const shift = to.kind === 'decimal' && from?.kind === 'decimal' ? 10n ** BigInt(to.scale - from.scale) : 1n
+  const precision = to.kind === 'decimal' ? to.precision : 38
+  const limit = 10n ** BigInt(precision)
+  return (sum, count) => {
+    if (sum === null || sum === OVERFLOWN) return null
+    const average = roundedQuotient(sum * shift, BigInt(count))
+    if (average < limit && average > -limit) return average
+    if (!ansi) return null
+    throw new MillraceError('NUMERIC_VALUE_OUT_OF_RANGE', `average of a decimal column exceeds ${precision} digits`, {
+      detail: `the unscaled average is ${average}`,
+      hint: "cast the column to 'double' before the average",
+    })
+  }
+}
+
+function roundedQuotient(scaled: bigint, n: bigint): bigint {
   const quotient = scaled / n
   const rest = scaled % n
   if ((rest < 0n ? -rest : rest) * 2n < n) return quotient

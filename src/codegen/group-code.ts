@@ -7,6 +7,7 @@ import {
   aggregateStateSchema,
   groupLayout,
   isGlobal,
+  sumType,
 } from '../operator/aggregate.js'
 import type { BoundAggregate } from '../plan/expression.js'
 import type { FinalAggregate, Grouping } from '../plan/physical-plan.js'
@@ -290,10 +291,9 @@ export class GroupCode {
       case 'extremeNumber':
         return { type, isNull: counted(1), value: type.kind === 'boolean' ? `(${a} !== 0)` : a }
       case 'avgBoxed': {
-        const from = aggregate.arg?.type
-        const shift = type.kind === 'decimal' && from?.kind === 'decimal' ? type.scale - from.scale : 0
-        const average = this.source.constant(averageDecimal)
-        return { type, isNull: `(${a} === null)`, value: `${average}(${a}, ${this.#cell(cells[1])}, ${shift})` }
+        const average = this.source.constant(averageDecimal(aggregate.arg?.type, type, this.ansi))
+        const value = `${average}(${a}, ${this.#cell(cells[1])})`
+        return { type, isNull: `(${value} === null)`, value }
       }
       case 'sumBoxed': {
         if (this.ansi) return { type, isNull: `(${a} === null)`, value: a }
@@ -325,7 +325,7 @@ export class GroupCode {
         return [extremeLine(aggregate, c, numberOf(v)), ...count(1)]
       case 'sumBoxed':
       case 'avgBoxed': {
-        const add = this.source.constant(addBigint(aggregate.type, this.ansi))
+        const add = this.source.constant(addBigint(sumType(aggregate), this.ansi))
         return [`${c} = ${add}(${c}, ${v.value});`, ...count(1)]
       }
       case 'extremeBoxed': {

@@ -1,5 +1,5 @@
 import { present } from '../common/assert.js'
-import { accumulatorCells, aggregateForm, groupLayout } from '../operator/aggregate.js'
+import { accumulatorCells, aggregateForm, groupLayout, sumType } from '../operator/aggregate.js'
 import type { BoundAggregate } from '../plan/expression.js'
 import type { FinalAggregate, Grouping } from '../plan/physical-plan.js'
 import { GroupPlaces, type GroupTable, HEAD_KEY_HASH, HEAD_NULLS } from '../state/group-table.js'
@@ -164,11 +164,8 @@ export class GroupInterpreter {
         return type.kind === 'boolean' ? number(0) !== 0 : number(0)
       case 'sumBoxed':
         return this.ansi ? boxed() : nullOnOverflow(type)(boxed() as bigint | null)
-      case 'avgBoxed': {
-        const from = aggregate.arg?.type
-        const shift = type.kind === 'decimal' && from?.kind === 'decimal' ? type.scale - from.scale : 0
-        return boxed() === null ? null : averageDecimal(boxed() as bigint, number(1), shift)
-      }
+      case 'avgBoxed':
+        return averageDecimal(aggregate.arg?.type, type, this.ansi)(boxed() as bigint | null, number(1))
       case 'extremeBoxed':
         return textOf(boxed(), type)
     }
@@ -207,7 +204,7 @@ export class GroupInterpreter {
       }
       default: {
         const column = T.boxed[c] as (bigint | null)[]
-        column[e] = addBigint(aggregate.type, this.ansi)(column[e] ?? null, value as bigint)
+        column[e] = addBigint(sumType(aggregate), this.ansi)(column[e] ?? null, value as bigint)
         this.#add(T, e, cells[1], 1)
       }
     }

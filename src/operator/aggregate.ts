@@ -52,6 +52,13 @@ export function aggregateForm(aggregate: BoundAggregate): AggregateForm {
   }
 }
 
+/** Type in which decimals and bigints are summed up: of an average the sum has more digits before the point than the result. */
+export function sumType(aggregate: BoundAggregate): DataType {
+  const from = aggregate.arg?.type
+  if (aggregate.fn !== 'avg' || from?.kind !== 'decimal') return aggregate.type
+  return { kind: 'decimal', precision: Math.min(38, from.precision + 10), scale: from.scale }
+}
+
 const double = scalar('double')
 
 export function accumulatorCells(aggregate: BoundAggregate, grouping: Grouping): readonly AccumulatorCell[] {
