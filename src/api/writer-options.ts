@@ -1,3 +1,4 @@
+import { parseDuration } from '../common/duration.js'
 import type { ConsoleOptions } from './sink/console-sink.js'
 import { invalidOption } from './source-options.js'
 import { unknownName } from './unknown-name.js'
@@ -6,7 +7,7 @@ import { unknownName } from './unknown-name.js'
 export type SinkFormat = 'console' | 'memory' | 'noop' | 'log'
 export const sinkFormats: readonly SinkFormat[] = ['console', 'memory', 'noop', 'log']
 
-const common = ['checkpointLocation']
+const common = ['checkpointLocation', 'idleTimeout']
 const byFormat: Readonly<Record<SinkFormat, readonly string[]>> = {
   console: ['numRows', 'truncate'],
   memory: [],
@@ -21,6 +22,13 @@ export function checkOptionNames(format: SinkFormat | undefined, options: Readon
     const what = format === undefined ? 'this writer' : `the sink '${format}'`
     throw unknownName('UNKNOWN_OPTION', `${what} has no option '${name}'`, name, known)
   }
+}
+
+/** What the runtime takes from the writer's options. `idleTimeout`: a duration, or 'off'; default 5 seconds. */
+export function runOptions(options: ReadonlyMap<string, string>): Record<string, string> {
+  const idle = options.get('idleTimeout')
+  if (idle === undefined) return {}
+  return { idleTimeoutMs: idle === 'off' ? 'Infinity' : String(parseDuration(idle, 'the idle timeout')) }
 }
 
 export function consoleOptions(options: ReadonlyMap<string, string>): ConsoleOptions {

@@ -16,7 +16,7 @@ import { MemorySink } from './sink/memory-sink.js'
 import { type ExplainMode, StreamingQuery } from './streaming-query.js'
 import { checkTrigger, defaultTrigger, queryMode, type Trigger } from './trigger.js'
 import { unknownName } from './unknown-name.js'
-import { checkOptionNames, consoleOptions, type SinkFormat, sinkFormats } from './writer-options.js'
+import { checkOptionNames, consoleOptions, runOptions, type SinkFormat, sinkFormats } from './writer-options.js'
 
 type Target =
   | { readonly kind: 'format'; readonly format: SinkFormat }
@@ -199,7 +199,7 @@ export class DataStreamWriter<R extends object, F> {
         mode,
         ...(checkpoint === undefined ? {} : { checkpoint }),
         sink,
-        options: Object.fromEntries(this.#options),
+        options: runOptions(this.#options),
       })
       const explain = (explainMode: ExplainMode = 'simple'): string => {
         const text = explainPlan(this.#input.plan, explainMode, planning)
