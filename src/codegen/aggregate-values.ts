@@ -66,7 +66,8 @@ function addDecimal(precision: number): Add {
 /** Without ANSI a sum out of range is null. */
 export function nullOnOverflow(type: DataType): (sum: bigint | null) => bigint | null {
   const limit = type.kind === 'decimal' ? 10n ** BigInt(type.precision) : 1n << 63n
-  return (sum) => (sum !== null && sum < limit && sum >= -limit ? sum : null)
+  const least = type.kind === 'decimal' ? 1n - limit : -limit
+  return (sum) => (sum !== null && sum < limit && sum >= least ? sum : null)
 }
 
 type Average = (sum: bigint | null, count: number) => bigint | null

@@ -172,7 +172,10 @@ export function bindAggregate(
   if (arg === undefined || args.length !== 1) {
     throw new MillraceError('WRONG_NUM_ARGS', `${e.fn}() takes one argument`, { detail: `found ${args.length}` })
   }
-  const number = arg.type.kind === 'string' || arg.type.kind === 'void' ? castTo(arg, types.double, ansi) : arg
+  const { kind } = arg.type
+  // An average of bigints is summed up in doubles, as Spark does.
+  const asDouble = kind === 'string' || kind === 'void' || (kind === 'bigint' && e.fn === 'avg')
+  const number = asDouble ? castTo(arg, types.double, ansi) : arg
   if (e.fn === 'sum' || e.fn === 'avg') {
     if (!isNumeric(number.type)) throw wrongArgument(e.fn, arg.type, 'a number')
     return { fn: e.fn, arg: number, type: resultType(e.fn, number.type), nullable: true, name }
