@@ -17,7 +17,7 @@ export interface AggregateTaskOptions {
   readonly task: number
   readonly tasks: number
   readonly inputs: readonly ChannelReader[]
-  readonly output: OutputPort
+  readonly outputs: readonly OutputPort[]
   readonly stateLog: OutputPort | undefined
   readonly emitEagerly: boolean
   readonly onBarrier: (epoch: number, closedUntil: number) => void
@@ -39,7 +39,7 @@ export class AggregateTask implements Task {
     const final = options.stage.head as FinalAggregate
     this.#state = new GroupState(final, options.ansi, options.stateLog !== undefined, this.counters)
     this.#inputs = new BarrierInputs(options.inputs)
-    this.#pipeline = new StagePipeline(options.stage, final.schema, options.ansi, options.output)
+    this.#pipeline = new StagePipeline(options.stage, final.schema, options.ansi, options.outputs)
     this.#mode = final.grouping.outputMode
   }
 
@@ -79,7 +79,8 @@ export class AggregateTask implements Task {
   close(): void {}
 
   #endEpoch(epoch: number, final: boolean, snapshot: boolean): void {
-    const { output, stateLog } = this.options
+    const { stateLog } = this.options
+    const pipeline = this.#pipeline
     if (final) this.#state.ensureGlobalGroup()
     if (this.#mode === 'update') this.#emitChanged()
     this.#closeWindows(final ? Number.POSITIVE_INFINITY : this.#inputs.watermark)
@@ -89,9 +90,9 @@ export class AggregateTask implements Task {
       this.#state.writeLog(stateLog.builder, snapshot)
       stateLog.setBarrier(epoch, final, snapshot)
     }
-    output.setBarrier(epoch, final, snapshot)
+    pipeline.setBarrier(epoch, final, snapshot)
     this.#state.measure()
-    this.counters.rowsOut = output.rowsOut
+    this.counters.rowsOut = pipeline.rowsOut
     this.#inputs.nextEpoch()
     this.options.onBarrier(epoch, this.#state.closedUntil)
   }
@@ -111,8 +112,8 @@ export class AggregateTask implements Task {
   }
 
   #drain(): boolean {
-    const { output, stateLog } = this.options
-    const a = output.drain()
+    const { stateLog } = this.options
+    const a = this.#pipeline.drain()
     const b = stateLog === undefined || stateLog.drain()
     return a && b
   }

@@ -40,18 +40,18 @@ export class OrderTask implements Task {
     stage: Stage,
     ansi: boolean,
     private readonly readers: readonly ChannelReader[],
-    private readonly output: OutputPort,
+    outputs: readonly OutputPort[],
     private readonly onBarrier: (epoch: number) => void,
   ) {
     this.#head = stage.head as Sort | Limit
     this.#inputs = new BarrierInputs(readers)
-    this.#pipeline = new StagePipeline(stage, this.#head.schema, ansi, output)
+    this.#pipeline = new StagePipeline(stage, this.#head.schema, ansi, outputs)
     this.#copy = compileToBuilder({ schema: this.#head.schema, operators: [], ansi }, this.#head.schema).run
     this.#keys = this.#head.op === 'sort' ? new KeyReader(this.#head, ansi) : undefined
   }
 
   step(): boolean {
-    if (!this.output.drain()) return false
+    if (!this.#pipeline.drain()) return false
     let frames = 0
     for (let i = 0; i < this.readers.length; i++) {
       while (frames < STEP_FRAMES && this.#inputs.next(i)) {
@@ -63,7 +63,7 @@ export class OrderTask implements Task {
     }
     if (frames === 0) return false
     if (this.#inputs.barrierComplete()) this.#endEpoch()
-    this.output.drain()
+    this.#pipeline.drain()
     return true
   }
 
@@ -105,8 +105,8 @@ export class OrderTask implements Task {
       }
     })
     this.#kept = []
-    this.output.setBarrier(epoch, final, false)
-    this.counters.rowsOut = this.output.rowsOut
+    this.#pipeline.setBarrier(epoch, final, false)
+    this.counters.rowsOut = this.#pipeline.rowsOut
     this.#inputs.nextEpoch()
     this.onBarrier(epoch)
   }

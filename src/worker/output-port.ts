@@ -1,3 +1,4 @@
+import { MillraceError } from '../common/errors.js'
 import { BARRIER_FINAL, BARRIER_SNAPSHOT, type ChannelWriter, FrameType } from '../exchange/channel.js'
 import { BlockBuilder } from '../types/block-builder.js'
 import type { StructType } from '../types/data-type.js'
@@ -74,16 +75,20 @@ export class OutputPort {
     return true
   }
 
+  /** As many rows as make a frame; at least one. */
   #frameEnd(builder: BlockBuilder, limit: number): number {
+    const most = Math.min(FRAME_BYTES, limit)
     let to = builder.rows
     let bytes = builder.byteLength(this.#sent, to)
-    while (bytes > FRAME_BYTES && to - this.#sent > 1) {
-      const fit = Math.floor(((to - this.#sent) * FRAME_BYTES) / bytes)
-      const next = this.#sent + Math.max(1, Math.min(fit, to - this.#sent - 1))
-      to = next
+    while (bytes > most && to - this.#sent > 1) {
+      const rows = to - this.#sent
+      to = this.#sent + Math.max(1, Math.min(Math.floor((rows * most) / bytes), rows - 1))
       bytes = builder.byteLength(this.#sent, to)
-      if (bytes <= limit && to - this.#sent <= 1) break
     }
-    return to
+    if (bytes <= limit) return to
+    throw new MillraceError('ROW_TOO_LARGE', `a row of ${bytes} bytes is too large to travel between threads`, {
+      detail: `the limit is ${limit} bytes`,
+      hint: 'make the text or binary columns of the row shorter, for example with substring()',
+    })
   }
 }

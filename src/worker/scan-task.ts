@@ -3,7 +3,7 @@ import { type PipelineSpec, type RowsFunction, SOURCE_CELLS, type StateFunction 
 import { assert, present } from '../common/assert.js'
 import type { Env } from '../common/env.js'
 import type { InputPartition } from '../connector/input-partition.js'
-import { aggregateStateSchema, groupLayout } from '../operator/aggregate.js'
+import { groupLayout } from '../operator/aggregate.js'
 import type { ScanInput, Stage } from '../plan/physical-plan.js'
 import { GroupTable } from '../state/group-table.js'
 import type { BlockBuilder } from '../types/block-builder.js'
@@ -96,10 +96,6 @@ export class ScanTask implements Task {
       cells[0] = partition.maxEventTime
       return { index: partition.index, input: partition.input, cells, lastDataAt: env.monotonic() }
     })
-  }
-
-  static outputSchema(stage: Stage) {
-    return stage.output.kind === 'partialAggregate' ? aggregateStateSchema(stage.output.grouping) : stage.output.schema
   }
 
   setGoal(goal: Goal): void {

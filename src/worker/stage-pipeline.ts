@@ -1,42 +1,100 @@
-import { compileToBuilder } from '../codegen/stage-compiler.js'
-import { type RowsFunction, SOURCE_CELLS } from '../codegen/stage-functions.js'
+import { compileState, compileToBuilder, compileToTable } from '../codegen/stage-compiler.js'
+import { type RowsFunction, SOURCE_CELLS, type StateFunction } from '../codegen/stage-functions.js'
+import { present } from '../common/assert.js'
+import { aggregateStateSchema, groupLayout } from '../operator/aggregate.js'
 import type { Stage } from '../plan/physical-plan.js'
+import { GroupTable } from '../state/group-table.js'
 import { BlockBuilder } from '../types/block-builder.js'
 import { BlockScratch } from '../types/block-scratch.js'
 import type { StructType } from '../types/data-type.js'
 import type { OutputPort } from './output-port.js'
 
-/** Rows that the head of a stage emits, through the stage's filters and projections to its output. */
+/**
+ * Rows that the head of a stage emits, through the stage's filters and projections to its outputs: as they are to the one
+ * output there is, or as partial aggregates to the tasks that own their key groups.
+ */
 export class StagePipeline {
-  readonly #rows: RowsFunction<BlockBuilder> | undefined
-  readonly #scratch: BlockBuilder | undefined
+  readonly #take: ((rows: BlockBuilder) => void) | undefined
+  readonly #scratch: BlockBuilder
   readonly #block = new BlockScratch()
   readonly #cells = new Float64Array(SOURCE_CELLS)
 
   constructor(
-    stage: Stage,
+    private readonly stage: Stage,
     headSchema: StructType,
     ansi: boolean,
-    private readonly output: OutputPort,
+    private readonly outputs: readonly OutputPort[],
   ) {
-    if (stage.pipeline.length === 0) return
     this.#scratch = new BlockBuilder(headSchema)
-    this.#rows = compileToBuilder({ schema: headSchema, operators: stage.pipeline, ansi }, output.builder.schema).run
+    const spec = { schema: headSchema, operators: stage.pipeline, ansi }
+    if (stage.output.kind === 'partialAggregate') {
+      const grouping = stage.output.grouping
+      const table = new GroupTable(groupLayout(grouping, true), 1024)
+      this.#take = this.#intoTable(compileToTable(spec, grouping).run, compileState(grouping, true, ansi).run, table)
+    } else if (stage.pipeline.length > 0) {
+      this.#take = this.#intoBuilder(compileToBuilder(spec, stage.output.schema).run)
+    }
+  }
+
+  /** Of the frames that leave a stage. */
+  static outputSchema(stage: Stage): StructType {
+    return stage.output.kind === 'partialAggregate' ? aggregateStateSchema(stage.output.grouping) : stage.output.schema
+  }
+
+  get rowsOut(): number {
+    return this.outputs.reduce((sum, output) => sum + output.rowsOut, 0)
   }
 
   /** `write` appends rows of the head's schema to the builder that it is given. */
   emit(write: (builder: BlockBuilder) => void): void {
-    const scratch = this.#scratch
-    if (scratch === undefined) {
-      write(this.output.builder)
+    if (this.#take === undefined) {
+      write(this.#only().builder)
       return
     }
-    write(scratch)
-    if (scratch.rows === 0) return
-    const block = this.#block.encode(scratch)
-    const builder = this.output.builder
-    builder.ensureRows(builder.rows + scratch.rows)
-    ;(this.#rows as RowsFunction<BlockBuilder>)(block.views, block.position, 0, scratch.rows, this.#cells, builder)
-    scratch.reset()
+    write(this.#scratch)
+    if (this.#scratch.rows === 0) return
+    this.#take(this.#scratch)
+    this.#scratch.reset()
+  }
+
+  setBarrier(epoch: number, final: boolean, snapshot: boolean): void {
+    for (const output of this.outputs) output.setBarrier(epoch, final, snapshot)
+  }
+
+  /** True where everything has left. */
+  drain(): boolean {
+    let empty = true
+    for (const output of this.outputs) if (!output.drain()) empty = false
+    return empty
+  }
+
+  #only(): OutputPort {
+    return present(this.outputs[0], `the output of stage ${this.stage.id}`)
+  }
+
+  #intoBuilder(rows: RowsFunction<BlockBuilder>): (scratch: BlockBuilder) => void {
+    const { builder } = this.#only()
+    return (scratch) => {
+      const { views, position } = this.#block.encode(scratch)
+      builder.ensureRows(builder.rows + scratch.rows)
+      rows(views, position, 0, scratch.rows, this.#cells, builder)
+    }
+  }
+
+  #intoTable(
+    rows: RowsFunction<GroupTable>,
+    writeState: StateFunction,
+    table: GroupTable,
+  ): (scratch: BlockBuilder) => void {
+    const outputs = this.outputs
+    return (scratch) => {
+      const { views, position } = this.#block.encode(scratch)
+      rows(views, position, 0, scratch.rows, this.#cells, table)
+      outputs.forEach(({ builder }, target) => {
+        builder.ensureRows(builder.rows + table.size)
+        writeState(table, null, 0, table.size, builder, 0, target, outputs.length)
+      })
+      table.reset()
+    }
   }
 }

@@ -15,6 +15,7 @@ import { OutputPort } from './output-port.js'
 import type { BlockDescriptor, Deployment, FromWorker, TaskSpec, ToWorker, WorkerStart } from './protocol.js'
 import { ScanTask } from './scan-task.js'
 import { Scheduler } from './scheduler.js'
+import { StagePipeline } from './stage-pipeline.js'
 import { type Task, toMetrics } from './task.js'
 
 interface Deployed {
@@ -121,7 +122,7 @@ export class Worker {
       deployment.plan.ansi,
       opened,
       physicalSlotsOf(scan),
-      this.#outputs(deployment, spec, ScanTask.outputSchema(stage)),
+      this.#outputs(deployment, spec, StagePipeline.outputSchema(stage)),
       this.env,
       deployment.idleAfterMs,
       (epoch, positions) => {
@@ -143,15 +144,13 @@ export class Worker {
 
   #aggregateTask(deployment: Deployment, stage: Stage, spec: TaskSpec): AggregateTask {
     const final = stage.head as FinalAggregate
-    const schema =
-      stage.output.kind === 'partialAggregate' ? aggregateStateSchema(stage.output.grouping) : stage.output.schema
     const task: AggregateTask = new AggregateTask({
       stage,
       ansi: deployment.plan.ansi,
       task: spec.task,
       tasks: spec.tasks,
       inputs: this.#inputs(spec),
-      output: present(this.#outputs(deployment, spec, schema)[0], 'an output'),
+      outputs: this.#outputs(deployment, spec, StagePipeline.outputSchema(stage)),
       stateLog:
         spec.stateLog === undefined
           ? undefined
@@ -179,10 +178,8 @@ export class Worker {
   }
 
   #orderTask(deployment: Deployment, stage: Stage, spec: TaskSpec): OrderTask {
-    const schema =
-      stage.output.kind === 'partialAggregate' ? aggregateStateSchema(stage.output.grouping) : stage.output.schema
-    const output = present(this.#outputs(deployment, spec, schema)[0], 'an output')
-    const task: OrderTask = new OrderTask(stage, deployment.plan.ansi, this.#inputs(spec), output, (epoch) => {
+    const outputs = this.#outputs(deployment, spec, StagePipeline.outputSchema(stage))
+    const task: OrderTask = new OrderTask(stage, deployment.plan.ansi, this.#inputs(spec), outputs, (epoch) => {
       this.#say({
         type: 'barrier',
         query: deployment.query,
