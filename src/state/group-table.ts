@@ -239,10 +239,14 @@ function grownInts(from: Int32Array, length: number): Int32Array {
 
 /** Whether `length` bytes at `a` of one buffer equal those at `b` of another. */
 export function bytesEqual(viewA: DataView, a: number, viewB: DataView, b: number, length: number): boolean {
-  let i = 0
-  for (; i + 4 <= length; i += 4) {
+  if (length < 4) {
+    for (let i = 0; i < length; i++) if (viewA.getUint8(a + i) !== viewB.getUint8(b + i)) return false
+    return true
+  }
+  // The last word overlaps the one before it: no byte is looked at by itself.
+  const last = length - 4
+  for (let i = 0; i < last; i += 4) {
     if (viewA.getInt32(a + i, true) !== viewB.getInt32(b + i, true)) return false
   }
-  for (; i < length; i++) if (viewA.getUint8(a + i) !== viewB.getUint8(b + i)) return false
-  return true
+  return viewA.getInt32(a + last, true) === viewB.getInt32(b + last, true)
 }
