@@ -83,17 +83,22 @@ export class QueryRun {
     this.#source = new QuerySource(scan.source, topics, blocks, env, startedAt)
     const starts = identity?.starts ?? this.#source.startingOffsets()
     if (spec.checkpoint !== undefined) {
-      this.#checkpoint.claim(
-        {
-          queryId: spec.id,
-          stateSignature: spec.plan.stateSignature,
-          source: this.#source.description,
-          topics: topics.map((topic) => ({ name: topic.name, id: topic.id, partitions: topic.partitions.length })),
-          startedAt,
-          starts,
-        },
-        spec.checkpoint,
-      )
+      try {
+        this.#checkpoint.claim(
+          {
+            queryId: spec.id,
+            stateSignature: spec.plan.stateSignature,
+            source: this.#source.description,
+            topics: topics.map((topic) => ({ name: topic.name, id: topic.id, partitions: topic.partitions.length })),
+            startedAt,
+            starts,
+          },
+          spec.checkpoint,
+        )
+      } catch (error) {
+        this.#checkpoint.close()
+        throw error
+      }
     }
     const times = new Map<number, number>()
     if (committed === undefined) {
@@ -263,6 +268,9 @@ export class QueryRun {
         this.#say('Waiting for data to arrive', hasData)
         // The bell need not ring for every append when it is known that there is data.
         this.#source.watch(!hasData)
+        // What was appended after the caller looked and before the bell was watched has rung nobody.
+        const offsets = this.#offsets
+        if (!hasData && this.#source.latest().some((end, i) => end > (offsets[i] as number))) return Promise.resolve()
         return this.#next(ms)
       },
     }
@@ -335,14 +343,17 @@ export class QueryRun {
       closedUntil:
         wait.closedUntil === Number.POSITIVE_INFINITY && !goal.final ? Number.NEGATIVE_INFINITY : wait.closedUntil,
     }
+    // With or without a checkpoint: an epoch is over when its rows are in the topic.
+    await this.#logSink?.sync()
     if (checkpoint.isDurable) {
-      if (goal.ends === null) {
+      // Where a goal was open before, tasks may have read on beyond the ends that were synced with the intent.
+      const planned = goal.ends
+      if (planned === null || ends.some((end, i) => end > (planned[i] as number))) {
         await log.syncUpTo(this.#source.logOffsets(ends))
-        checkpoint.intent(epoch, ends, goal.final)
       }
+      if (planned === null) checkpoint.intent(epoch, ends, goal.final)
       for (const { stage, block } of wait.state) checkpoint.state(epoch, stage, block, snapshot)
       for (const block of output) checkpoint.output(epoch, block)
-      await this.#logSink?.sync()
       if (snapshot) checkpoint.compact(epoch, ends, wait.state, output, end)
       else {
         checkpoint.commit(epoch, end)

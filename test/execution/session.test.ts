@@ -56,7 +56,8 @@ describe.each(modes)('the log sink in %s mode', (_, trigger) => {
     await query.processAllAvailable()
     await query.stop()
     const rows = await mill.read.topic(to, Click).collect()
-    expect(rows.map((r) => r.n).sort((a, b) => a - b)).toEqual(Array.from({ length: 20_000 }, (_n, i) => i))
+    expect(rows.length).toBe(20_000)
+    expect(new Set(rows.map((r) => r.n)).size).toBe(20_000)
     // The same key lies where the producer would have put it.
     const perPage = await mill.read
       .format('log')
