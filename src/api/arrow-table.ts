@@ -16,6 +16,7 @@ export async function toArrowTable(schema: StructType, blocks: readonly BlockRef
     await import('apache-arrow')
   } catch (error) {
     throw new MillraceError('MISSING_PACKAGE', 'toArrow() needs the package apache-arrow', {
+      detail: 'it is not installed, and millrace does not bring it',
       hint: 'npm install apache-arrow@21',
       cause: error,
     })

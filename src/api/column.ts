@@ -202,6 +202,7 @@ export class Column<T = unknown, N extends string = string> {
   #openCase(method: string): Expression & { kind: 'case' } {
     if (this.expression.kind === 'case' && this.expression.otherwise === undefined) return this.expression
     throw new MillraceError('UNSUPPORTED_OPERATION', `.${method}() follows when()`, {
+      detail: 'found a column that no when() began',
       hint: "when(col('x').gt(0), 'pos').when(col('x').lt(0), 'neg').otherwise('zero')",
     })
   }
@@ -260,6 +261,7 @@ export function dateLiteral(iso: string): Expression {
   const days = parseIsoDate(iso)
   if (Number.isNaN(days)) {
     throw new MillraceError('UNSUPPORTED_LITERAL', `${JSON.stringify(iso)} is not a date`, {
+      detail: 'expected a day that exists',
       hint: "write '2026-02-28'",
     })
   }
@@ -272,6 +274,10 @@ function castTarget(to: CastTarget): DataType {
   const name = to.trim().toLowerCase()
   if (name === 'long') return types.long
   const type = parseDdl(`c ${to}`).fields[0]?.type
-  if (type === undefined) throw new MillraceError('TYPE_INVALID', `${JSON.stringify(to)} is not a type`)
+  if (type === undefined)
+    throw new MillraceError('TYPE_INVALID', `${JSON.stringify(to)} is not a type`, {
+      detail: 'expected the name of a scalar type, or a type of t',
+      hint: "cast('int'), cast('decimal(10, 2)') or cast(t.int)",
+    })
   return type
 }

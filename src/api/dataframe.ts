@@ -4,6 +4,7 @@ import type { AggregateName, Expression } from '../plan/expression.js'
 import type { LogicalPlan } from '../plan/logical-plan.js'
 import type { BlockRef } from '../types/block.js'
 import { type StructType, typeName } from '../types/data-type.js'
+import { describe } from '../types/invalid-value.js'
 import { type Row, readRows } from '../types/row-reader.js'
 import { type ArrowTable, toArrowTable } from './arrow-table.js'
 import { type BatchProgress, runBatch } from './batch-run.js'
@@ -87,7 +88,7 @@ export class DataFrame<R extends object = Row> {
   }
 
   withColumn<const N extends string, T>(name: N, column: Column<T, string>): DataFrame<WithColumn<R, N, T>> {
-    return this.#derive({ op: 'withColumn', input: this.#plan, name, value: column.expression })
+    return this.#derive({ op: 'withColumn', input: this.#plan, name, value: expressionOfColumn(column, valueHint) })
   }
 
   withColumns<const A extends NamedColumns>(columns: A): DataFrame<AggregatedRow<R, Omit<R, keyof A>, A>> {
@@ -96,9 +97,9 @@ export class DataFrame<R extends object = Row> {
     const kept = this.columns.map((name): Expression => {
       const replaced = given.get(name)
       given.delete(name)
-      return replaced === undefined ? columnNamed(name) : named(name, replaced.expression)
+      return replaced === undefined ? columnNamed(name) : named(name, expressionOfColumn(replaced, valueHint))
     })
-    const added = [...given].map(([name, column]) => named(name, column.expression))
+    const added = [...given].map(([name, column]) => named(name, expressionOfColumn(column, valueHint)))
     return this.#derive({ op: 'select', input: this.#plan, columns: [...kept, ...added] })
   }
 
@@ -107,7 +108,11 @@ export class DataFrame<R extends object = Row> {
   }
 
   filter(condition: Column<unknown, string>): DataFrame<R> {
-    return this.#derive({ op: 'filter', input: this.#plan, condition: condition.expression })
+    return this.#derive({
+      op: 'filter',
+      input: this.#plan,
+      condition: expressionOfColumn(condition, "filter(col('price').gt(0)), several with .and() and .or()"),
+    })
   }
 
   where(condition: Column<unknown, string>): DataFrame<R> {
@@ -204,6 +209,7 @@ export class DataFrame<R extends object = Row> {
   get writeStream(): DataStreamWriter<R, DataFrame<R>> {
     if (!this.isStreaming) {
       throw new MillraceError('NOT_STREAMING', 'writeStream needs a stream, and the input of this DataFrame ends', {
+        detail: 'found mill.read, createDataFrame or table, expected mill.readStream',
         hint: 'read it with mill.readStream, or take the result with collect(), show() or foreach()',
       })
     }
@@ -244,6 +250,7 @@ export class DataFrame<R extends object = Row> {
       'STREAMING_ACTION',
       `${action}() needs an input that ends, and this DataFrame is a stream`,
       {
+        detail: 'found mill.readStream, expected mill.read, createDataFrame or table',
         hint: 'start it with writeStream…start(), or read what is stored with mill.read instead of mill.readStream',
       },
     )
@@ -266,13 +273,18 @@ export class GroupedData<R, K> {
 
   /** `agg({ views: count(), revenue: sum('price') })`: a column for each name. */
   agg<const A extends NamedColumns>(aggregates: A): DataFrame<AggregatedRow<R, K, A>> {
-    const names = Object.entries(aggregates)
+    const names = typeof aggregates === 'object' && aggregates !== null ? Object.entries(aggregates) : []
     if (names.length === 0) {
       throw new MillraceError('MISSING_AGGREGATION', 'agg() needs at least one aggregate', {
+        detail: 'found none',
         hint: 'agg({ n: count() })',
       })
     }
-    return this.#aggregate(names.map(([name, column]) => named(name, column.expression)))
+    return this.#aggregate(
+      names.map(([name, column]) =>
+        named(name, expressionOfColumn(column, "agg({ n: count(), total: sum('price') })")),
+      ),
+    )
   }
 
   /** Rows of each group, as the column `count`. */
@@ -322,12 +334,19 @@ export class GroupedData<R, K> {
 
 function expressionOf(column: string | Column<unknown, string>): Expression {
   if (typeof column === 'string') return columnNamed(column)
+  return expressionOfColumn(column, "write 'price' or col('price').gt(0)")
+}
+
+/** The same where a text would be ambiguous: a column's name, or an expression in SQL. */
+function expressionOfColumn(column: Column<unknown, string>, hint: string): Expression {
   if (typeof column === 'object' && column !== null && 'expression' in column) return column.expression
   throw new MillraceError('COLUMN_EXPECTED', 'a column is expected: its name, or an expression', {
-    detail: `found ${String(column)}`,
-    hint: "write 'price' or col('price').gt(0)",
+    detail: `found ${describe(column)}`,
+    hint,
   })
 }
+
+const valueHint = "withColumn('total', col('price').mul(2)); a constant is lit('x')"
 
 function columnNamed(name: string): Expression {
   return { kind: 'column', name }

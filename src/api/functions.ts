@@ -16,7 +16,8 @@ type LastName<P extends string> = P extends `${string}.${infer Rest}` ? LastName
 export function col<const N extends string>(name: N): Column<ValueOf<N>, LastName<N>> {
   if (typeof name !== 'string' || name === '') {
     throw new MillraceError('INVALID_COLUMN_NAME', 'col() needs the name of a column', {
-      detail: `found ${String(name)}`,
+      detail: `found ${String(name)}, expected a text`,
+      hint: "col('price'); a constant is lit(3)",
     })
   }
   return new Column({ kind: 'column', name })

@@ -25,6 +25,8 @@ export interface NamedTable {
   snapshot(): Row[]
 }
 
+const hintWhereNone = "a query makes one: df.writeStream.format('memory').queryName('seen').start()"
+
 /** What `mill.table(name)` finds: the memory sinks by their query's name, also after the query has ended. */
 export class NamedTables {
   readonly #tables = new Map<string, NamedTable>()
@@ -36,6 +38,6 @@ export class NamedTables {
   get(name: string): NamedTable {
     const table = this.#tables.get(name)
     if (table !== undefined) return table
-    throw unknownName('UNKNOWN_TABLE', `there is no table '${name}'`, name, [...this.#tables.keys()])
+    throw unknownName('UNKNOWN_TABLE', `there is no table '${name}'`, name, [...this.#tables.keys()], hintWhereNone)
   }
 }

@@ -2,6 +2,7 @@ import { MillraceError } from '../common/errors.js'
 import type { EngineSession } from '../execution/session.js'
 import type { FsyncMode } from '../log/log-writer.js'
 import type { BlockRef } from '../types/block.js'
+import type { StructType } from '../types/data-type.js'
 import type { Row } from '../types/row-reader.js'
 import { type StructSchema, t } from '../types/schema.js'
 import type { DataFrame } from './dataframe.js'
@@ -102,16 +103,17 @@ export class Millrace {
 
   /** Bounded rows from this thread. A value that does not fit the schema is refused with its path. */
   createDataFrame<Out extends object, In>(rows: readonly In[], schema: StructSchema<Out, In>): DataFrame<Out>
-  createDataFrame(rows: readonly Row[], ddl: string): DataFrame
+  createDataFrame(rows: readonly Row[], schema: StructType | string): DataFrame
   createDataFrame<Out extends object, In>(
     rows: readonly unknown[],
-    schema: StructSchema<Out, In> | string,
+    schema: StructSchema<Out, In> | StructType | string,
   ): DataFrame<Out> | DataFrame {
     this.#open()
     const type = this.#frames.structOf(typeof schema === 'string' ? t.ddl(schema) : schema)
     if (!Array.isArray(rows)) {
       throw new MillraceError('ROWS_EXPECTED', 'createDataFrame() takes an array of objects', {
         detail: `found ${rows === null ? 'null' : typeof rows}`,
+        hint: 'mill.createDataFrame([{ a: 1 }], t.struct({ a: t.int }))',
       })
     }
     const blocks: readonly BlockRef[] = this.#frames.blocksFromRows(type, rows)
@@ -162,6 +164,9 @@ export class Millrace {
 
   #open(): EngineSession {
     if (this.#closing === undefined) return this.#session
-    throw new MillraceError('ENGINE_CLOSED', 'this engine is closed', { hint: 'open it again with Millrace.open()' })
+    throw new MillraceError('ENGINE_CLOSED', 'this engine is closed', {
+      detail: 'close() was called',
+      hint: 'open it again with Millrace.open()',
+    })
   }
 }

@@ -77,7 +77,8 @@ export function resolveOptions(options: MillraceOptions): ResolvedOptions {
       'it counts bytes, not megabytes',
     )
   }
-  if (ansi !== undefined && typeof ansi !== 'boolean') throw optionError('ansi', ansi, 'true or false')
+  if (ansi !== undefined && typeof ansi !== 'boolean')
+    throw optionError('ansi', ansi, 'true or false', 'leave it out for the errors of ANSI SQL')
   if (logger !== undefined) checkLogger(logger)
   return {
     ...(dir === undefined ? {} : { dir: resolve(dir) }),

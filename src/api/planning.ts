@@ -35,6 +35,7 @@ export function explainPlan(plan: LogicalPlan, mode: ExplainMode, options: Plann
   if (mode === 'codegen') return `${explain(query)}\n\n== Generated Code ==\n${generatedCode(query.physical)}`
   throw new MillraceError('INVALID_ARGUMENT', `explain() has no mode '${String(mode)}'`, {
     detail: "there is 'simple', 'extended', 'codegen'",
+    hint: 'explain() alone prints the plans',
   })
 }
 
@@ -57,6 +58,7 @@ export function replaceScan(plan: LogicalPlan, input: LogicalPlan, inputSchema: 
       'the new input has other columns than the one the query was written for',
       {
         detail: `found ${typeName(inputSchema)}, expected ${typeName(schema)}`,
+        hint: 'give it an input with the same columns, or select() and cast() them',
       },
     )
   }

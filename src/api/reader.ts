@@ -4,12 +4,13 @@ import { rateSchema } from '../connector/rate-input.js'
 import type { LogicalPlan, SourceSpec } from '../plan/logical-plan.js'
 import { blocksFromRows } from '../types/column-builder.js'
 import { type StructType, sameType, typeName } from '../types/data-type.js'
+import { describe } from '../types/invalid-value.js'
 import type { Row } from '../types/row-reader.js'
 import { SchemaType, type StructSchema } from '../types/schema.js'
 import { DataFrame } from './dataframe.js'
 import type { EngineContext } from './engine-context.js'
 import { nextTableId, type PlanTables } from './memory-tables.js'
-import { checkSourceOptions, type SourceFormat, sourceFormats } from './source-options.js'
+import { checkNamedPartitions, checkSourceOptions, type SourceFormat, sourceFormats } from './source-options.js'
 import { unknownName } from './unknown-name.js'
 
 /**
@@ -29,10 +30,11 @@ export class DataFrameReader<R extends object = Row> {
   }
 
   format(format: SourceFormat | 'kafka' | (string & {})): this {
-    const name = format.toLowerCase() === 'kafka' ? 'log' : format.toLowerCase()
+    const given = String(format).toLowerCase()
+    const name = given === 'kafka' ? 'log' : given
     const known = sourceFormats.find((candidate) => candidate === name)
     if (known === undefined) {
-      throw unknownName('UNKNOWN_SOURCE', `there is no source '${format}'`, format, [...sourceFormats, 'kafka'])
+      throw unknownName('UNKNOWN_SOURCE', `there is no source '${format}'`, String(format), [...sourceFormats, 'kafka'])
     }
     this.#format = known
     return this
@@ -68,6 +70,7 @@ export class DataFrameReader<R extends object = Row> {
     const topic = this.#context.topic(name)
     if (topic.schema === undefined) {
       throw new MillraceError('TOPIC_UNTYPED', `topic ${name} has no schema, its values are bytes`, {
+        detail: 'its rows have no fields, topic() reads fields',
         hint: `read it with format('log').option('subscribe', '${name}').load(), or create it with a schema`,
       })
     }
@@ -75,6 +78,7 @@ export class DataFrameReader<R extends object = Row> {
     if (expected !== undefined && !sameType(expected, topic.schema)) {
       throw new MillraceError('SCHEMA_DIFFERS', `topic ${name} has another schema than the one that was given`, {
         detail: `found ${typeName(topic.schema)}, expected ${typeName(expected)}`,
+        hint: "give topic() the topic's own schema, or none",
       })
     }
     return this.#scan<Out>({
@@ -89,6 +93,7 @@ export class DataFrameReader<R extends object = Row> {
     const format = this.#format
     if (format === undefined) {
       throw new MillraceError('MISSING_SOURCE', 'the reader has no source', {
+        detail: 'found neither format() nor topic()',
         hint: `choose one with format('${sourceFormats.join("' | '")}') or topic('name')`,
       })
     }
@@ -103,9 +108,7 @@ export class DataFrameReader<R extends object = Row> {
           throw new MillraceError(
             'SOURCE_STREAMING_ONLY',
             "the source 'rate' never ends, so it cannot be read as a batch",
-            {
-              hint: "mill.readStream.format('rate').load()",
-            },
+            { detail: 'found mill.read, expected mill.readStream', hint: "mill.readStream.format('rate').load()" },
           )
         }
         return this.#scan({ format: 'rate', schema: rateSchema })
@@ -126,7 +129,11 @@ export class DataFrameReader<R extends object = Row> {
       const { id, partitions } = this.#context.topic(name)
       return { name, id, partitions }
     })
-    if (topics.length === 0) throw new MillraceError('INVALID_OPTION', "option 'subscribe' names no topic")
+    if (topics.length === 0)
+      throw new MillraceError('INVALID_OPTION', "option 'subscribe' names no topic", {
+        detail: `found '${this.#options.get('subscribe')}', expected names of topics with commas between`,
+        hint: "option('subscribe', 'user-clicks,orders')",
+      })
     return this.#scan({ format: 'log', schema: logSchema, topics })
   }
 
@@ -143,7 +150,10 @@ export class DataFrameReader<R extends object = Row> {
   #required(name: string, hint: string): string {
     const value = this.#options.get(name)
     if (value !== undefined && value.trim() !== '') return value
-    throw new MillraceError('MISSING_OPTION', `the source '${this.#format}' needs the option '${name}'`, { hint })
+    throw new MillraceError('MISSING_OPTION', `the source '${this.#format}' needs the option '${name}'`, {
+      detail: `found ${value === undefined ? 'none' : 'an empty text'}`,
+      hint,
+    })
   }
 
   #scan<Out extends object = R>(
@@ -151,6 +161,9 @@ export class DataFrameReader<R extends object = Row> {
     tables: PlanTables = new Map(),
   ): DataFrame<Out> {
     const startingOffsets = this.#options.get('startingOffsets') ?? (this.#streaming ? 'latest' : 'earliest')
+    for (const name of ['startingOffsets', 'endingOffsets']) {
+      checkNamedPartitions(name, this.#options.get(name), source.topics ?? [])
+    }
     const options = {
       ...Object.fromEntries(this.#options),
       ...(source.topics === undefined ? {} : { startingOffsets }),
@@ -160,10 +173,16 @@ export class DataFrameReader<R extends object = Row> {
   }
 }
 
-/** The struct of a schema; JavaScript lets anything through. */
+/** The struct of a schema, or of another DataFrame's `schema`; JavaScript lets anything through. */
 export function structOf(schema: unknown): StructType {
+  if (isStructType(schema)) return schema
   if (schema instanceof SchemaType && schema.type.kind === 'struct') return schema.type
   throw new MillraceError('SCHEMA_EXPECTED', 'a schema is expected', {
+    detail: `found ${schema instanceof SchemaType ? typeName(schema.type) : describe(schema)}, expected a struct`,
     hint: "t.struct({ page: t.string }) or t.ddl('page string')",
   })
+}
+
+function isStructType(schema: unknown): schema is StructType {
+  return typeof schema === 'object' && schema !== null && 'kind' in schema && schema.kind === 'struct'
 }

@@ -1,5 +1,5 @@
 import { MillraceError } from '../common/errors.js'
-import { unknownName } from './unknown-name.js'
+import { nearestHint, unknownName } from './unknown-name.js'
 
 /** Which options a reader takes, and what their values may be. */
 export type SourceFormat = 'log' | 'memory' | 'rate'
@@ -42,7 +42,14 @@ function checkValue(name: string, value: string, streaming: boolean): void {
       })
       return
     case 'endingOffsets':
-      if (streaming) throw invalidOption(name, value, 'no such option for a stream, which has no end')
+      if (streaming) {
+        throw invalidOption(
+          name,
+          value,
+          'none: a stream has no end',
+          'leave it out, or read what is stored with mill.read',
+        )
+      }
       checkOffsets(name, value, { word: ['latest'], least: LATEST, latest: true })
       return
     case 'maxOffsetsPerTrigger':
@@ -84,6 +91,27 @@ function checkOffsets(name: string, value: string, rules: OffsetRules): void {
   }
 }
 
+/** Offsets for a partition that the source does not read are a typing error, and would be passed over. */
+export function checkNamedPartitions(
+  name: string,
+  value: string | undefined,
+  topics: readonly { readonly name: string; readonly partitions: number }[],
+): void {
+  if (value?.trimStart().startsWith('{') !== true) return
+  const given = JSON.parse(value) as Record<string, Record<string, number>>
+  for (const [topicName, offsets] of Object.entries(given)) {
+    const topic = topics.find((candidate) => candidate.name === topicName)
+    const names = topics.map((candidate) => candidate.name)
+    if (topic === undefined) {
+      throw invalidOption(name, value, `offsets of ${names.join(', ')}`, nearestHint(topicName, names))
+    }
+    const beyond = Object.keys(offsets).find((partition) => Number(partition) >= topic.partitions)
+    if (beyond === undefined) continue
+    const expected = `partitions of ${topicName} from 0 to ${topic.partitions - 1}`
+    throw invalidOption(name, value, expected, `there is no partition ${beyond}`)
+  }
+}
+
 function parsed(name: string, value: string, expected: string): unknown {
   try {
     return JSON.parse(value) as unknown
@@ -100,6 +128,6 @@ function objectOf(name: string, value: unknown, expected: string): Record<string
 export function invalidOption(name: string, found: string, expected: string, hint?: string): MillraceError {
   return new MillraceError('INVALID_OPTION', `option '${name}' is not valid`, {
     detail: `found '${found}', expected ${expected}`,
-    hint,
+    hint: hint ?? 'mend the value, or leave the option out',
   })
 }

@@ -1,6 +1,7 @@
 import { parseDuration } from '../common/duration.js'
 import { MillraceError } from '../common/errors.js'
 import type { QueryMode } from '../execution/engine-protocol.js'
+import { describe } from '../types/invalid-value.js'
 
 /** When a query advances; one of these. Without one: micro-batches as soon as possible. */
 export type Trigger =
@@ -41,16 +42,22 @@ export function checkTrigger(trigger: Trigger): Trigger {
       'INVALID_TRIGGER',
       'trigger() takes one of processingTime, availableNow, once, continuous',
       {
-        detail: given.length === 0 ? `found ${String(trigger)}` : `found ${given.join(', ')}`,
+        detail: `found ${given.length === 0 ? describe(trigger) : given.join(', ')}`,
         hint: "trigger({ processingTime: '1 second' }), trigger({ availableNow: true }) or trigger({ continuous: '1 second' })",
       },
     )
   }
   if (('availableNow' in trigger && trigger.availableNow !== true) || ('once' in trigger && trigger.once !== true)) {
-    throw new MillraceError('INVALID_TRIGGER', `trigger({ ${kind}: … }) takes the value true`)
+    throw new MillraceError('INVALID_TRIGGER', `trigger({ ${kind}: … }) takes the value true`, {
+      detail: 'found another value',
+      hint: `leave the trigger out for micro-batches as soon as possible`,
+    })
   }
   if (queryMode(trigger).intervalMs < 0) {
-    throw new MillraceError('INVALID_TRIGGER', `the interval of trigger({ ${kind}: … }) is negative`)
+    throw new MillraceError('INVALID_TRIGGER', `the interval of trigger({ ${kind}: … }) is negative`, {
+      detail: 'expected 0 or more',
+      hint: `trigger({ ${kind}: '1 second' })`,
+    })
   }
   return trigger
 }

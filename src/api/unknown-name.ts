@@ -2,10 +2,16 @@ import { MillraceError } from '../common/errors.js'
 import { nearestName } from '../log/nearest-name.js'
 
 /** The answer to a name that does not exist: all that do, and the one that was probably meant. */
-export function unknownName(code: string, message: string, name: string, known: readonly string[]): MillraceError {
+export function unknownName(
+  code: string,
+  message: string,
+  name: string,
+  known: readonly string[],
+  hintWhereNone?: string,
+): MillraceError {
   return new MillraceError(code, message, {
     detail: known.length === 0 ? 'there is none' : `there is ${known.join(', ')}`,
-    hint: nearestHint(name, known),
+    hint: nearestHint(name, known) ?? (known.length === 0 ? hintWhereNone : 'use one of these, by its exact name'),
   })
 }
 

@@ -4,6 +4,7 @@ import type { QuerySpec } from '../execution/session.js'
 import type { OutputMode, PhysicalPlan } from '../plan/physical-plan.js'
 import type { BlockRef } from '../types/block.js'
 import type { StructType } from '../types/data-type.js'
+import { describe } from '../types/invalid-value.js'
 import type { Row } from '../types/row-reader.js'
 import type { BoundPlan } from './batch-run.js'
 import type { EngineContext } from './engine-context.js'
@@ -55,6 +56,7 @@ export class DataStreamWriter<R extends object, F> {
     // The name becomes a folder of the checkpoints.
     if (typeof name !== 'string' || !/^[\p{L}\p{N}_][\p{L}\p{N}_. -]{0,127}$/u.test(name)) {
       throw new MillraceError('INVALID_QUERY_NAME', `'${String(name)}' is no name for a query`, {
+        detail: 'expected 1 to 128 characters that can be the name of a folder',
         hint: 'letters, digits, blank, dot, dash and underscore, at most 128, and no dot, dash or blank at the start',
       })
     }
@@ -76,9 +78,11 @@ export class DataStreamWriter<R extends object, F> {
   }
 
   format(format: SinkFormat | (string & {})): this {
-    const name = format.toLowerCase() === 'kafka' ? 'log' : format.toLowerCase()
+    const given = String(format).toLowerCase()
+    const name = given === 'kafka' ? 'log' : given
     const known = sinkFormats.find((candidate) => candidate === name)
-    if (known === undefined) throw unknownName('UNKNOWN_SINK', `there is no sink '${format}'`, format, sinkFormats)
+    if (known === undefined)
+      throw unknownName('UNKNOWN_SINK', `there is no sink '${format}'`, String(format), sinkFormats)
     this.#target = { kind: 'format', format: known }
     return this
   }
@@ -101,6 +105,7 @@ export class DataStreamWriter<R extends object, F> {
     }
     if (typeof writer !== 'object' || writer === null || typeof writer.process !== 'function') {
       throw new MillraceError('INVALID_FOREACH', 'foreach() takes a function or an object with a method process', {
+        detail: `found ${describe(writer)}`,
         hint: 'foreach((row) => { … }) or foreach({ open, process, close })',
       })
     }
@@ -117,7 +122,11 @@ export class DataStreamWriter<R extends object, F> {
 
   /** The rows of an epoch as a DataFrame, once they are durable. An epoch that comes again has the same rows. */
   foreachBatch(fn: (rows: F, epochId: number) => void | Promise<void>): this {
-    if (typeof fn !== 'function') throw new MillraceError('INVALID_FOREACH', 'foreachBatch() takes a function')
+    if (typeof fn !== 'function')
+      throw new MillraceError('INVALID_FOREACH', 'foreachBatch() takes a function', {
+        detail: `found ${describe(fn)}`,
+        hint: 'foreachBatch(async (rows, epochId) => { … })',
+      })
     this.#target = {
       kind: 'foreachBatch',
       deliver: (blocks, schema, epoch) => fn(this.#frameOf(schema, blocks), epoch),
@@ -130,6 +139,7 @@ export class DataStreamWriter<R extends object, F> {
     const target = this.#target
     if (target === undefined) {
       throw new MillraceError('MISSING_SINK', 'the query has no sink', {
+        detail: 'found neither format() nor foreach() nor foreachBatch()',
         hint: `choose one with format('${sinkFormats.join("' | '")}'), foreach, foreachBatch or iterate`,
       })
     }
@@ -247,6 +257,7 @@ export class DataStreamWriter<R extends object, F> {
       case 'memory': {
         if (this.#name === undefined) {
           throw new MillraceError('MISSING_QUERY_NAME', 'the memory sink needs a name for its table', {
+            detail: 'found no queryName',
             hint: "add queryName('seen') and read it with mill.table('seen')",
           })
         }
@@ -258,6 +269,7 @@ export class DataStreamWriter<R extends object, F> {
         const topic = this.#options.get('topic')
         if (topic === undefined) {
           throw new MillraceError('MISSING_OPTION', "the log sink needs the option 'topic'", {
+            detail: 'found none',
             hint: "option('topic', 'per-page')",
           })
         }

@@ -58,6 +58,7 @@ export class EpochLog {
       })
     }
     const { records, end } = readRecords(content)
+    if (end < content.length) assertTorn(path, content, end)
     const file = env.fs.open(path, 'append')
     if (end < content.length) file.truncate(end)
     return { log: new EpochLog(env, path, file, end), records }
@@ -158,4 +159,29 @@ function readRecords(content: Uint8Array): { records: EpochRecord[]; end: number
     at = end
   }
   return { records, end: at }
+}
+
+/**
+ * Is what lies from `at` on a torn write, which may be cut? A snapshot is written with its file and never torn; and a
+ * `delivered` follows the sync of its epoch's commit, so that everything before that commit was on the disk once.
+ * Cutting such records would take the query back to a state that its sinks are beyond.
+ */
+function assertTorn(path: string, content: Uint8Array, at: number): void {
+  const view = new DataView(content.buffer, content.byteOffset, content.byteLength)
+  const committed = new Set<number>()
+  let relied = at + HEADER <= content.length && view.getUint32(at + 8, true) === RecordType.snapshot
+  for (let next = at + 8; !relied && next + HEADER <= content.length; next += 8) {
+    const type = view.getUint32(next + 8, true)
+    if (type < RecordType.commit || type > RecordType.snapshot || view.getUint32(next + 12, true) !== 0) continue
+    const end = next + HEADER + view.getUint32(next, true)
+    if (end > content.length || crc32c(content, next + 8, end) >>> 0 !== view.getUint32(next + 4, true)) continue
+    const epoch = view.getFloat64(next + 16, true)
+    if (type === RecordType.commit) committed.add(epoch)
+    else relied = type === RecordType.snapshot || committed.has(epoch)
+  }
+  if (!relied) return
+  throw new MillraceError('CHECKPOINT_CORRUPT', `the checkpoint ${path} is corrupt at byte ${at}`, {
+    detail: 'found a record whose checksum does not hold before records that were relied on; nothing was cut',
+    hint: 'restore the file, or start the query with a new checkpointLocation',
+  })
 }

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events'
 import { MillraceError } from '../common/errors.js'
+import { checkClientOptions } from './client-options.js'
 import type { HostLog } from './host-log.js'
 import { CONSUMER_TURN_MS } from './limits.js'
 import { PartitionFetcher } from './partition-fetcher.js'
@@ -67,6 +68,7 @@ export class Consumer extends EventEmitter {
     readonly options: ConsumerOptions = {},
   ) {
     super()
+    checkClientOptions('consumer', options, ['groupId'])
     this.#log = log
   }
 
@@ -85,6 +87,7 @@ export class Consumer extends EventEmitter {
     if (!Array.isArray(names) || names.length === 0 || names.some((name) => typeof name !== 'string')) {
       throw new MillraceError('INVALID_ARGUMENT', 'subscribe was told no topics', {
         detail: "expected { topics: ['name'], fromBeginning?: boolean }",
+        hint: "consumer.subscribe({ topics: ['user-clicks'], fromBeginning: true })",
       })
     }
     const topics = await Promise.all(names.map((name: string) => this.#log.topic(name)))
@@ -104,6 +107,7 @@ export class Consumer extends EventEmitter {
     if ((eachMessage === undefined) === (eachBatch === undefined)) {
       throw new MillraceError('INVALID_ARGUMENT', 'run takes one callback', {
         detail: 'expected eachMessage or eachBatch',
+        hint: 'consumer.run({ eachMessage: async ({ topic, partition, message }) => { … } })',
       })
     }
     this.#assertIdle()
@@ -147,7 +151,8 @@ export class Consumer extends EventEmitter {
     const offset = Number(to.offset)
     if (!Number.isSafeInteger(offset)) {
       throw new MillraceError('INVALID_ARGUMENT', `offset is ${JSON.stringify(to.offset)}`, {
-        detail: 'expected a whole number',
+        detail: 'expected a whole number, or one as text',
+        hint: "consumer.seek({ topic, partition: 0, offset: '42' })",
       })
     }
     this.#fetcher(to).seek(offset)
@@ -322,7 +327,10 @@ export class Consumer extends EventEmitter {
   #assertIdle(): void {
     this.#log.assertOpen()
     if (this.#running !== undefined)
-      throw new MillraceError('CONSUMER_RUNNING', 'the consumer is running already', { hint: 'stop() it first' })
+      throw new MillraceError('CONSUMER_RUNNING', 'the consumer is running already', {
+        detail: 'run() or a for-await loop has it',
+        hint: 'stop() it first',
+      })
     this.#failure = undefined
   }
 }

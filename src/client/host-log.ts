@@ -95,7 +95,12 @@ export class HostLog {
   }
 
   /** What is not acknowledged by now is refused. Call it when the engine has closed, or has died. */
-  close(error: MillraceError = new MillraceError('CLOSED', 'the engine is closed')): void {
+  close(
+    error: MillraceError = new MillraceError('CLOSED', 'the engine is closed', {
+      detail: 'close() was called',
+      hint: 'open it again with Millrace.open()',
+    }),
+  ): void {
     if (this.#closed !== undefined) return
     this.#closed = error
     for (const sender of this.#senders.values()) sender.close(error)
@@ -112,4 +117,8 @@ export class HostLog {
   }
 }
 
-const deleted = (name: string): MillraceError => new MillraceError('TOPIC_DELETED', `topic ${name} has been deleted`)
+const deleted = (name: string): MillraceError =>
+  new MillraceError('TOPIC_DELETED', `topic ${name} has been deleted`, {
+    detail: 'its records are gone',
+    hint: 'create it again with mill.topics.create, and ask for it anew',
+  })

@@ -1,10 +1,17 @@
 import { EventEmitter } from 'node:events'
 import { MillraceError } from '../common/errors.js'
 import type { Message } from '../record/key-scatter.js'
+import { describe } from '../types/invalid-value.js'
+import { checkClientOptions } from './client-options.js'
 import type { HostLog } from './host-log.js'
 import type { WrittenPart } from './joined-write.js'
 import { WRITE_BUFFER_RECORDS, WRITE_QUEUE_RECORDS_MAX } from './limits.js'
 import type { TopicSender } from './topic-sender.js'
+
+export interface ProducerOptions {
+  /** A send inside one process is not sent twice, so this is always so; here for code written for kafkajs. */
+  readonly idempotent?: boolean | undefined
+}
 
 export interface ProducerRecord {
   readonly topic: string
@@ -40,8 +47,9 @@ export class Producer extends EventEmitter {
   #mustDrain = false
   #writeError: unknown
 
-  constructor(log: HostLog) {
+  constructor(log: HostLog, options: ProducerOptions = {}) {
     super()
+    checkClientOptions('producer', options, ['idempotent'])
     this.#log = log
   }
 
@@ -60,6 +68,7 @@ export class Producer extends EventEmitter {
   /** Resolves when all of the records are acknowledged; rejects with nothing written where one of them is not valid. */
   async send(record: ProducerRecord): Promise<RecordMetadata[]> {
     this.#assertConnected()
+    assertObject('the argument of send', record, '{ topic, messages }')
     const { topic, messages, acks } = record
     assertMessages(topic, messages)
     if (messages.length === 0) return []
@@ -73,11 +82,14 @@ export class Producer extends EventEmitter {
   /** Several topics at once. Each topic's part is written as a whole or not at all. */
   async sendBatch(batch: ProducerBatch): Promise<RecordMetadata[]> {
     this.#assertConnected()
+    assertObject('the argument of sendBatch', batch, '{ topicMessages }')
     const { topicMessages, acks } = batch
     if (!Array.isArray(topicMessages))
       throw badArgument('topicMessages', topicMessages, 'an array of { topic, messages }')
     // All topics are known before anything is written.
-    for (const { topic, messages } of topicMessages) {
+    for (const part of topicMessages) {
+      assertObject('a part of topicMessages', part, '{ topic, messages }')
+      const { topic, messages } = part
       assertMessages(topic, messages)
       await this.#log.sender(topic)
     }
@@ -88,6 +100,7 @@ export class Producer extends EventEmitter {
   /** Takes one record; false asks the caller to wait for 'drain' before more. */
   write(topic: string, message: Message): boolean {
     this.#assertConnected()
+    if (typeof topic !== 'string') throw badArgument('topic', topic, 'the name of a topic')
     let buffer = this.#buffers.get(topic)
     if (buffer === undefined) {
       buffer = new WriteBuffer(
@@ -128,6 +141,7 @@ export class Producer extends EventEmitter {
     this.#log.assertOpen()
     if (!this.#connected) {
       throw new MillraceError('PRODUCER_DISCONNECTED', 'the producer is disconnected', {
+        detail: 'disconnect() was called',
         hint: 'connect() it again, or make a new one',
       })
     }
@@ -238,8 +252,13 @@ function assertMessages(topic: unknown, messages: unknown): void {
     throw badArgument('messages', messages, 'an array of { key, value, headers, timestamp, partition }')
 }
 
+function assertObject(name: string, found: unknown, expected: string): void {
+  if (typeof found !== 'object' || found === null) throw badArgument(name, found, expected)
+}
+
 function badArgument(name: string, found: unknown, expected: string): MillraceError {
-  return new MillraceError('INVALID_ARGUMENT', `${name} is ${found === null ? 'null' : typeof found}`, {
-    detail: `expected ${expected}`,
+  return new MillraceError('INVALID_ARGUMENT', `${name} is not valid`, {
+    detail: `found ${describe(found)}, expected ${expected}`,
+    hint: "producer.send({ topic: 'user-clicks', messages: [{ key: 'u1', value }] })",
   })
 }

@@ -64,6 +64,7 @@ function identity<T>(value: T): T {
 function invalid(policy: Policy, value: unknown, from: DataType, to: DataType): null {
   if (policy !== 'ansi') return null
   throw new MillraceError('CAST_INVALID_INPUT', `${quoted(value)} of type ${typeName(from)} is not a ${typeName(to)}`, {
+    detail: `found ${quoted(value)}, expected the text of a ${typeName(to)}`,
     hint: `use tryCast('${typeName(to)}') to get null instead`,
   })
 }
@@ -74,6 +75,7 @@ function outOfRange(policy: Policy, value: unknown, from: DataType, to: DataType
     'CAST_OVERFLOW',
     `${quoted(value)} of type ${typeName(from)} does not fit a ${typeName(to)}`,
     {
+      detail: `found ${quoted(value)}, expected a value within the range of ${typeName(to)}`,
       hint: `use tryCast('${typeName(to)}') to get null instead`,
     },
   )

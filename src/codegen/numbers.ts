@@ -13,12 +13,14 @@ export const MAX_SAFE = Number.MAX_SAFE_INTEGER
 
 export function divisionByZero(): never {
   throw new MillraceError('DIVIDE_BY_ZERO', 'division by zero', {
+    detail: 'found the divisor 0',
     hint: 'guard the divisor with nullif(x, 0), or open with { ansi: false } to get null',
   })
 }
 
 export function remainderByZero(): never {
   throw new MillraceError('REMAINDER_BY_ZERO', 'remainder of a division by zero', {
+    detail: 'found the divisor 0',
     hint: 'guard the divisor with nullif(x, 0), or open with { ansi: false } to get null',
   })
 }

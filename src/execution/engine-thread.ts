@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import type { FsyncMode } from '../log/log-writer.js'
 import { createSharedLogMemory, type SharedLogMemory } from '../log/shared-memory.js'
+import { threadArguments } from '../worker/thread-arguments.js'
 import type { EngineStart, FromEngine, ToEngine } from './engine-protocol.js'
 import { threadFile } from './thread-file.js'
 
@@ -44,6 +45,7 @@ export class EngineThread {
     this.#worker = new Worker(threadFile(import.meta.url, './engine-main.js'), {
       workerData: start,
       transferList: [memory.port2],
+      ...threadArguments(),
     })
     this.#worker.on('message', (message: FromEngine) => {
       if (this.#listener === undefined) this.#early.push(message)

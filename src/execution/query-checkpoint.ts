@@ -81,7 +81,7 @@ export class QueryCheckpoint {
     }
     const refuse = (code: string, what: string, found: string, expected: string, hint: string): never => {
       throw new MillraceError(code, `the checkpoint ${where} ${what}`, {
-        detail: `it has ${found}, the query has ${expected}`,
+        detail: `it has ${found || 'no state'}, the query has ${expected || 'no state'}`,
         hint,
       })
     }

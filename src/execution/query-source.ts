@@ -85,14 +85,14 @@ export class QuerySource {
     const option = this.spec.options.startingOffsets ?? (this.spec.streaming ? 'latest' : 'earliest')
     if (this.spec.format === 'memory' || this.spec.format === 'rate' || option === 'earliest') return this.earliest()
     if (option === 'latest') return this.latest()
-    return this.#offsetsOf(option, this.earliest(), this.latest())
+    return this.#offsetsOf(option, this.spec.streaming ? 'latest' : 'earliest')
   }
 
   /** Where a bounded read ends. */
   endingOffsets(): number[] {
     const option = this.spec.options.endingOffsets ?? 'latest'
     if (option === 'latest' || this.spec.format === 'memory' || this.spec.format === 'rate') return this.latest()
-    return this.#offsetsOf(option, this.earliest(), this.latest())
+    return this.#offsetsOf(option, 'latest')
   }
 
   /**
@@ -152,12 +152,16 @@ export class QuerySource {
     )
   }
 
-  #offsetsOf(text: string, earliest: readonly number[], latest: readonly number[]): number[] {
+  /** `otherwise`: of a partition that the text does not name. */
+  #offsetsOf(text: string, otherwise: 'earliest' | 'latest'): number[] {
+    const earliest = this.earliest()
+    const latest = this.latest()
     let wanted: Record<string, Record<string, number>>
     try {
       wanted = JSON.parse(text)
     } catch (cause) {
       throw new MillraceError('OPTION_INVALID', `offsets ${text} are neither earliest, latest nor JSON`, {
+        detail: 'expected earliest, latest or JSON',
         hint: 'write them as {"topic": {"0": 23, "1": -2}}; -2 is earliest, -1 is latest',
         cause,
       })
@@ -166,11 +170,13 @@ export class QuerySource {
       const offset = wanted[p.topic]?.[String(p.partition)]
       const start = earliest[i] as number
       const end = latest[i] as number
-      if (offset === undefined || offset === -2) return start
+      if (offset === undefined) return otherwise === 'earliest' ? start : end
+      if (offset === -2) return start
       if (offset === -1) return end
       if (Number.isSafeInteger(offset) && offset >= start && offset <= end) return offset
       throw new MillraceError('OFFSET_OUT_OF_RANGE', `${p.topic}-${p.partition} has no offset ${offset}`, {
         detail: `it has offsets from ${start} to ${end}, the next to be given`,
+        hint: 'choose one of these, or -2 for the earliest and -1 for the latest',
       })
     })
   }

@@ -1,11 +1,13 @@
 import type { HostLog } from '../client/host-log.js'
 import { MillraceError } from '../common/errors.js'
 import type { TopicState } from '../log/log-engine.js'
+import { nearestName } from '../log/nearest-name.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import { type TopicSpec, unknownTopic } from '../log/topics.js'
 import type { PartitionerName } from '../record/partitioner.js'
-import type { StructType } from '../types/data-type.js'
-import type { StructSchema } from '../types/schema.js'
+import { type StructType, typeName } from '../types/data-type.js'
+import { describe } from '../types/invalid-value.js'
+import { SchemaType, type StructSchema } from '../types/schema.js'
 import type { RequestName, Requests } from './engine-protocol.js'
 
 export type Request = <N extends RequestName>(
@@ -55,6 +57,7 @@ export class SessionTopics {
 
   /** Resolves when the topic is there, and durably so. */
   async create(name: string, options: TopicOptions = {}): Promise<TopicFacts> {
+    checkOptions(name, options)
     const { partitions, schema, partitioner, config, storage } = options
     const spec: TopicSpec = {
       name,
@@ -116,11 +119,39 @@ function factsOf(topic: TopicDescriptor): TopicFacts {
   }
 }
 
-function structOf(schema: NonNullable<TopicOptions['schema']>): StructType {
-  if ('kind' in schema && schema.kind === 'struct') return schema
-  if ('type' in schema && schema.type.kind === 'struct') return schema.type
+const optionNames = ['partitions', 'schema', 'partitioner', 'config', 'storage']
+
+/** An option that is not known would be a topic other than the one that was asked for. */
+function checkOptions(name: string, options: unknown): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new MillraceError('INVALID_ARGUMENT', `the options of topic ${name} are ${describe(options)}`, {
+      detail: `expected an object with ${optionNames.join(', ')}`,
+      hint: `mill.topics.create('${name}', { partitions: 4 })`,
+    })
+  }
+  for (const option of Object.keys(options)) {
+    if (optionNames.includes(option)) continue
+    // kafkajs and Kafka's tools have names of their own for it.
+    const nearest = option === 'numPartitions' ? 'partitions' : nearestName(option, optionNames)
+    throw new MillraceError('UNKNOWN_OPTION', `a topic has no option '${option}'`, {
+      detail: `there is ${optionNames.join(', ')}`,
+      hint:
+        nearest === undefined ? "Kafka's settings go into config: { 'retention.ms': … }" : `did you mean '${nearest}'?`,
+    })
+  }
+}
+
+function structOf(schema: unknown): StructType {
+  if (typeof schema === 'object' && schema !== null) {
+    if (isStruct(schema)) return schema
+    if ('type' in schema && isStruct(schema.type)) return schema.type
+  }
   throw new MillraceError('TOPIC_SCHEMA_INVALID', 'the schema of a topic is a t.struct({ … })', {
-    detail: `found ${JSON.stringify(schema)}`,
+    detail: `found ${schema instanceof SchemaType ? typeName(schema.type) : describe(schema)}`,
     hint: "t.struct({ userId: t.string, at: t.timestamp }), or t.ddl('userId string, at timestamp')",
   })
+}
+
+function isStruct(type: unknown): type is StructType {
+  return typeof type === 'object' && type !== null && 'kind' in type && type.kind === 'struct'
 }

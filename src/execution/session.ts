@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { MessagePort } from 'node:worker_threads'
 import { Consumer, type ConsumerOptions } from '../client/consumer.js'
 import { HostLog } from '../client/host-log.js'
-import { Producer } from '../client/producer.js'
+import { Producer, type ProducerOptions } from '../client/producer.js'
 import { HOST_SLOT } from '../common/doorbell.js'
 import { nodeEnv } from '../common/env.js'
 import { fromErrorShape, MillraceError, toErrorShape } from '../common/errors.js'
@@ -11,6 +11,7 @@ import type { FsyncMode } from '../log/log-writer.js'
 import { LogMemory } from '../log/shared-memory.js'
 import type { PhysicalPlan } from '../plan/physical-plan.js'
 import { type BlockRef, viewsOf } from '../types/block.js'
+import { describe } from '../types/invalid-value.js'
 import type { FromEngine, QueryMode, RequestName, Requests, ToEngine } from './engine-protocol.js'
 import { type HostSink, HostSinkFeed } from './host-sink.js'
 import { QueryHandle } from './query-handle.js'
@@ -60,7 +61,7 @@ export class EngineSession {
   /** Topics, and what makes producers and consumers. */
   readonly log: {
     readonly topics: SessionTopics
-    producer(options?: object): Producer
+    producer(options?: ProducerOptions): Producer
     consumer(options?: ConsumerOptions): Consumer
   }
   readonly #memory: LogMemory
@@ -104,7 +105,7 @@ export class EngineSession {
     const topics = new SessionTopics((name, argument) => this.#request(name, argument), this.#hostLog)
     this.log = {
       topics,
-      producer: () => new Producer(this.#hostLog),
+      producer: (producerOptions) => new Producer(this.#hostLog, producerOptions),
       consumer: (consumerOptions) => new Consumer(this.#hostLog, consumerOptions),
     }
     threads.attachHost((port) => this.#memory.chunks.attachThread(port))
@@ -253,12 +254,20 @@ export class EngineSession {
 
   #assertOpen(): void {
     if (this.#dead !== undefined) throw this.#dead
-    if (this.#closing !== undefined) throw new MillraceError('CLOSED', 'the engine is closed')
+    if (this.#closing !== undefined)
+      throw new MillraceError('CLOSED', 'the engine is closed', {
+        detail: 'close() was called',
+        hint: 'open it again with Millrace.open()',
+      })
   }
 
   #die(cause: Error): void {
     if (this.#dead !== undefined || this.#closing !== undefined) return
-    const dead = new MillraceError('ENGINE_DIED', 'the engine thread has died', { detail: cause.message, cause })
+    const dead = new MillraceError('ENGINE_DIED', 'the engine thread has died', {
+      detail: cause.message,
+      hint: 'open the engine again; what was acknowledged is in its directory',
+      cause,
+    })
     this.#dead = dead
     this.#ready.reject(dead)
     for (const waiting of this.#waiting.values()) waiting.reject(dead)
@@ -273,8 +282,10 @@ export class EngineSession {
 function sinkError(error: unknown) {
   if (error instanceof MillraceError) return error.toShape()
   const cause = error instanceof Error ? error : new Error(String(error))
+  // Where it was thrown is for the reader of the message; the whole stack is with the cause.
+  const [place] = cause === error ? (cause.stack?.match(/^ {4}at .*$/m) ?? []) : []
   return new MillraceError('SINK_FAILED', `the sink of the query has thrown: ${cause.message}`, {
-    detail: cause.stack,
+    detail: `found ${cause === error ? cause.name : `a thrown ${describe(error)}`}${place === undefined ? '' : ` ${place.trim()}`}, expected a return`,
     hint: 'the epoch is not delivered: mend the function and start the query again, it goes on from its checkpoint',
     cause,
   }).toShape()

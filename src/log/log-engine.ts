@@ -366,11 +366,19 @@ export class LogEngine {
 
   #log(partition: PartitionDescriptor): PartitionLog {
     const log = this.#partitions[partition.ordinal]
-    if (log === undefined) throw new MillraceError('TOPIC_DELETED', `topic ${partition.topic} has been deleted`)
+    if (log === undefined)
+      throw new MillraceError('TOPIC_DELETED', `topic ${partition.topic} has been deleted`, {
+        detail: 'its records are gone',
+        hint: 'create it again with mill.topics.create, and ask for it anew',
+      })
     return log
   }
 
   #assertOpen(): void {
-    if (this.#closing !== undefined) throw new MillraceError('CLOSED', 'the engine is closed')
+    if (this.#closing !== undefined)
+      throw new MillraceError('CLOSED', 'the engine is closed', {
+        detail: 'close() was called',
+        hint: 'open it again with Millrace.open()',
+      })
   }
 }

@@ -140,9 +140,15 @@ export function partitionError(descriptor: PartitionDescriptor, status: number):
     )
   }
   if (status === PartitionStatus.deleted) {
-    return new MillraceError('TOPIC_DELETED', `topic ${descriptor.topic} has been deleted`)
+    return new MillraceError('TOPIC_DELETED', `topic ${descriptor.topic} has been deleted`, {
+      detail: 'its records are gone',
+      hint: 'create it again with mill.topics.create, and ask for it anew',
+    })
   }
-  return new MillraceError('CLOSED', 'the engine is closed')
+  return new MillraceError('CLOSED', 'the engine is closed', {
+    detail: 'close() was called',
+    hint: 'open it again with Millrace.open()',
+  })
 }
 
 function batchTooLarge(descriptor: PartitionDescriptor, bytes: number): MillraceError {

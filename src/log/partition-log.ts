@@ -269,6 +269,7 @@ export class PartitionLog {
       this.control.setStatus(PartitionStatus.noSpace)
       return new MillraceError('DISK_FULL', `there is no space left for partition ${partitionName(this.descriptor)}`, {
         detail: String(error),
+        hint: 'make room on the disk, then send again',
         retriable: true,
         cause: error,
       })

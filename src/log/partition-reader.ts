@@ -111,6 +111,7 @@ export class PartitionReader {
     if (!(offset >= start && offset <= this.#knownEnd)) {
       throw new MillraceError('OFFSET_OUT_OF_RANGE', `${partitionName(this.partition)} has no offset ${offset}`, {
         detail: `it has offsets from ${start} to ${this.#knownEnd}, the next to be given`,
+        hint: 'choose one of these',
       })
     }
     this.#nextOffset = offset
@@ -217,7 +218,10 @@ export class PartitionReader {
       )
     }
     if (this.#control.status() === PartitionStatus.deleted) {
-      throw new MillraceError('TOPIC_DELETED', `topic ${this.partition.topic} has been deleted`)
+      throw new MillraceError('TOPIC_DELETED', `topic ${this.partition.topic} has been deleted`, {
+        detail: 'its records are gone',
+        hint: 'create it again with mill.topics.create, and ask for it anew',
+      })
     }
     const segments = this.#segments()
     const damage = segments.next(this.#nextOffset, this.#control.writtenOffset())

@@ -40,9 +40,10 @@ export function completeTopicConfig(topic: string, given: TopicConfig): TopicCon
   for (const [name, value] of Object.entries(given)) {
     const setting = Object.hasOwn(settings, name) ? settings[name] : undefined
     if (setting === undefined) {
+      const nearest = nearestName(name, Object.keys(settings))
       throw new MillraceError('TOPIC_CONFIG_INVALID', `topic ${topic} has no setting '${name}'`, {
         detail: `settings are ${Object.keys(settings).join(', ')}`,
-        hint: `did you mean '${nearestName(name, Object.keys(settings)) ?? ''}'?`,
+        hint: nearest === undefined ? "settings have Kafka's names" : `did you mean '${nearest}'?`,
       })
     }
     config[name] = checked(topic, name, setting, value)
@@ -80,5 +81,6 @@ function checked(topic: string, name: string, setting: Setting, value: string | 
 function invalid(topic: string, name: string, value: unknown, expected: string): MillraceError {
   return new MillraceError('TOPIC_CONFIG_INVALID', `setting '${name}' of topic ${topic} is ${JSON.stringify(value)}`, {
     detail: `expected ${expected}`,
+    hint: "values are those of Kafka's topic settings; leave it out for Kafka's default",
   })
 }

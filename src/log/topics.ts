@@ -79,9 +79,14 @@ export class Topics {
     }
     const partitions = spec.partitions ?? 1
     if (!Number.isInteger(partitions) || partitions < 1 || partitions > TOPIC_PARTITIONS_MAX) {
-      throw new MillraceError('TOPIC_PARTITIONS_INVALID', `topic ${spec.name} cannot have ${partitions} partitions`, {
-        detail: `expected a whole number from 1 to ${TOPIC_PARTITIONS_MAX}`,
-      })
+      throw new MillraceError(
+        'TOPIC_PARTITIONS_INVALID',
+        `topic ${spec.name} cannot have ${JSON.stringify(partitions)} partitions`,
+        {
+          detail: `expected a whole number from 1 to ${TOPIC_PARTITIONS_MAX}`,
+          hint: 'as many as tasks are to read at once are enough, a few for each core',
+        },
+      )
     }
     const partitioner = spec.partitioner ?? 'murmur2'
     if (partitioner !== 'murmur2' && partitioner !== 'murmur3') {
@@ -90,6 +95,7 @@ export class Topics {
         `partitioner of topic ${spec.name} is ${JSON.stringify(partitioner)}`,
         {
           detail: "expected 'murmur2' (Kafka's) or 'murmur3'",
+          hint: 'leave it out for the partitions that Kafka would choose',
         },
       )
     }

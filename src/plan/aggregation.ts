@@ -140,6 +140,7 @@ function bindWindow(
   ) {
     throw new MillraceError('INVALID_WINDOW', 'a window needs a positive length and a start below it', {
       detail: `length ${e.sizeMs} ms, start ${e.startMs} ms`,
+      hint: "window('ts', '1 minute'), or with a start of its own window('ts', '1 hour', '1 hour', '15 minutes')",
     })
   }
   const eventTime = bindExpression(e.arg, schema, { ansi, place: 'window' })

@@ -21,6 +21,7 @@ export function project(input: BoundPlan, columns: readonly NamedExpression[]): 
     }
     if (value.type.kind === 'void') {
       throw new MillraceError('DATATYPE_MISMATCH.VOID_COLUMN', `column ${name} is null and has no type`, {
+        detail: 'expected a column with a type',
         hint: "give it one: lit(null).cast('string')",
       })
     }

@@ -195,6 +195,6 @@ function messageTimestamp(index: number, timestamp: unknown): number {
 }
 
 const badMessage = (index: number, found: unknown): Error =>
-  invalidValue(`messages[${index}]`, found, 'an object with key and value')
+  invalidValue(`messages[${index}]`, found, 'an object with key and value', 'leave it out of messages')
 const badKey = (index: number, found: unknown): Error =>
   invalidValue(`messages[${index}].key`, found, 'a string, a Uint8Array, or null')

@@ -244,7 +244,12 @@ export class RowsBatchBuilder {
 }
 
 const badValue = (index: number, found: unknown): Error =>
-  invalidValue(`messages[${index}].value`, found, 'a string, a Uint8Array, or null')
+  invalidValue(
+    `messages[${index}].value`,
+    found,
+    'a string, a Uint8Array, or null',
+    'give it a value, or null for a tombstone',
+  )
 
 /** Up to here a loop is quicker than making the view that `set` needs. */
 const LOOP_LENGTH_MAX = 48

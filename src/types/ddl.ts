@@ -46,7 +46,10 @@ class DdlParser {
 
   constructor(readonly text: string) {
     if (typeof text !== 'string') {
-      throw new MillraceError('DDL_INVALID', 't.ddl takes a string', { detail: `found ${typeof text}` })
+      throw new MillraceError('DDL_INVALID', 't.ddl takes a string', {
+        detail: `found ${typeof text}`,
+        hint: "t.ddl('page string, ts timestamp')",
+      })
     }
   }
 

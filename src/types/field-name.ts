@@ -8,7 +8,11 @@ const forbidden = new Set(['__proto__', 'constructor', 'prototype'])
  */
 export function assertFieldName(name: string, path: readonly string[]): void {
   const where = path.length === 0 ? '' : ` in ${path.join('.')}`
-  if (name === '') throw new MillraceError('FIELD_NAME_INVALID', `a field${where} has an empty name`)
+  if (name === '')
+    throw new MillraceError('FIELD_NAME_INVALID', `a field${where} has an empty name`, {
+      detail: 'expected at least one character',
+      hint: 'give it a name',
+    })
   if (forbidden.has(name)) {
     throw new MillraceError('FIELD_NAME_INVALID', `a field${where} cannot be named "${name}"`, {
       detail: 'the name has a meaning of its own in every JavaScript object',

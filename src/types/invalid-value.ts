@@ -2,12 +2,12 @@ import { MillraceError } from '../common/errors.js'
 import { type DataType, typeName } from './data-type.js'
 
 /** What is said of a value that does not fit its field: where, what was found, what was expected. */
-export function invalidValue(path: string, found: unknown, expected: string): MillraceError {
+export function invalidValue(path: string, found: unknown, expected: string, missingHint?: string): MillraceError {
   const missing = found === undefined || found === null
   return new MillraceError('RECORD_INVALID', missing ? `${path} is missing` : `${path} has a value that does not fit`, {
     detail: `found ${describe(found)}, expected ${expected}`,
     hint: missing
-      ? 'give it a value, or make the field nullable in the schema'
+      ? (missingHint ?? 'give it a value, or make the field nullable in the schema')
       : 'nothing of this call was written; mend the record and send it again',
   })
 }

@@ -98,6 +98,7 @@ function decimalType(precision: number, scale: number): DataType {
   ) {
     throw new MillraceError('TYPE_INVALID', `decimal(${precision}, ${scale}) is not a decimal type`, {
       detail: 'precision must be an integer from 1 to 38, scale an integer from 0 to the precision',
+      hint: 't.decimal(10, 2) has eight digits before the point and two after it',
     })
   }
   return Object.freeze({ kind: 'decimal', precision, scale })
@@ -119,10 +120,15 @@ function fieldsOf(fields: unknown): Field[] {
     if (!(type instanceof SchemaType)) {
       throw new MillraceError('TYPE_INVALID', `field "${name}" has no type`, {
         detail: `found ${type === null ? 'null' : typeof type}, expected one of t.string, t.int, t.struct({...}), …`,
+        hint: `t.struct({ ${name}: t.string })`,
       })
     }
     result.push({ name, type: type.type, nullable: type.isNullable })
   }
-  if (result.length === 0) throw new MillraceError('TYPE_INVALID', 'a struct needs at least one field')
+  if (result.length === 0)
+    throw new MillraceError('TYPE_INVALID', 'a struct needs at least one field', {
+      detail: 'found none',
+      hint: 't.struct({ page: t.string })',
+    })
   return result
 }

@@ -3,6 +3,7 @@ import { FIRST_WORKER_SLOT } from '../common/doorbell.js'
 import { MillraceError } from '../common/errors.js'
 import type { SharedLogMemory } from '../log/shared-memory.js'
 import type { WorkerStart } from './protocol.js'
+import { threadArguments } from './thread-arguments.js'
 
 /** The ends of a worker's ports that stay with the threads it talks to. */
 export interface WorkerPorts {
@@ -78,6 +79,7 @@ export class WorkerPool {
       concurrentTasksPerWorker: 1,
       atomics: 'disabled',
       recordTiming: false,
+      ...threadArguments(),
     })
     this.#pool = pool
     const [first, ...others] = this.slots.map((slot) => this.#prepare(slot))

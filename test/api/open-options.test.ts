@@ -24,7 +24,7 @@ describe('options of Millrace.open', () => {
 
   it('a name that does not exist is answered with the nearest one', () => {
     expect(errorOf({ worker: 2 })).toMatchObject({ code: 'UNKNOWN_OPTION', hint: "did you mean 'workers'?" })
-    expect(errorOf({ zzzzzzzzzz: 2 }).hint).toBeUndefined()
+    expect(errorOf({ zzzzzzzzzz: 2 }).hint).toContain('exact name')
   })
 
   it.each([

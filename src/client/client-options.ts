@@ -1,0 +1,46 @@
+import { MillraceError } from '../common/errors.js'
+import { nearestName } from '../log/nearest-name.js'
+import { describe } from '../types/invalid-value.js'
+
+/**
+ * What a producer or consumer may be told. What is not known is refused: an option that asks for a promise, such as a
+ * transaction, must not be passed over in silence. What only tunes a connection over a network means nothing here and is let through,
+ * so that code written for kafkajs runs.
+ */
+
+/** Options of kafkajs that have no promise in them. */
+const ofTheNetwork = new Set([
+  'allowAutoTopicCreation',
+  'heartbeatInterval',
+  'maxBytes',
+  'maxBytesPerPartition',
+  'maxInFlightRequests',
+  'maxWaitTimeInMs',
+  'metadataMaxAge',
+  'minBytes',
+  'rebalanceTimeout',
+  'retry',
+  'sessionTimeout',
+])
+
+export function checkClientOptions(client: 'producer' | 'consumer', options: unknown, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new MillraceError('INVALID_ARGUMENT', `the options of a ${client} are ${describe(options)}`, {
+      detail: `expected an object with ${known.join(', ')}`,
+      hint: `mill.${client}()`,
+    })
+  }
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || known.includes(name) || ofTheNetwork.has(name)) continue
+    const nearest = nearestName(name, known)
+    throw new MillraceError('UNKNOWN_OPTION', `a ${client} has no option '${name}'`, {
+      detail: `there is ${known.join(', ')}`,
+      hint:
+        name === 'transactionalId'
+          ? 'this version has no transactions; the records of one send to one topic are valid or refused together'
+          : nearest === undefined
+            ? 'leave it out'
+            : `did you mean '${nearest}'?`,
+    })
+  }
+}
