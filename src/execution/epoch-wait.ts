@@ -6,7 +6,7 @@ export class EpochWait {
   readonly metrics = new Map<string, TaskMetrics>()
   /** The state to be written down with the epoch. */
   readonly state: { readonly stage: number; readonly block: Uint8Array }[] = []
-  closedUntil = Number.POSITIVE_INFINITY
+  closedUntil = Number.NEGATIVE_INFINITY
   readonly done: Promise<void>
   #resolve!: () => void
   #stateLogs: number
@@ -35,7 +35,7 @@ export class EpochWait {
     metrics: TaskMetrics,
   ): void {
     this.positions.push(...positions)
-    if (closedUntil !== undefined) this.closedUntil = Math.min(this.closedUntil, closedUntil)
+    if (closedUntil !== undefined) this.closedUntil = Math.max(this.closedUntil, closedUntil)
     this.metrics.set(name, metrics)
     this.#tasks -= 1
     this.#check()

@@ -308,7 +308,7 @@ export class QueryRun {
     const { committed, delivered, output, intent } = this.#checkpoint.recovered
     if (committed !== undefined && !delivered) await this.#deliver(committed.epoch, output)
     if (intent === undefined || intent.epoch !== this.#epoch) return
-    await this.#runEpoch({ ends: intent.ends, final: false, open: false, intended: true })
+    await this.#runEpoch({ ends: intent.ends, final: intent.final, open: false, intended: true })
   }
 
   /** One epoch, from its goal to its delivery. `ends` null: it ends where the tasks are when they hear of it. */
@@ -340,8 +340,7 @@ export class QueryRun {
     for (const p of wait.positions) ends[p.index] = p.offset
     const end: EpochEnd = {
       positions: wait.positions,
-      closedUntil:
-        wait.closedUntil === Number.POSITIVE_INFINITY && !goal.final ? Number.NEGATIVE_INFINITY : wait.closedUntil,
+      closedUntil: wait.closedUntil,
     }
     // With or without a checkpoint: an epoch is over when its rows are in the topic.
     await this.#logSink?.sync()

@@ -80,10 +80,12 @@ export class GroupState {
   closeWindows(watermark: number, builder: BlockBuilder | undefined): void {
     const window = this.final.grouping.window
     if (window === undefined || !this.final.grouping.closesWindows || watermark <= this.closedUntil) return
-    this.closedUntil = watermark
     const over: number[] = []
     for (const windowStart of this.#tables.keys()) if (windowStart + window.sizeMs <= watermark) over.push(windowStart)
     over.sort((a, b) => a - b)
+    // The end of the input closes what is open and no more: a query that goes on later takes later windows.
+    const last = (over.at(-1) ?? Number.NEGATIVE_INFINITY) + window.sizeMs
+    this.closedUntil = watermark === Number.POSITIVE_INFINITY ? Math.max(this.closedUntil, last) : watermark
     for (const windowStart of over) {
       const table = this.#tables.get(windowStart) as GroupTable
       if (builder !== undefined) this.#emitTable(table, windowStart, builder)
