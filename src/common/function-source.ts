@@ -54,7 +54,11 @@ export class FunctionSource {
 
   /** Source text as `explain('codegen')` shows it. */
   text(name: string, parameters: readonly string[]): string {
-    return [`function ${name}(${parameters.join(', ')}) {`, ...this.#lines.flatMap((l) => (typeof l === 'string' ? [l] : l.lines)), '}'].join('\n')
+    return [
+      `function ${name}(${parameters.join(', ')}) {`,
+      ...this.#lines.flatMap((l) => (typeof l === 'string' ? [l] : l.lines)),
+      '}',
+    ].join('\n')
   }
 
   compile<T>(name: string, parameters: readonly string[]): T {

@@ -1,9 +1,9 @@
 import { MillraceError } from '../common/errors.js'
-import { columnSlots, type StructType, topLevelSlots, typeName } from '../types/data-type.js'
+import { type ColumnSlot, columnSlots, type StructType, topLevelSlots, typeName } from '../types/data-type.js'
 import { bindAggregation } from './aggregation.js'
 import { bindColumn, bindCondition, bindExpression } from './binder.js'
 import type { BoundPlan, SortKey } from './bound-plan.js'
-import type { Expression } from './expression.js'
+import type { BoundExpression, Expression } from './expression.js'
 import { columnPath, resultName } from './expression-name.js'
 import type { LogicalPlan } from './logical-plan.js'
 import { type NamedExpression, project } from './projection.js'
@@ -50,6 +50,7 @@ export function analyze(plan: LogicalPlan, options: AnalyzeOptions): BoundPlan {
       if (!Number.isInteger(plan.count) || plan.count < 0) {
         throw new MillraceError('INVALID_LIMIT', `limit(${plan.count}) is no number of rows`, {
           detail: 'expected an integer from 0 on',
+          hint: 'limit(10)',
         })
       }
       const input = analyze(plan.input, options)
@@ -78,7 +79,10 @@ function select(input: BoundPlan, columns: readonly Expression[], options: Analy
       selected.push({ name: resultName(column), value })
     }
   }
-  if (selected.length === 0) throw new MillraceError('EMPTY_SELECT', 'select() needs at least one column')
+  if (selected.length === 0) throw new MillraceError('EMPTY_SELECT', 'select() needs at least one column', {
+      detail: `columns: ${input.schema.fields.map((f) => f.name).join(', ')}`,
+      hint: "select('price', col('price').mul(2).alias('twice'))",
+    })
   return project(input, selected)
 }
 
@@ -110,6 +114,7 @@ function drop(input: BoundPlan, names: readonly string[]): BoundPlan {
   if (kept.length === 0) {
     throw new MillraceError('EMPTY_SELECT', 'drop() would leave no column', {
       detail: `columns: ${input.schema.fields.map((f) => f.name).join(', ')}`,
+      hint: 'keep one of them',
     })
   }
   return kept.length === input.schema.fields.length ? input : project(input, kept)
@@ -133,7 +138,7 @@ function withWatermark(input: BoundPlan, column: string, delayMs: number): Bound
       throw new MillraceError(
         'UNSUPPORTED_OPERATION',
         `withWatermark stands after ${node.op === 'sort' ? 'orderBy' : 'limit'}`,
-        {
+        { detail: 'the watermark is of the input, before its rows are ordered or cut off',
           hint: 'put withWatermark right behind the source',
         },
       )
@@ -151,26 +156,46 @@ function withWatermark(input: BoundPlan, column: string, delayMs: number): Bound
     )
   }
   if (!Number.isSafeInteger(delayMs) || delayMs < 0) {
-    throw new MillraceError('INVALID_DURATION', `a watermark cannot be delayed by ${delayMs} ms`)
+    throw new MillraceError('INVALID_DURATION', `a watermark cannot be delayed by ${delayMs} ms`, {
+      detail: 'expected 0 or more',
+      hint: "withWatermark('ts', '10 seconds')",
+    })
   }
   return { op: 'watermark', input, eventTime, column, delayMs, schema: input.schema }
 }
 
 function orderBy(input: BoundPlan, expressions: readonly Expression[], options: AnalyzeOptions): BoundPlan {
-  const keys = expressions.map((e): SortKey => {
+  const keys = expressions.flatMap((e): readonly SortKey[] => {
     const sorted: Expression & { kind: 'sort' } = e.kind === 'sort' ? e : { kind: 'sort', arg: e, descending: false }
     const value = bindExpression(sorted.arg, input.schema, { ansi: options.ansi, place: 'orderBy' })
-    if (value.type.kind === 'struct' || !isOrderable(value.type)) {
+    if (value.type.kind !== 'struct' && !isOrderable(value.type)) {
       throw new MillraceError(
         'DATATYPE_MISMATCH.INVALID_ORDERING_TYPE',
         `rows cannot be ordered by a ${typeName(value.type)}`,
-        {
-          hint: 'order by its fields, for example window.start',
+        { detail: 'expected a type whose values have an order',
+          hint: 'order by another column, or cast it',
         },
       )
     }
-    return { value, descending: sorted.descending, nullsFirst: sorted.nullsFirst ?? !sorted.descending }
+    const order = { descending: sorted.descending, nullsFirst: sorted.nullsFirst ?? !sorted.descending }
+    return sortValues(value, input.schema).map((part) => ({ value: part, ...order }))
   })
-  if (keys.length === 0) throw new MillraceError('EMPTY_ORDER', 'orderBy() needs at least one column')
+  if (keys.length === 0) throw new MillraceError('EMPTY_ORDER', 'orderBy() needs at least one column', {
+      detail: 'found none',
+      hint: "orderBy('price', desc('ts'))",
+    })
   return { op: 'sort', input, keys, schema: input.schema }
+}
+
+/** A struct is ordered as Spark orders it: by its fields, the first one first; a null struct by the rule for nulls. */
+function sortValues(value: BoundExpression, schema: StructType): readonly BoundExpression[] {
+  if (value.type.kind !== 'struct') return [value]
+  if (value.kind !== 'input') throw new Error('assertion failed: a computed struct in orderBy')
+  const slots = columnSlots(schema)
+  const fields = (slots[value.slot]?.children ?? []).flatMap((child) => {
+    const { type } = slots[child] as ColumnSlot
+    // Below a struct that can be null its fields can be.
+    return sortValues({ kind: 'input', slot: child, type, nullable: true }, schema)
+  })
+  return fields
 }
