@@ -9,6 +9,8 @@ export class StreamingQuery {
   /** Kept once: a query that ended by itself must be seen as inactive without anybody waiting for it. */
   readonly #ended: Promise<void>
   #active = true
+  /** Somebody waits for the query, or has asked for its error. */
+  #isWatched = false
 
   constructor(
     handle: QueryHandle,
@@ -24,6 +26,10 @@ export class StreamingQuery {
     }
     this.#ended = handle.awaitTermination().then(end, async (error: unknown) => {
       await end()
+      // An error that nobody is there to hear must not look like a stream without records.
+      if (!this.#isWatched) {
+        process.emitWarning(`query ${name ?? handle.id} has ended: ${String(error)}`, 'MillraceWarning')
+      }
       throw error
     })
     // The error is for those who wait for the query and for `exception()`, not for the process.
@@ -64,6 +70,7 @@ export class StreamingQuery {
 
   /** The error that ended the query, or null. */
   exception(): MillraceError | null {
+    this.#isWatched = true
     return this.#handle.exception()
   }
 
@@ -80,12 +87,14 @@ export class StreamingQuery {
 
   /** Treats the input as ended: closes all windows, emits them, and stops. */
   async drain(): Promise<void> {
+    this.#isWatched = true
     await this.#handle.drain()
     await this.#ended
   }
 
   /** Resolves when everything that was in the input at the call is in the sink. */
   processAllAvailable(): Promise<void> {
+    this.#isWatched = true
     return this.#handle.processAllAvailable()
   }
 
@@ -96,6 +105,7 @@ export class StreamingQuery {
   awaitTermination(): Promise<void>
   awaitTermination(timeoutMs: number): Promise<boolean>
   async awaitTermination(timeoutMs?: number): Promise<boolean | void> {
+    this.#isWatched = true
     if (timeoutMs === undefined) return this.#ended
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<boolean>((resolve) => {

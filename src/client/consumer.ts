@@ -62,6 +62,8 @@ export class Consumer extends EventEmitter {
   #wake: (() => void) | undefined
   #endRings: (() => void) | undefined
   #failure: unknown
+  /** Somebody waits in finished() and will hear of its end. */
+  #isAwaited = false
 
   constructor(
     log: HostLog,
@@ -121,6 +123,7 @@ export class Consumer extends EventEmitter {
 
   /** Resolves when it has stopped; rejects with what stopped it. */
   async finished(): Promise<void> {
+    this.#isAwaited = true
     await this.#running
     if (this.#failure !== undefined) throw this.#failure
   }
@@ -216,7 +219,10 @@ export class Consumer extends EventEmitter {
       }
     } catch (error) {
       this.#failure = error
-      this.emit('crash', error)
+      // An error that nobody is there to hear must not look like an end.
+      if (!this.emit('crash', error) && !this.#isAwaited) {
+        process.emitWarning(`a consumer has stopped: ${String(error)}`, 'MillraceWarning')
+      }
       throw error
     }
   }

@@ -37,7 +37,8 @@ async function main(args: DemoArguments): Promise<void> {
   const interrupt = (): void => {
     if (stopped) process.exit(130)
     stopped = true
-    say('\nstopping; once more to leave at once')
+    // On a terminal the bar has the cursor.
+    if (out.isTTY !== true) say('stopping; once more to leave at once')
   }
   process.on('SIGINT', interrupt)
   try {
@@ -46,7 +47,10 @@ async function main(args: DemoArguments): Promise<void> {
     await mill.close()
     process.removeListener('SIGINT', interrupt)
   }
-  if (stopped) process.exitCode = 130
+  if (stopped) {
+    say(`\nstopped; the files in ${dir} can be opened again`)
+    process.exitCode = 130
+  }
 }
 
 async function run(args: DemoArguments, dir: string, mill: Millrace, stopped: () => boolean): Promise<void> {
