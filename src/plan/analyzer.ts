@@ -79,7 +79,8 @@ function select(input: BoundPlan, columns: readonly Expression[], options: Analy
       selected.push({ name: resultName(column), value })
     }
   }
-  if (selected.length === 0) throw new MillraceError('EMPTY_SELECT', 'select() needs at least one column', {
+  if (selected.length === 0)
+    throw new MillraceError('EMPTY_SELECT', 'select() needs at least one column', {
       detail: `columns: ${input.schema.fields.map((f) => f.name).join(', ')}`,
       hint: "select('price', col('price').mul(2).alias('twice'))",
     })
@@ -138,7 +139,8 @@ function withWatermark(input: BoundPlan, column: string, delayMs: number): Bound
       throw new MillraceError(
         'UNSUPPORTED_OPERATION',
         `withWatermark stands after ${node.op === 'sort' ? 'orderBy' : 'limit'}`,
-        { detail: 'the watermark is of the input, before its rows are ordered or cut off',
+        {
+          detail: 'the watermark is of the input, before its rows are ordered or cut off',
           hint: 'put withWatermark right behind the source',
         },
       )
@@ -172,15 +174,14 @@ function orderBy(input: BoundPlan, expressions: readonly Expression[], options: 
       throw new MillraceError(
         'DATATYPE_MISMATCH.INVALID_ORDERING_TYPE',
         `rows cannot be ordered by a ${typeName(value.type)}`,
-        { detail: 'expected a type whose values have an order',
-          hint: 'order by another column, or cast it',
-        },
+        { detail: 'expected a type whose values have an order', hint: 'order by another column, or cast it' },
       )
     }
     const order = { descending: sorted.descending, nullsFirst: sorted.nullsFirst ?? !sorted.descending }
     return sortValues(value, input.schema).map((part) => ({ value: part, ...order }))
   })
-  if (keys.length === 0) throw new MillraceError('EMPTY_ORDER', 'orderBy() needs at least one column', {
+  if (keys.length === 0)
+    throw new MillraceError('EMPTY_ORDER', 'orderBy() needs at least one column', {
       detail: 'found none',
       hint: "orderBy('price', desc('ts'))",
     })
