@@ -13,7 +13,7 @@ const FRAME_BYTES = 256 << 10
  */
 export class OutputPort {
   readonly builder: BlockBuilder
-  rowsOut = 0
+  #left = 0
   #sent = 0
   #watermark = Number.NaN
   #barrier = -1
@@ -29,6 +29,11 @@ export class OutputPort {
   ) {
     this.#epoch = firstEpoch
     this.builder = new BlockBuilder(schema)
+  }
+
+  /** Rows so far, those that still wait for room among them. */
+  get rowsOut(): number {
+    return this.#left + this.builder.rows
   }
 
   setWatermark(watermark: number): void {
@@ -69,7 +74,7 @@ export class OutputPort {
       channel.publish(position, FrameType.data, bytes, this.#epoch, 0, 0)
       this.#sent = to
     }
-    this.rowsOut += builder.rows
+    this.#left += builder.rows
     this.#sent = 0
     builder.reset()
     return true
