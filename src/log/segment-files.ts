@@ -1,18 +1,33 @@
 import type { FileSystem } from '../common/env.js'
 
-/** Kafka's file names: a segment is named by its first offset in twenty digits. */
+/** Kafka's file names: a segment is named by its first offset in twenty digits, a producer snapshot by the offset that it stands at. */
 const LOG_NAME = /^(\d{20})\.log$/
+const SNAPSHOT_NAME = /^(\d{20})\.snapshot$/
 
-export function segmentPath(directory: string, baseOffset: number, suffix: 'log' | 'index' | 'timeindex'): string {
+export type SegmentSuffix = 'log' | 'index' | 'timeindex' | 'txnindex' | 'snapshot'
+
+export function segmentPath(directory: string, baseOffset: number, suffix: SegmentSuffix): string {
   return `${directory}/${String(baseOffset).padStart(20, '0')}.${suffix}`
 }
 
 /** Base offsets of the segments in a partition's directory, ascending. */
 export function listSegments(fs: FileSystem, directory: string): number[] {
+  return listOffsets(fs, directory, LOG_NAME)
+}
+
+/** Offsets of the producer snapshots in a partition's directory, ascending. */
+export function listSnapshots(fs: FileSystem, directory: string): number[] {
+  return listOffsets(fs, directory, SNAPSHOT_NAME)
+}
+
+function listOffsets(fs: FileSystem, directory: string, pattern: RegExp): number[] {
   const offsets: number[] = []
   for (const name of fs.list(directory)) {
-    const match = LOG_NAME.exec(name)
-    if (match?.[1] !== undefined) offsets.push(Number(match[1]))
+    const digits = pattern.exec(name)?.[1]
+    if (digits === undefined) continue
+    // A name beyond 2^53 is nobody's segment: no partition of ours gets there, and Number() would round it onto another.
+    const offset = Number(digits)
+    if (Number.isSafeInteger(offset)) offsets.push(offset)
   }
   return offsets.sort((a, b) => a - b)
 }
