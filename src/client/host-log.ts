@@ -2,6 +2,7 @@ import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import type { LogMemory } from '../log/shared-memory.js'
+import type { TopicSpec } from '../log/topics.js'
 import { TopicSender } from './topic-sender.js'
 
 export interface HostLogOptions {
@@ -9,6 +10,10 @@ export interface HostLogOptions {
   readonly env: Env
   /** Asks the engine; rejects with UNKNOWN_TOPIC. */
   readonly resolveTopic: (name: string) => Promise<TopicDescriptor>
+  /** All topics that there are, internal ones too. */
+  readonly listTopics: () => readonly TopicDescriptor[]
+  /** For internal topics. Resolves when the topic is there, and durably so. */
+  readonly createTopic: (spec: TopicSpec) => Promise<TopicDescriptor>
 }
 
 /**
@@ -18,18 +23,23 @@ export interface HostLogOptions {
 export class HostLog {
   readonly memory: LogMemory
   readonly env: Env
+  readonly listTopics: HostLogOptions['listTopics']
   readonly #resolveTopic: HostLogOptions['resolveTopic']
+  readonly #createTopic: HostLogOptions['createTopic']
   readonly #senders = new Map<string, TopicSender>()
   readonly #asked = new Map<string, Promise<TopicSender>>()
   /** Senders that have something queued or wait for an acknowledgement. */
   readonly #active = new Set<TopicSender>()
   readonly #listeners = new Set<() => void>()
+  readonly #topicListeners = new Set<() => void>()
   #closed: MillraceError | undefined
 
   constructor(options: HostLogOptions) {
     this.memory = options.memory
     this.env = options.env
     this.#resolveTopic = options.resolveTopic
+    this.listTopics = options.listTopics
+    this.#createTopic = options.createTopic
   }
 
   /** Undefined where the topic has not been asked for yet. */
@@ -67,6 +77,7 @@ export class HostLog {
       onActive: () => this.#active.add(sender),
     })
     this.#senders.set(topic.name, sender)
+    for (const listener of this.#topicListeners) listener()
     return sender
   }
 
@@ -77,6 +88,19 @@ export class HostLog {
     this.#senders.delete(name)
     this.#active.delete(sender)
     sender.close(deleted(name))
+    for (const listener of this.#topicListeners) listener()
+  }
+
+  /** For a topic of the engine's own. */
+  async createTopic(spec: TopicSpec): Promise<TopicDescriptor> {
+    this.assertOpen()
+    return this.addTopic(await this.#createTopic(spec)).topic
+  }
+
+  /** Called when topics have come, gone or changed; the returned function ends that. */
+  onTopicsChanged(listener: () => void): () => void {
+    this.#topicListeners.add(listener)
+    return () => this.#topicListeners.delete(listener)
   }
 
   /** The host's doorbell rang. */

@@ -17,3 +17,6 @@ export const WRITE_QUEUE_RECORDS_MAX = 65_536
 
 /** How long a consumer hands out records before the event loop gets its turn. */
 export const CONSUMER_TURN_MS = 5
+
+/** Kafka's offset.metadata.max.bytes: what a commit may carry beside its offset. */
+export const OFFSET_METADATA_BYTES_MAX = 4096

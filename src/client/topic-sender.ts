@@ -75,6 +75,16 @@ export class TopicSender {
     this.#onActive()
   }
 
+  /** Resolves when what lies below `offset` is acknowledged, whoever has sent it. */
+  acknowledged(partition: number, offset: number): Promise<void> {
+    const appender = this.appenders[partition] as PartitionAppender
+    if (appender.ackedOffset() >= offset) return Promise.resolve()
+    if (this.#closed !== undefined) return Promise.reject(this.#closed)
+    const done = new Promise<void>((resolve, reject) => this.#acks.expect([[partition, offset]], resolve, reject))
+    this.#onActive()
+    return done
+  }
+
   /** Writes what is queued now, as far as memory and the turn's time reach. */
   flushNow(): void {
     if (this.#turn === 'immediate' || this.#waitsForMemory) return

@@ -1,5 +1,6 @@
 import type { HostLog } from '../client/host-log.js'
 import { MillraceError } from '../common/errors.js'
+import { isInternalTopic } from '../log/internal-topics.js'
 import type { TopicState } from '../log/log-engine.js'
 import { nearestName } from '../log/nearest-name.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
@@ -58,6 +59,7 @@ export class SessionTopics {
   /** Resolves when the topic is there, and durably so. */
   async create(name: string, options: TopicOptions = {}): Promise<TopicFacts> {
     checkOptions(name, options)
+    refuseInternal(name)
     const { partitions, schema, partitioner, config, storage } = options
     const spec: TopicSpec = {
       name,
@@ -73,8 +75,11 @@ export class SessionTopics {
     return factsOf(topic)
   }
 
+  /** Without the topics that the engine keeps for itself. */
   list(): readonly TopicFacts[] {
-    return [...this.#known.values()].map(factsOf)
+    return this.descriptors()
+      .filter((topic) => !isInternalTopic(topic.name))
+      .map(factsOf)
   }
 
   /** Throws UNKNOWN_TOPIC, with the names that exist and the nearest. */
@@ -82,9 +87,25 @@ export class SessionTopics {
     return factsOf(this.descriptor(name))
   }
 
+  /** All of them, internal ones too. */
+  descriptors(): readonly TopicDescriptor[] {
+    return [...this.#known.values()]
+  }
+
+  /** A topic of the engine's own. */
+  async createInternal(spec: TopicSpec): Promise<TopicDescriptor> {
+    const topic = await this.request('createTopic', spec)
+    this.#known.set(topic.name, topic)
+    return topic
+  }
+
   descriptor(name: string): TopicDescriptor {
     const topic = this.#known.get(name)
-    if (topic === undefined) throw unknownTopic(name, [...this.#known.keys()])
+    if (topic === undefined)
+      throw unknownTopic(
+        name,
+        [...this.#known.keys()].filter((known) => !isInternalTopic(known)),
+      )
     return topic
   }
 
@@ -102,6 +123,7 @@ export class SessionTopics {
 
   /** The topic and its files are gone when this resolves. */
   async delete(name: string): Promise<void> {
+    refuseInternal(name)
     this.descriptor(name)
     await this.request('deleteTopic', name)
     this.#known.delete(name)
@@ -117,6 +139,14 @@ function factsOf(topic: TopicDescriptor): TopicFacts {
     schema: topic.schema,
     storage: topic.storage,
   }
+}
+
+function refuseInternal(name: string): void {
+  if (!isInternalTopic(name)) return
+  throw new MillraceError('TOPIC_NAME_INVALID', `${name} is a topic of the engine's own`, {
+    detail: 'it is made when it is needed, and kept',
+    hint: 'choose another name; offsets of a group are deleted with mill.groups.delete',
+  })
 }
 
 const optionNames = ['partitions', 'schema', 'partitioner', 'config', 'storage']

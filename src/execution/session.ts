@@ -101,6 +101,8 @@ export class EngineSession {
       memory: this.#memory,
       env: nodeEnv,
       resolveTopic: async (name) => this.log.topics.descriptor(name),
+      listTopics: () => this.log.topics.descriptors(),
+      createTopic: (spec) => this.log.topics.createInternal(spec),
     })
     const topics = new SessionTopics((name, argument) => this.#request(name, argument), this.#hostLog)
     this.log = {

@@ -45,7 +45,13 @@ export async function openLog(options: OpenLogOptions = {}): Promise<OpenLog> {
     spillDirectory: options.spillDirectory ?? join(tmpdir(), `millrace-spill-${process.pid}-${Math.random()}`),
   }
   const engine = await LogEngine.open(engineOptions)
-  const host = new HostLog({ memory, env, resolveTopic: async (name) => engine.describe(name) })
+  const host = new HostLog({
+    memory,
+    env,
+    resolveTopic: async (name) => engine.describe(name),
+    listTopics: () => engine.list(),
+    createTopic: async (spec) => engine.createTopic(spec),
+  })
   const listeners = [
     memory.bells.listen(ENGINE_SLOT, () => engine.wake()),
     memory.bells.listen(HOST_SLOT, () => host.rung()),

@@ -62,7 +62,13 @@ describe('host, engine and two workers, each a thread', () => {
     }
     const answers = workers.map(answer)
 
-    const log = new HostLog({ memory: host, env: nodeEnv, resolveTopic: async () => topic })
+    const log = new HostLog({
+      memory: host,
+      env: nodeEnv,
+      resolveTopic: async () => topic,
+      listTopics: () => [topic],
+      createTopic: async () => topic,
+    })
     const bell = host.bells.listen(HOST_SLOT, () => log.rung())
     const producer = new Producer(log)
     const filler = 'f'.repeat(300)
