@@ -29,7 +29,7 @@ export async function runBatch(
     plan: physicalPlan(plan, { ansi: context.ansi, outputMode: 'append', mode: 'batch' }),
     tables: tablesOf(tables),
     mode: { kind: 'batch' },
-    sink: { kind: 'host', sink: { rows: take } },
+    sink: { kind: 'host', sink: { rows: take }, description: 'CollectSink' },
     options: {},
   })
   if (onProgress !== undefined) {

@@ -1,5 +1,5 @@
 import { MillraceError } from '../common/errors.js'
-import { nearestName } from '../log/nearest-name.js'
+import { nearestName } from '../common/nearest-name.js'
 
 /** The answer to a name that does not exist: all that do, and the one that was probably meant. */
 export function unknownName(

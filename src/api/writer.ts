@@ -1,6 +1,6 @@
 import { isAbsolute, join, resolve } from 'node:path'
 import { MillraceError } from '../common/errors.js'
-import type { QuerySpec } from '../execution/session.js'
+import type { HostSink, QuerySpec } from '../execution/session.js'
 import type { OutputMode, PhysicalPlan } from '../plan/physical-plan.js'
 import type { BlockRef } from '../types/block.js'
 import type { StructType } from '../types/data-type.js'
@@ -231,15 +231,15 @@ export class DataStreamWriter<R extends object, F> {
   #sink(target: Target, plan: PhysicalPlan): QuerySpec['sink'] {
     switch (target.kind) {
       case 'foreach':
-        return { kind: 'host', sink: new ForeachSink(plan.schema, target.writer) }
+        return hosted(new ForeachSink(plan.schema, target.writer), 'ForeachSink')
       case 'foreachFunction':
-        return { kind: 'host', sink: new ForeachFunctionSink(plan.schema, target.process) }
+        return hosted(new ForeachFunctionSink(plan.schema, target.process), 'ForeachSink')
       case 'foreachBatch': {
         const sink = new ForeachBatchSink((blocks, epoch) => target.deliver(blocks, plan.schema, epoch))
-        return { kind: 'host', sink, durableRows: true }
+        return { ...hosted(sink, 'ForeachBatchSink'), durableRows: true }
       }
       case 'iterate':
-        return { kind: 'host', sink: target.sink(plan) }
+        return hosted(target.sink(plan), 'IteratorSink')
       case 'format':
         return this.#formatSink(target.format, plan)
     }
@@ -250,10 +250,10 @@ export class DataStreamWriter<R extends object, F> {
       case 'noop':
         return { kind: 'noop' }
       case 'console':
-        return {
-          kind: 'host',
-          sink: new ConsoleSink(plan.schema, consoleOptions(this.#options), (text) => this.#context.print(text)),
-        }
+        return hosted(
+          new ConsoleSink(plan.schema, consoleOptions(this.#options), (text) => this.#context.print(text)),
+          'ConsoleSink',
+        )
       case 'memory': {
         if (this.#name === undefined) {
           throw new MillraceError('MISSING_QUERY_NAME', 'the memory sink needs a name for its table', {
@@ -263,7 +263,7 @@ export class DataStreamWriter<R extends object, F> {
         }
         const sink = new MemorySink(plan)
         this.#context.tables.set(this.#name, { schema: plan.schema, snapshot: () => sink.snapshot() })
-        return { kind: 'host', sink }
+        return hosted(sink, 'MemorySink')
       }
       case 'log': {
         const topic = this.#options.get('topic')
@@ -289,4 +289,8 @@ export class DataStreamWriter<R extends object, F> {
     if (dir === undefined || this.#name === undefined || format === 'memory') return undefined
     return join(dir, 'checkpoints', this.#name)
   }
+}
+
+function hosted(sink: HostSink, description: string): QuerySpec['sink'] & { readonly kind: 'host' } {
+  return { kind: 'host', sink, description }
 }

@@ -1,5 +1,5 @@
 import { MillraceError } from '../common/errors.js'
-import { nearestName } from '../log/nearest-name.js'
+import { nearestName } from '../common/nearest-name.js'
 import { describe } from '../types/invalid-value.js'
 
 /**

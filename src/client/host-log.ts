@@ -120,7 +120,7 @@ export class HostLog {
 
   /** What is not acknowledged by now is refused. Call it when the engine has closed, or has died. */
   close(
-    error: MillraceError = new MillraceError('CLOSED', 'the engine is closed', {
+    error: MillraceError = new MillraceError('ENGINE_CLOSED', 'this engine is closed', {
       detail: 'close() was called',
       hint: 'open it again with Millrace.open()',
     }),

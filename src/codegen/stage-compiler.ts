@@ -1,5 +1,6 @@
 import { present } from '../common/assert.js'
 import { codeGenerationAllowed, FunctionSource } from '../common/function-source.js'
+import { inputSlots } from '../plan/bound-expression.js'
 import type { BoundExpression } from '../plan/expression.js'
 import type { FinalAggregate, Grouping } from '../plan/physical-plan.js'
 import { type GroupTable, HEAD_KEY_HASH } from '../state/group-table.js'
@@ -295,24 +296,5 @@ function asBytes(source: FunctionSource, value: CodeValue): CodeValue {
   return {
     ...value,
     bytes: { u8: `${scratch}.u8`, dv: `${scratch}.dv`, start: '0', end: `${scratch}.length` },
-  }
-}
-
-/** Every input slot that the expression reads. */
-export function inputSlots(expression: BoundExpression): readonly number[] {
-  switch (expression.kind) {
-    case 'input':
-      return [expression.slot]
-    case 'literal':
-      return []
-    case 'call':
-      return expression.args.flatMap(inputSlots)
-    case 'cast':
-    case 'field':
-      return inputSlots(expression.arg)
-    case 'case': {
-      const branches = expression.branches.flatMap((b) => [...inputSlots(b.when), ...inputSlots(b.then)])
-      return expression.otherwise === undefined ? branches : [...branches, ...inputSlots(expression.otherwise)]
-    }
   }
 }

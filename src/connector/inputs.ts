@@ -37,7 +37,23 @@ export interface InputSurroundings {
   viewsOf(block: BlockDescriptor): BufferViews
 }
 
-export function openInput(scan: ScanInput, partition: ScanPartition, around: InputSurroundings): InputPartition {
+/** All of them or none: where one cannot be opened, those before it are closed. */
+export function openInputs(
+  scan: ScanInput,
+  partitions: readonly ScanPartition[],
+  around: InputSurroundings,
+): InputPartition[] {
+  const opened: InputPartition[] = []
+  try {
+    for (const partition of partitions) opened.push(openInput(scan, partition, around))
+  } catch (error) {
+    for (const input of opened) input.close()
+    throw error
+  }
+  return opened
+}
+
+function openInput(scan: ScanInput, partition: ScanPartition, around: InputSurroundings): InputPartition {
   if (scan.source.format === 'memory') {
     const blocks = (partition.blocks ?? []).map((block) => ({ views: around.viewsOf(block), position: block.position }))
     return new MemoryInput(blocks, partition.offset)

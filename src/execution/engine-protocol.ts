@@ -33,7 +33,10 @@ export interface QueryStart {
   readonly mode: QueryMode
   readonly checkpoint: string | undefined
   /** `rows`: blocks go to the host as they come; `durable`: after they are written down with their epoch (foreachBatch). */
-  readonly sink: { readonly kind: 'noop' | 'rows' | 'durable' } | { readonly kind: 'log'; readonly topic: string }
+  readonly sink: { readonly description: string } & (
+    | { readonly kind: 'noop' | 'rows' | 'durable' }
+    | { readonly kind: 'log'; readonly topic: string }
+  )
   readonly options: Readonly<Record<string, string>>
   readonly workerSlots: readonly number[]
 }

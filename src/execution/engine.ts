@@ -96,7 +96,7 @@ export class Engine {
       case 'createTopic':
         return this.log.createTopic(argument as Requests['createTopic']['argument'])
       case 'deleteTopic':
-        return await this.log.deleteTopic(argument as string)
+        return await this.#deleteTopic(argument as string)
       case 'listTopics':
         return this.log.list()
       case 'topicState':
@@ -112,6 +112,14 @@ export class Engine {
       case 'close':
         return await this.#close()
     }
+  }
+
+  async #deleteTopic(name: string): Promise<void> {
+    const { id } = this.log.describe(name)
+    const deleted = this.log.deleteTopic(name)
+    // At once, before any task stumbles over a file that is gone: nothing will ever come from this topic again.
+    for (const run of this.#runs.values()) run.topicDeleted(name, id)
+    await deleted
   }
 
   async #start(spec: QueryStart): Promise<void> {

@@ -128,7 +128,7 @@ export class ProgressReporter {
           numInputRows: rows,
         },
       ],
-      sink: { description: spec.sink.kind, numOutputRows: delta(last, (m) => m.rowsOut) },
+      sink: { description: spec.sink.description, numOutputRows: delta(last, (m) => m.rowsOut) },
     }
   }
 }

@@ -40,6 +40,7 @@ export interface SourceProgress {
 export type OffsetsByTopic = Readonly<Record<string, Readonly<Record<string, number>>>>
 
 export interface SinkProgress {
+  /** What kind of sink it is, and of the log sink the topic: `ConsoleSink`, `LogSink[per-page]`. */
   readonly description: string
   readonly numOutputRows: number
 }

@@ -51,20 +51,33 @@ const toText = (n: number): number | string => (Number.isFinite(n) ? n : String(
 export class QueryCheckpoint {
   #stateBytes = 0
 
+  #recovered: Recovered
+
   private constructor(
     private readonly log: EpochLog | undefined,
-    readonly recovered: Recovered,
+    recovered: Recovered,
     private identityRecord: EpochRecord | undefined,
-  ) {}
+  ) {
+    this.#recovered = recovered
+  }
 
   static open(env: Env, directory: string | undefined): QueryCheckpoint {
     if (directory === undefined) return new QueryCheckpoint(undefined, recover([]), undefined)
     const { log, records } = EpochLog.open(env, directory)
-    return new QueryCheckpoint(
-      log,
-      recover(records),
-      records.find((r) => r.type === RecordType.start),
-    )
+    const start = records.find((r) => r.type === RecordType.start)
+    // A copy: the payloads are views of the whole file, which nobody needs once the state is restored.
+    const identity = start === undefined ? undefined : { ...start, payload: start.payload.slice() }
+    return new QueryCheckpoint(log, recover(records), identity)
+  }
+
+  /** What the last run left, until `forgetRecovered`. */
+  get recovered(): Recovered {
+    return this.#recovered
+  }
+
+  /** The tasks have their state and what was unfinished is done: the file's content need not stay in memory. */
+  forgetRecovered(): void {
+    this.#recovered = recover([])
   }
 
   get isDurable(): boolean {

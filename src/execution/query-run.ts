@@ -1,10 +1,13 @@
+import { present } from '../common/assert.js'
 import { type Doorbells, ENGINE_SLOT, HOST_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
-import { type ErrorShape, fromErrorShape, MillraceError } from '../common/errors.js'
+import { type ErrorShape, fromErrorShape, type MillraceError } from '../common/errors.js'
+import type { BlockDescriptor } from '../connector/inputs.js'
 import type { LogEngine } from '../log/log-engine.js'
 import type { ScanInput } from '../plan/physical-plan.js'
 import type { FromWorker, ToWorker } from '../worker/protocol.js'
 import { runBatch } from './batch.js'
+import { CaughtUp } from './caught-up.js'
 import { runContinuously } from './continuous.js'
 import { type Layout, layOut } from './deployment.js'
 import { EngineInbox } from './engine-inbox.js'
@@ -15,6 +18,7 @@ import { runMicroBatches } from './micro-batch.js'
 import type { EpochGoal, ModeControl, Wish } from './mode-control.js'
 import { ProgressReporter } from './progress-reporter.js'
 import { type EpochEnd, QueryCheckpoint, sharedBlock } from './query-checkpoint.js'
+import { queryFailed, topicDeleted } from './query-errors.js'
 import { QuerySource } from './query-source.js'
 
 export interface QuerySurroundings {
@@ -36,7 +40,10 @@ const IDLE_AFTER_MS = 5000
 export class QueryRun {
   readonly #source: QuerySource
   readonly #checkpoint: QueryCheckpoint
-  readonly #layout: Layout
+  /** Until the tasks are deployed: it holds the state that they begin with. */
+  #layout: Layout | undefined
+  readonly #slots: readonly number[]
+  readonly #taskCount: number
   readonly #inbox: EngineInbox
   readonly #logSink: LogSink | undefined
   readonly #progress: ProgressReporter
@@ -53,11 +60,7 @@ export class QueryRun {
   #failure: MillraceError | undefined
   #fail!: (error: MillraceError) => void
   readonly #failed: Promise<never>
-  readonly #caughtUp: {
-    readonly target: readonly number[]
-    readonly resolve: () => void
-    readonly reject: (e: unknown) => void
-  }[] = []
+  readonly #caughtUp = new CaughtUp()
   #started!: () => void
   readonly started: Promise<void>
   /** Resolves when the run is over, whatever the reason; `failure` tells which. */
@@ -75,7 +78,12 @@ export class QueryRun {
       close = resolve
     })
     const scan = spec.plan.stages[0]?.input as ScanInput
-    const topics = (scan.source.topics ?? []).map((topic) => log.describe(topic.name))
+    const topics = (scan.source.topics ?? []).map((topic) => {
+      const found = log.describe(topic.name)
+      // The columns of a typed topic were fixed with the plan; another topic of the name may have others.
+      if (scan.source.format === 'topic' && found.id !== topic.id) throw topicDeleted(topic.name, spec.name)
+      return found
+    })
     this.#checkpoint = QueryCheckpoint.open(env, spec.checkpoint)
     const { identity, committed } = this.#checkpoint.recovered
     const startedAt = identity?.startedAt ?? env.now()
@@ -113,8 +121,11 @@ export class QueryRun {
       }
       this.#epoch = committed.epoch + 1
     }
-    const state = this.#checkpoint.recovered.state
-    this.#layout = layOut({
+    const restored = new Map<number, readonly BlockDescriptor[]>()
+    for (const { stage, block } of this.#checkpoint.recovered.state) {
+      restored.set(stage, [...(restored.get(stage) ?? []), sharedBlock(block)])
+    }
+    const layout = layOut({
       plan: spec.plan,
       workerSlots: spec.workerSlots,
       partitions: this.#offsets.map((offset, i) =>
@@ -124,13 +135,15 @@ export class QueryRun {
       logged: this.#checkpoint.isDurable,
       restore: (stage) => {
         if (committed === undefined) return undefined
-        const own = state.filter((s) => s.stage === stage).map((s) => sharedBlock(s.block))
-        return { blocks: own, closedUntil: committed.end.closedUntil }
+        return { blocks: restored.get(stage) ?? [], closedUntil: committed.end.closedUntil }
       },
     })
+    this.#layout = layout
+    this.#slots = [...layout.tasks.keys()]
+    this.#taskCount = layout.taskCount
     const engineSink = spec.sink.kind === 'durable' || spec.sink.kind === 'log'
     this.#logSink = spec.sink.kind === 'log' ? around.openLogSink(spec.sink.topic, this) : undefined
-    this.#inbox = new EngineInbox(this.#layout, around.bells, engineSink, this.#logSink)
+    this.#inbox = new EngineInbox(layout, around.bells, engineSink, this.#logSink)
     this.#progress = new ProgressReporter(spec, this.#source, env)
     this.#failed = new Promise((_, reject) => {
       this.#fail = (error) => {
@@ -148,7 +161,7 @@ export class QueryRun {
 
   /** Whether a worker holds tasks of this run. */
   runsOn(slot: number): boolean {
-    return this.#layout.tasks.has(slot)
+    return this.#slots.includes(slot)
   }
 
   get failure(): MillraceError | undefined {
@@ -198,13 +211,17 @@ export class QueryRun {
   }
 
   fail(error: unknown): void {
-    this.#fail(
-      error instanceof MillraceError
-        ? error
-        : new MillraceError('QUERY_FAILED', `query ${this.spec.name} failed: ${String(error)}`, { cause: error }),
-    )
+    this.#fail(queryFailed(this.spec.name, error))
     this.#started()
     this.#wake?.()
+  }
+
+  /** A query that reads a topic, or writes it, ends with it: one of the same name made later is another topic. */
+  topicDeleted(name: string, id: string): void {
+    const { sink } = this.spec
+    if (this.#source.reads(id) || (sink.kind === 'log' && sink.topic === name)) {
+      this.fail(topicDeleted(name, this.spec.name))
+    }
   }
 
   failWith(shape: ErrorShape): void {
@@ -223,11 +240,10 @@ export class QueryRun {
   processAllAvailable(): Promise<void> {
     const target = this.#source.latest()
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
-    return new Promise((resolve, reject) => {
-      this.#caughtUp.push({ target, resolve, reject })
-      this.#settleCaughtUp()
-      this.#wake?.()
-    })
+    const reached = this.#caughtUp.wait(target)
+    this.#caughtUp.settle(this.#offsets)
+    this.#wake?.()
+    return reached
   }
 
   async #run(): Promise<void> {
@@ -240,17 +256,14 @@ export class QueryRun {
       this.fail(error)
     }
     this.#source.watch(false)
-    for (const slot of this.#layout.tasks.keys()) this.around.toWorker(slot, { type: 'undeploy', query: this.spec.id })
+    for (const slot of this.#slots) this.around.toWorker(slot, { type: 'undeploy', query: this.spec.id })
     try {
       this.#checkpoint.close()
     } catch (error) {
       this.fail(error)
     }
     this.#started()
-    for (const waiting of this.#caughtUp.splice(0)) {
-      if (this.#failure === undefined) waiting.resolve()
-      else waiting.reject(this.#failure)
-    }
+    this.#caughtUp.end(this.#failure)
   }
 
   #runMode(): Promise<void> {
@@ -260,11 +273,11 @@ export class QueryRun {
       source: this.#source,
       offsets: () => this.#offsets,
       wish: () => this.#wish,
-      isAwaited: () => this.#caughtUp.length > 0,
+      isAwaited: () => this.#caughtUp.isAwaited,
       runEpoch: (goal) => this.#runEpoch({ ...goal, intended: false }),
       runOpen: () => this.#goal({ ends: null, barrier: -1, final: false, snapshot: false, open: true }),
       idle: (ms, hasData) => {
-        this.#settleCaughtUp()
+        this.#caughtUp.settle(this.#offsets)
         this.#say('Waiting for data to arrive', hasData)
         // The bell need not ring for every append when it is known that there is data.
         this.#source.watch(!hasData)
@@ -280,12 +293,13 @@ export class QueryRun {
 
   async #deploy(): Promise<void> {
     const { spec, around } = this
+    const { sinkChannels, tasks: deployments } = present(this.#layout, 'the layout of a run that begins')
     if (spec.sink.kind === 'rows') {
-      around.toHost({ type: 'attachSink', query: spec.id, channels: this.#layout.sinkChannels })
+      around.toHost({ type: 'attachSink', query: spec.id, channels: sinkChannels })
     }
     this.#source.watch(true)
     const idle = spec.options.idleTimeoutMs
-    for (const [slot, tasks] of this.#layout.tasks) {
+    for (const [slot, tasks] of deployments) {
       around.toWorker(slot, {
         type: 'deploy',
         deployment: {
@@ -299,7 +313,8 @@ export class QueryRun {
         },
       })
     }
-    while (this.#deployed < this.#layout.tasks.size) await this.#next()
+    this.#layout = undefined
+    while (this.#deployed < this.#slots.length) await this.#next()
     await this.#checkpoint.sync()
   }
 
@@ -307,6 +322,7 @@ export class QueryRun {
   async #recoverEpoch(): Promise<void> {
     const { committed, delivered, output, intent } = this.#checkpoint.recovered
     if (committed !== undefined && !delivered) await this.#deliver(committed.epoch, output)
+    this.#checkpoint.forgetRecovered()
     if (intent === undefined || intent.epoch !== this.#epoch) return
     await this.#runEpoch({ ends: intent.ends, final: intent.final, open: false, intended: true })
   }
@@ -329,7 +345,7 @@ export class QueryRun {
     const snapshot = checkpoint.wantsSnapshot()
     if (snapshot) checkpoint.beginSnapshot()
     const needsSink = this.spec.sink.kind !== 'noop'
-    const wait = new EpochWait(epoch, env.monotonic(), this.#layout.taskCount, this.#inbox.stateLogs, needsSink)
+    const wait = new EpochWait(epoch, env.monotonic(), this.#taskCount, this.#inbox.stateLogs, needsSink)
     this.#wait = wait
     this.#goal({ ends: goal.ends, barrier: epoch, final: goal.final, snapshot, open: goal.open })
     await wait.done
@@ -365,7 +381,7 @@ export class QueryRun {
     this.#epoch = epoch + 1
     const progress = clock.end(ends, wait)
     this.around.toHost({ type: 'progress', query: this.spec.id, progress })
-    this.#settleCaughtUp()
+    this.#caughtUp.settle(this.#offsets)
   }
 
   async #deliver(epoch: number, output: readonly Uint8Array[]): Promise<void> {
@@ -387,17 +403,7 @@ export class QueryRun {
     snapshot: boolean
     open: boolean
   }): void {
-    for (const slot of this.#layout.tasks.keys())
-      this.around.toWorker(slot, { type: 'goal', query: this.spec.id, ...goal })
-  }
-
-  #settleCaughtUp(): void {
-    for (let i = this.#caughtUp.length - 1; i >= 0; i--) {
-      const waiting = this.#caughtUp[i]
-      if (waiting === undefined || waiting.target.some((end, p) => (this.#offsets[p] as number) < end)) continue
-      this.#caughtUp.splice(i, 1)
-      waiting.resolve()
-    }
+    for (const slot of this.#slots) this.around.toWorker(slot, { type: 'goal', query: this.spec.id, ...goal })
   }
 
   #say(message: string, isDataAvailable: boolean): void {

@@ -59,6 +59,11 @@ export class QuerySource {
     }
   }
 
+  /** Whether it reads the topic with this id. */
+  reads(topicId: string): boolean {
+    return this.topics.some((topic) => topic.id === topicId)
+  }
+
   /** Whether the engine's bell rings when rows come; a source by the clock has to be looked at. */
   get rings(): boolean {
     return this.spec.format !== 'rate'

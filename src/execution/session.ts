@@ -12,7 +12,7 @@ import { LogMemory } from '../log/shared-memory.js'
 import type { PhysicalPlan } from '../plan/physical-plan.js'
 import { type BlockRef, viewsOf } from '../types/block.js'
 import { describe } from '../types/invalid-value.js'
-import type { FromEngine, QueryMode, RequestName, Requests, ToEngine } from './engine-protocol.js'
+import type { FromEngine, QueryMode, QueryStart, RequestName, Requests, ToEngine } from './engine-protocol.js'
 import { type HostSink, HostSinkFeed } from './host-sink.js'
 import { QueryHandle } from './query-handle.js'
 import { SessionTopics } from './session-topics.js'
@@ -40,8 +40,16 @@ export interface QuerySpec {
   readonly sink:
     | { readonly kind: 'noop' }
     | { readonly kind: 'log'; readonly topic: string }
-    /** `durableRows`: an epoch's rows are given only once they are written down (foreachBatch). */
-    | { readonly kind: 'host'; readonly sink: HostSink; readonly durableRows?: boolean }
+    /**
+     * `description`: what progress calls it. `durableRows`: an epoch's rows are given only once they are written down
+     * (foreachBatch).
+     */
+    | {
+        readonly kind: 'host'
+        readonly sink: HostSink
+        readonly description: string
+        readonly durableRows?: boolean
+      }
   readonly options: Readonly<Record<string, string>>
 }
 
@@ -136,7 +144,7 @@ export class EngineSession {
         tables,
         mode: spec.mode,
         checkpoint: spec.checkpoint,
-        sink: spec.sink.kind === 'host' ? { kind: spec.sink.durableRows === true ? 'durable' : 'rows' } : spec.sink,
+        sink: sinkStart(spec.sink),
         options: spec.options,
         workerSlots: this.threads.pool.slots,
       })
@@ -257,7 +265,7 @@ export class EngineSession {
   #assertOpen(): void {
     if (this.#dead !== undefined) throw this.#dead
     if (this.#closing !== undefined)
-      throw new MillraceError('CLOSED', 'the engine is closed', {
+      throw new MillraceError('ENGINE_CLOSED', 'this engine is closed', {
         detail: 'close() was called',
         hint: 'open it again with Millrace.open()',
       })
@@ -278,6 +286,13 @@ export class EngineSession {
     this.#queries.clear()
     this.#hostLog.close(dead)
   }
+}
+
+/** What the engine has to know of a sink. */
+function sinkStart(sink: QuerySpec['sink']): QueryStart['sink'] {
+  if (sink.kind === 'noop') return { kind: 'noop', description: 'NoopSink' }
+  if (sink.kind === 'log') return { kind: 'log', topic: sink.topic, description: `LogSink[${sink.topic}]` }
+  return { kind: sink.durableRows === true ? 'durable' : 'rows', description: sink.description }
 }
 
 /** What a user's callback threw, with words around it. */

@@ -376,7 +376,7 @@ export class LogEngine {
 
   #assertOpen(): void {
     if (this.#closing !== undefined)
-      throw new MillraceError('CLOSED', 'the engine is closed', {
+      throw new MillraceError('ENGINE_CLOSED', 'this engine is closed', {
         detail: 'close() was called',
         hint: 'open it again with Millrace.open()',
       })

@@ -145,7 +145,7 @@ export function partitionError(descriptor: PartitionDescriptor, status: number):
       hint: 'create it again with mill.topics.create, and ask for it anew',
     })
   }
-  return new MillraceError('CLOSED', 'the engine is closed', {
+  return new MillraceError('ENGINE_CLOSED', 'this engine is closed', {
     detail: 'close() was called',
     hint: 'open it again with Millrace.open()',
   })

@@ -1,6 +1,6 @@
 import { MillraceError } from '../common/errors.js'
+import { nearestName } from '../common/nearest-name.js'
 import { BATCH_BYTES_MAX } from './limits.js'
-import { nearestName } from './nearest-name.js'
 import type { TopicConfig } from './partition-descriptor.js'
 import type { RollLimits } from './segment.js'
 

@@ -1,9 +1,9 @@
 import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
+import { nearestName } from '../common/nearest-name.js'
 import type { PartitionerName } from '../record/partitioner.js'
 import type { StructType } from '../types/data-type.js'
 import { TOPIC_NAME_LENGTH_MAX, TOPIC_PARTITIONS_MAX } from './limits.js'
-import { nearestName } from './nearest-name.js'
 import type { TopicConfig } from './partition-descriptor.js'
 import { completeTopicConfig } from './topic-config.js'
 

@@ -1,9 +1,10 @@
 import { MillraceError } from '../common/errors.js'
+import { nearestName } from '../common/nearest-name.js'
 import { type ColumnSlot, columnSlots, type StructType, typeName } from '../types/data-type.js'
 import type { BoundExpression, Expression } from './expression.js'
 import { columnPath } from './expression-name.js'
 import { boundLiteral, coerce, unify } from './function-spec.js'
-import { bindCall, nearestName } from './functions.js'
+import { bindCall } from './functions.js'
 import { castTo } from './type-rules.js'
 
 /** Names become slots, and every node gets its type. What may stand where is the analyzer's affair. */
@@ -75,7 +76,7 @@ function unresolved(name: string, slots: readonly ColumnSlot[]): MillraceError {
   const nearest = nearestName(name, names)
   return new MillraceError('UNRESOLVED_COLUMN', `there is no column named ${name}`, {
     detail: `columns: ${names.join(', ') || 'none'}`,
-    hint: nearest === undefined ? undefined : `did you mean ${nearest}?`,
+    hint: nearest === undefined ? 'use one of these, by its exact name' : `did you mean ${nearest}?`,
   })
 }
 

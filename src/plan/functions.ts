@@ -1,5 +1,5 @@
-import { distance } from 'fastest-levenshtein'
 import { MillraceError } from '../common/errors.js'
+import { nearestName } from '../common/nearest-name.js'
 import type { AggregateName, BoundExpression } from './expression.js'
 import type { FunctionSpec } from './function-spec.js'
 import { numberFunctions } from './functions-numbers.js'
@@ -74,18 +74,4 @@ const floatOperators = new Set(['add', 'sub', 'mul', 'neg', 'abs', 'round', 'bro
 /** Floating point overflows to infinity and never throws; only its divisions do. */
 function isExactFloat(expression: BoundExpression & { kind: 'call' }): boolean {
   return floatOperators.has(expression.fn) && (expression.type.kind === 'double' || expression.type.kind === 'float')
-}
-
-/** The name that a person may have meant, for error messages. */
-export function nearestName(wanted: string, names: readonly string[]): string | undefined {
-  let best: string | undefined
-  let bestDistance = Number.POSITIVE_INFINITY
-  for (const name of names) {
-    const d = distance(wanted.toLowerCase(), name.toLowerCase())
-    if (d < bestDistance) {
-      best = name
-      bestDistance = d
-    }
-  }
-  return best
 }

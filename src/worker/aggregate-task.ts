@@ -54,10 +54,13 @@ export class AggregateTask implements Task {
   step(): boolean {
     if (!this.#drain()) return false
     let frames = 0
-    for (let i = 0; i < this.options.inputs.length; i++) {
+    const { inputs } = this.options
+    const first = this.#inputs.turn()
+    for (let n = 0; n < inputs.length; n++) {
+      const i = (first + n) % inputs.length
       while (frames < STEP_FRAMES && this.#inputs.next(i)) {
         frames += 1
-        const reader = this.options.inputs[i] as ChannelReader
+        const reader = inputs[i] as ChannelReader
         if (reader.type === FrameType.data) {
           this.#state.add(reader.views, reader.position)
           this.#dirty = true

@@ -13,10 +13,21 @@ export class BarrierInputs {
   readonly #waiting: boolean[]
   readonly #watermarks: number[]
   #arrived = 0
+  #first = 0
 
   constructor(private readonly inputs: readonly ChannelReader[]) {
     this.#waiting = inputs.map(() => false)
     this.#watermarks = inputs.map(() => Number.NEGATIVE_INFINITY)
+  }
+
+  /**
+   * The input to look at first in this step, each in its turn: a step takes only so many frames, and one that always began
+   * with the same input would hear of the others only when that one is silent.
+   */
+  turn(): number {
+    const first = this.#first
+    this.#first = first + 1 < this.inputs.length ? first + 1 : 0
+    return first
   }
 
   /** Whether input `i` has a frame that may be read now. */

@@ -3,7 +3,7 @@ import { present } from '../common/assert.js'
 import type { Doorbells } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
 import { toErrorShape } from '../common/errors.js'
-import { openInput, physicalSlotsOf } from '../connector/inputs.js'
+import { openInputs, physicalSlotsOf, type ScanPartition } from '../connector/inputs.js'
 import { ChannelReader, ChannelWriter } from '../exchange/channel.js'
 import { LogMemory } from '../log/shared-memory.js'
 import { aggregateStateSchema } from '../operator/aggregate.js'
@@ -90,6 +90,8 @@ export class Worker {
   #deploy(deployment: Deployment): void {
     const tasks: Task[] = []
     const scans: ScanTask[] = []
+    // Known before it is whole: where a task cannot be made, those before it are closed by the undeploy of the failure.
+    this.#deployed.set(deployment.query, { query: deployment.query, tasks, scans })
     for (const spec of deployment.tasks) {
       const stage = present(deployment.plan.stages[spec.stage], `stage ${spec.stage}`)
       if (stage.input.kind === 'scan') {
@@ -102,21 +104,14 @@ export class Worker {
         tasks.push(this.#orderTask(deployment, stage, spec))
       }
     }
-    this.#deployed.set(deployment.query, { query: deployment.query, tasks, scans })
     this.#schedule()
   }
 
   #scanTask(deployment: Deployment, stage: Stage, spec: TaskSpec): ScanTask {
     const scan = stage.input as ScanInput
-    const opened = (spec.scan ?? []).map((partition) => ({
-      index: partition.index,
-      maxEventTime: partition.maxEventTime,
-      input: openInput(scan, partition, {
-        memory: this.#memory,
-        env: this.env,
-        viewsOf: viewsOfDescriptor,
-      }),
-    }))
+    const partitions = spec.scan ?? []
+    const inputs = openInputs(scan, partitions, { memory: this.#memory, env: this.env, viewsOf: viewsOfDescriptor })
+    const opened = inputs.map((input, i) => ({ ...(partitions[i] as ScanPartition), input }))
     const task: ScanTask = new ScanTask(
       stage,
       deployment.plan.ansi,

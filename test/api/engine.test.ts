@@ -202,6 +202,28 @@ describe('streaming queries', () => {
     expect(mill.queries.active).not.toContain(query)
   })
 
+  it('its progress says what the sink is', async () => {
+    const [topic, out] = [await newTopic(), await newTopic()]
+    const print = vi.spyOn(process.stdout, 'write').mockReturnValue(true)
+    const writer = () => mill.readStream.option('startingOffsets', 'earliest').topic(topic, Click).writeStream
+    const named = {
+      ConsoleSink: writer().format('console'),
+      MemorySink: writer().format('memory').queryName(`sink-${topic}`),
+      NoopSink: writer().format('noop'),
+      [`LogSink[${out}]`]: writer().format('log').option('topic', out),
+      ForeachSink: writer().foreach(() => {}),
+      ForeachBatchSink: writer().foreachBatch(() => {}),
+    }
+    await send(mill, topic, click('/a', 1))
+    for (const [description, sink] of Object.entries(named)) {
+      const query = await sink.start()
+      await query.processAllAvailable()
+      await query.stop()
+      expect(query.lastProgress?.sink).toEqual({ description, numOutputRows: 1 })
+    }
+    print.mockRestore()
+  })
+
   it.each([
     ['orderBy', 'UNSUPPORTED_OPERATION', () => stream().orderBy('ts')],
     ['limit', 'UNSUPPORTED_OPERATION', () => stream().limit(1)],

@@ -222,7 +222,7 @@ describe('closing', () => {
     const log = await open(fs, { fsync: 'group' })
     log.engine.createTopic({ name: 't' })
     const sent = new Producer(log.host).send({ topic: 't', messages: [{ value: 'a' }] })
-    const refusal = expect(sent).rejects.toMatchObject({ code: 'CLOSED' })
+    const refusal = expect(sent).rejects.toMatchObject({ code: 'ENGINE_CLOSED' })
     await until(() => gates.length === 1, 'the sync begins')
     log.host.close()
     await refusal
