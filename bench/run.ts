@@ -10,8 +10,7 @@ import { toJson, toTable } from './lib/report.js'
 /**
  * npm run bench -- [--quick] [--json file] [--strict] [names]
  *
- * A name is a suite (ingest scan group latency host start log) or a file of bench/main/; without names the suites that
- * show the main road run, and not those of one room (log). A wrong result or a crash fails
+ * A name is a suite (ingest scan group latency host start) or a file of bench/main/. A wrong result or a crash fails
  * the run; a figure that misses its requirement is printed as NOT and fails it only with --strict, since a
  * busy machine is not a bug.
  */
@@ -35,8 +34,7 @@ interface Found {
 }
 
 /** The order in which the table tells the story; suites that are not listed come last. */
-const mainSuites = ['ingest', 'scan', 'group', 'latency', 'host', 'start']
-const suites = [...mainSuites, 'log']
+const suites = ['ingest', 'scan', 'group', 'latency', 'host', 'start']
 
 async function findBenches(): Promise<Found[]> {
   const found: Found[] = []
@@ -44,8 +42,7 @@ async function findBenches(): Promise<Found[]> {
     if (!name.endsWith('.ts')) continue
     const file = name.slice(0, -3)
     const bench = ((await import(`./main/${file}.js`)) as { default: Bench }).default
-    const isNamed = names.includes(bench.suite) || names.includes(bench.name)
-    if (isNamed || (names.length === 0 && mainSuites.includes(bench.suite))) {
+    if (names.length === 0 || names.includes(bench.suite) || names.includes(bench.name)) {
       found.push({ file, suite: bench.suite })
     }
   }

@@ -46,6 +46,8 @@ export class PartitionFetcher {
     const messages = reader.next() ? this.#decoder.decode(reader, this.position) : []
     // Everything has been copied: the chunk need not be held while callbacks run.
     reader.release()
+    // Markers and what was aborted are passed without anybody being told.
+    if (messages.length === 0) this.position = Math.max(this.position, reader.nextOffset)
     // Until they are handed out the place is in front of them.
     return { messages, generation: this.#generation }
   }

@@ -66,7 +66,11 @@ export class LogInput implements InputPartition {
 
   next(limit: number): boolean {
     const reader = this.reader
-    if (!reader.next(limit)) return false
+    if (!reader.next(limit)) {
+      // Markers and what was aborted have been passed.
+      this.offset = Math.max(this.offset, Math.min(limit, reader.nextOffset))
+      return false
+    }
     this.#builder.reset()
     this.#record.timestampType = (reader.attributes & LOG_APPEND_TIME) === 0 ? 0 : 1
     if (this.#typed === undefined) this.#readRows(limit)

@@ -22,7 +22,11 @@ export class TopicInput implements InputPartition {
 
   next(limit: number): boolean {
     const reader = this.reader
-    if (!reader.next(limit)) return false
+    if (!reader.next(limit)) {
+      // Markers and what was aborted have been passed.
+      this.offset = Math.max(this.offset, Math.min(limit, reader.nextOffset))
+      return false
+    }
     this.views = reader.views
     this.position = reader.position + COLUMNS_PAYLOAD_OFFSET
     this.from = Math.max(0, this.offset - reader.baseOffset)

@@ -47,3 +47,22 @@ export const RECLAIM_RETRY_MS = 2
 
 /** Bytes that one turn of the engine writes for one partition before the others get theirs. */
 export const WRITE_SLICE_BYTES = 8 * 1024 * 1024
+
+/** Producer ids reserved on disk at a time: a crash wastes as many, and 2^53 are there. */
+export const PRODUCER_IDS_BLOCK = 1000
+
+/** Epochs of a transactional id reserved on disk at a time. A crash wastes as many of 32,767, and then the id gets another producer id. */
+export const PRODUCER_EPOCHS_BLOCK = 100
+
+/** Committed transactions whose markers are not known to be synced, beyond which they are synced whatever the fsync mode: what recovery must look through. */
+export const UNDONE_DECISIONS_MAX = 1000
+
+/** How often the coordinator looks for ids and producers that have expired. */
+export const HOUSEKEEPING_MS = 600_000
+
+/** Kafka's transactional.id.expiration.ms and producer.id.expiration.ms: a week, and a day. */
+export const TRANSACTIONAL_ID_EXPIRATION_MS = 7 * 24 * 3_600_000
+export const PRODUCER_ID_EXPIRATION_MS = 24 * 3_600_000
+
+/** Kafka's transaction.timeout.ms. */
+export const TRANSACTION_TIMEOUT_MS = 60_000

@@ -3,7 +3,7 @@ import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
 import { ControlArena } from './control-arena.js'
 import { DirectoryLock } from './directory-lock.js'
-import { PARTITIONS_MAX } from './limits.js'
+import { PARTITIONS_MAX, PRODUCER_ID_EXPIRATION_MS, TRANSACTIONAL_ID_EXPIRATION_MS } from './limits.js'
 import { LogReclaimer } from './log-reclaimer.js'
 import { type FsyncMode, LogWriter } from './log-writer.js'
 import { PartitionStatus } from './partition-control.js'
@@ -14,6 +14,8 @@ import { RecoveryMarks, type RecoveryPoint } from './recovery-marks.js'
 import type { LogMemory } from './shared-memory.js'
 import { isDense, rollLimits } from './topic-config.js'
 import { type Topic, type TopicSpec, Topics } from './topics.js'
+import { TransactionCoordinator } from './transaction-coordinator.js'
+import type { AskOwner } from './transactions.js'
 
 export interface LogEngineOptions {
   readonly env: Env
@@ -27,6 +29,11 @@ export interface LogEngineOptions {
   readonly spillDirectory: string
   /** Called after writes and syncs have moved acknowledged offsets, beside the ring of the host's bell. */
   readonly onAcks?: (() => void) | undefined
+  /** How a transaction ended that a checkpoint decides. Default: nobody knows. */
+  readonly askOwner?: AskOwner | undefined
+  /** Kafka's settings of these names; default a week, and a day. */
+  readonly transactionalIdExpirationMs?: number | undefined
+  readonly producerIdExpirationMs?: number | undefined
 }
 
 export interface PartitionState {
@@ -66,6 +73,7 @@ export interface OffsetOf {
 export class LogEngine {
   readonly memory: LogMemory
   readonly findings: readonly RecoveryFinding[]
+  readonly transactions: TransactionCoordinator
   readonly #options: LogEngineOptions
   readonly #topics: Topics
   readonly #lock: DirectoryLock | undefined
@@ -115,6 +123,7 @@ export class LogEngine {
       startSpilling: (log) => this.#startSpilling(log),
       ringHost: () => memory.bells.ring(HOST_SLOT),
     })
+    this.transactions = this.#openTransactions()
   }
 
   /** Looks for work and does a slice of it; whatever is left is done in turns of the event loop of their own. */
@@ -238,6 +247,7 @@ export class LogEngine {
     const { env } = this.#options
     const ends: Record<string, CleanEnd> = {}
     const failures: MillraceError[] = []
+    await this.transactions.stop()
     this.#writer.stop()
     this.#reclaimer.stop()
     for (const log of this.#partitions) {
@@ -260,11 +270,39 @@ export class LogEngine {
       await this.#writeRecoveryPoints()
       this.#marks.writeCleanEnds(ends)
     }
+    this.transactions.close()
     if (env.fs.exists(this.#options.spillDirectory)) env.fs.removeTree(this.#options.spillDirectory)
     this.#lock?.release()
     this.memory.bells.ring(HOST_SLOT)
     const failure = failures[0]
     if (failure !== undefined) throw failure
+  }
+
+  #openTransactions(): TransactionCoordinator {
+    const { env, dir, askOwner, transactionalIdExpirationMs, producerIdExpirationMs } = this.#options
+    const partitions = this.#partitions
+    const transactions = new TransactionCoordinator(
+      {
+        env,
+        memory: this.memory,
+        path: dir === undefined ? undefined : `${dir}/transactions.log`,
+        *partitions() {
+          for (const log of partitions) if (log !== undefined) yield log
+        },
+        partition: (topic, partition) => {
+          const descriptor = this.#descriptors.get(topic)?.partitions[partition]
+          return descriptor === undefined ? undefined : partitions[descriptor.ordinal]
+        },
+        isTyped: (topic) => this.#descriptors.get(topic)?.schema !== undefined,
+        syncUpTo: (log, offset) => this.#writer.syncUpTo(log, offset),
+      },
+      {
+        transactionalIdExpirationMs: transactionalIdExpirationMs ?? TRANSACTIONAL_ID_EXPIRATION_MS,
+        producerIdExpirationMs: producerIdExpirationMs ?? PRODUCER_ID_EXPIRATION_MS,
+      },
+    )
+    transactions.recover(askOwner ?? (() => 'unknown'))
+    return transactions
   }
 
   #recover(): readonly RecoveryFinding[] {

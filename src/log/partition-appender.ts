@@ -24,6 +24,14 @@ export interface BatchWriter<B extends AppendableBatch> {
   writeTo(batch: B, views: BufferViews, position: number, baseOffset: number): unknown
 }
 
+/** What goes with an append under the lock: the producer's sequence, the transaction that it opens or ends. */
+export interface AppendGuard {
+  /** Before anything is written. The base offset of the batch where it is in the log already, else -1; throws where it may not be appended. */
+  before(control: PartitionControl, partition: PartitionDescriptor, baseOffset: number, batch: AppendableBatch): number
+  /** After it is published. */
+  after(control: PartitionControl, partition: PartitionDescriptor, baseOffset: number, batch: AppendableBatch): void
+}
+
 /** Another thread is appending: try again in a later turn. */
 export const APPEND_BUSY = -1
 /** No chunk to be had: wait for the engine to make room, it has been asked to. */
@@ -45,9 +53,9 @@ export class PartitionAppender {
   }
 
   /** The batch's base offset, or APPEND_BUSY or APPEND_NO_MEMORY, and then nothing has happened. */
-  tryAppend<B extends AppendableBatch>(batch: B, writer: BatchWriter<B>): number {
+  tryAppend<B extends AppendableBatch>(batch: B, writer: BatchWriter<B>, guard?: AppendGuard): number {
     if (!this.control.tryLock(this.#slot)) return APPEND_BUSY
-    return this.#appendLocked(batch, writer)
+    return this.#appendLocked(batch, writer, guard)
   }
 
   /** Below this offset all is acknowledged, by what the topic's fsync mode promises. */
@@ -58,9 +66,9 @@ export class PartitionAppender {
   }
 
   /** Waits for the lock; so never on the host. The base offset or APPEND_NO_MEMORY. */
-  append<B extends AppendableBatch>(batch: B, writer: BatchWriter<B>): number {
+  append<B extends AppendableBatch>(batch: B, writer: BatchWriter<B>, guard?: AppendGuard): number {
     this.control.lock(this.#slot)
-    return this.#appendLocked(batch, writer)
+    return this.#appendLocked(batch, writer, guard)
   }
 
   /** Throws where the partition takes no appends. */
@@ -69,7 +77,7 @@ export class PartitionAppender {
     if (status !== PartitionStatus.ok) throw partitionError(this.descriptor, status)
   }
 
-  #appendLocked<B extends AppendableBatch>(batch: B, writer: BatchWriter<B>): number {
+  #appendLocked<B extends AppendableBatch>(batch: B, writer: BatchWriter<B>, guard: AppendGuard | undefined): number {
     const control = this.control
     const bytes = batch.byteLength
     let baseOffset: number
@@ -93,8 +101,13 @@ export class PartitionAppender {
         position = 0
       }
       const views = this.#memory.chunks.get(control.chunkId(tail))
+      if (guard !== undefined) {
+        const known = guard.before(control, this.descriptor, baseOffset, batch)
+        if (known >= 0) return known
+      }
       writer.writeTo(batch, views, position, baseOffset)
       control.publish(position + bytes, baseOffset + batch.records)
+      guard?.after(control, this.descriptor, baseOffset, batch)
     } finally {
       control.unlock(this.#slot)
     }

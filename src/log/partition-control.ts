@@ -1,6 +1,7 @@
 import { assert } from '../common/assert.js'
 import { MAX_THREAD_SLOTS } from '../common/doorbell.js'
 import { CHUNK_RING } from './limits.js'
+import { TRANSACTION_CONTROL_BYTES, TransactionControl } from './transaction-control.js'
 
 /**
  * What all threads share about one partition. The append lock's holder (host or engine) writes the chunk
@@ -20,9 +21,11 @@ import { CHUNK_RING } from './limits.js'
  *   //   48      8  written offset    below it everything is in files (in the page cache)
  *   //   56      8  synced offset     below it everything is on the disk
  *   //   64      4  progress          grows when written, synced, status or log start change
+ *   //   72      8  first unstable    offset + 1 of the oldest open transaction's first record; 0 = none is open
  *   //  128      4  pins, one a slot  0 = none, else the sequence from which on this thread reads chunks
  *   //  256     16  ring, one entry a chunk, at (sequence mod CHUNK_RING):
  *   //                +0 chunk id   +4 bytes published in it   +8 base offset (float64)
+ *   // 20480  12288  transactions      see transaction-control.ts
  *
  * *The rule of the pins.* A reader stores its pin, then loads head: a chunk at or above both is its to read until it unpins.
  * Who recycles moves head first and then looks at the pins; where one holds the chunk, head goes back, for nothing has
@@ -49,13 +52,16 @@ const LOG_START_OFFSET = 4
 const LOG_END_OFFSET = 5
 const WRITTEN_OFFSET = 6
 const SYNCED_OFFSET = 7
+const FIRST_UNSTABLE = 9
 
 const RING_MASK = CHUNK_RING - 1
 
-/** A multiple of a page, so that an idle partition costs the one page with its head. */
-export const CONTROL_BYTES = 20_480
+const TRANSACTIONS_AT = 20_480
 
-assert(RING * 4 + CHUNK_RING * RING_ENTRY_INTS * 4 <= CONTROL_BYTES, 'a control block holds its ring')
+/** A multiple of a page, so that an idle partition costs the one page with its head. */
+export const CONTROL_BYTES = TRANSACTIONS_AT + TRANSACTION_CONTROL_BYTES
+
+assert(RING * 4 + CHUNK_RING * RING_ENTRY_INTS * 4 <= TRANSACTIONS_AT, 'a control block holds its ring')
 assert(PINS + MAX_THREAD_SLOTS <= RING, 'a control block holds a pin for each thread')
 
 export const PartitionStatus = {
@@ -73,11 +79,14 @@ export class PartitionControl {
   readonly #ints: Int32Array
   readonly #longs: BigInt64Array
   readonly #doubles: Float64Array
+  readonly transactions: TransactionControl
 
   constructor(buffer: SharedArrayBuffer, byteOffset: number) {
     this.#ints = new Int32Array(buffer, byteOffset, CONTROL_BYTES / 4)
     this.#longs = new BigInt64Array(buffer, byteOffset, CONTROL_BYTES / 8)
     this.#doubles = new Float64Array(buffer, byteOffset, CONTROL_BYTES / 8)
+    const firstUnstable = new BigInt64Array(buffer, byteOffset + FIRST_UNSTABLE * 8, 1)
+    this.transactions = new TransactionControl(buffer, byteOffset + TRANSACTIONS_AT, firstUnstable)
   }
 
   /** Once, by the engine, before anybody else knows the partition. */
@@ -140,6 +149,13 @@ export class PartitionControl {
 
   logEndOffset(): number {
     return Number(Atomics.load(this.#longs, LOG_END_OFFSET))
+  }
+
+  /** Below it every transaction has ended. The end is read first: a transaction is known to be open before its records are. */
+  lastStableOffset(): number {
+    const end = this.logEndOffset()
+    const unstable = Number(Atomics.load(this.#longs, FIRST_UNSTABLE))
+    return unstable === 0 ? end : Math.min(end, unstable - 1)
   }
 
   writtenOffset(): number {
@@ -229,6 +245,11 @@ export class PartitionControl {
     const tail = this.tail()
     this.#storeLong(LOG_END_OFFSET, logEndOffset)
     Atomics.store(this.#ints, this.#entry(tail) + 1, bytes)
+    Atomics.add(this.#ints, GENERATION, 1)
+  }
+
+  /** Something other than an append has changed what may be read. */
+  touch(): void {
     Atomics.add(this.#ints, GENERATION, 1)
   }
 

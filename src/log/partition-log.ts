@@ -1,3 +1,4 @@
+import { ENGINE_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
 import { baseOffsetOf, batchByteLength, nextOffsetOf } from '../record/batch-header.js'
@@ -5,6 +6,7 @@ import type { BufferViews } from '../types/block.js'
 import { WRITE_SLICE_BYTES } from './limits.js'
 import { PartitionControl, PartitionStatus } from './partition-control.js'
 import { type PartitionDescriptor, partitionName } from './partition-descriptor.js'
+import { PartitionProducers } from './partition-producers.js'
 import type { CleanEnd, DamagedRange, RecoveredPartition } from './recovery.js'
 import { type RollLimits, Segment } from './segment.js'
 import { segmentPath } from './segment-files.js'
@@ -19,6 +21,7 @@ import type { LogMemory } from './shared-memory.js'
  */
 export class PartitionLog {
   readonly control: PartitionControl
+  readonly producers: PartitionProducers
   readonly #env: Env
   readonly #memory: LogMemory
   readonly #limits: RollLimits
@@ -55,6 +58,14 @@ export class PartitionLog {
     this.#written = recovered?.logEndOffset ?? 0
     this.#synced = this.#written
     this.control.initialize(recovered?.logStartOffset ?? 0, this.#written, descriptor.ackWhen !== 'appended')
+    this.producers = recovered?.producers ?? new PartitionProducers(options.env.fs, descriptor.directory)
+    for (const entry of this.producers.states.open()) {
+      this.control.transactions.open(entry.producerId, entry.producerEpoch, entry.currentFirstOffset)
+    }
+    const { transactions } = this.control
+    this.producers.onCompleted = ({ isAborted, lastOffset }) => {
+      if (isAborted) transactions.setFiled(lastOffset)
+    }
     if (recovered !== undefined) this.#resume(recovered)
   }
 
@@ -167,6 +178,14 @@ export class PartitionLog {
     return id
   }
 
+  /** Whether the producer id has a transaction open here; an append under way is waited for. */
+  hasOpenTransaction(producerId: number): boolean {
+    this.control.lock(ENGINE_SLOT)
+    const open = this.control.transactions.find(producerId)
+    this.control.unlock(ENGINE_SLOT)
+    return open !== undefined
+  }
+
   cleanEnd(): CleanEnd {
     const last = this.#segments[this.#segments.length - 1]
     return {
@@ -175,12 +194,16 @@ export class PartitionLog {
       lastSegment: last?.baseOffset ?? -1,
       lastSegmentBytes: last?.size ?? 0,
       mustRoll: this.#mustRoll,
+      hasProducers: this.producers.states.size > 0,
     }
   }
 
   /** After the last sync. */
   close(status: PartitionStatus = PartitionStatus.closed): void {
     if (this.failure === undefined) this.#active?.index.flush()
+    if (this.failure === undefined && status === PartitionStatus.closed && !this.hasPublishedUnwritten()) {
+      this.producers.close(this.#written)
+    } else this.producers.drop()
     for (const segment of this.#unsynced) segment.dropHandle()
     this.#active?.dropHandle()
     this.control.setStatus(status)
@@ -210,6 +233,7 @@ export class PartitionLog {
       if (to > from && segment.mustRollBefore(views.dv, to, to - from)) break
       segment.noteTime(views.dv, to)
       nextOffset = nextOffsetOf(views.dv, to)
+      this.producers.note(views, to, segment.baseOffset)
       to += batchByteLength(views.dv, to)
       batches += 1
     }
@@ -227,6 +251,7 @@ export class PartitionLog {
     if (active !== undefined) {
       active.seal()
       this.#unsynced.push(active)
+      this.producers.rolled(baseOffsetOf(views.dv, at))
     }
     const baseOffset = baseOffsetOf(views.dv, at)
     const segment = new Segment(this.#env.fs, this.#directory(), baseOffset, this.#limits, { size: 0 })
@@ -250,6 +275,7 @@ export class PartitionLog {
     try {
       for (const segment of sealed) await segment.sync()
       if (active !== undefined) await active.sync()
+      await this.producers.sync()
       if (this.#directoryIsDirty) {
         this.#directoryIsDirty = false
         await this.#env.fs.syncDirectoryLater(this.#directory())

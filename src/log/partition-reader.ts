@@ -6,9 +6,14 @@ import {
   batchByteLength,
   batchMaxTimestamp,
   batchRecordCount,
+  CONTROL,
   nextOffsetOf,
+  PRODUCER_ID,
+  readInt64BE,
+  TRANSACTIONAL,
 } from '../record/batch-header.js'
 import type { BufferViews } from '../types/block.js'
+import { AbortedTransactions } from './aborted-transactions.js'
 import { PartitionControl, PartitionStatus } from './partition-control.js'
 import { type PartitionDescriptor, partitionName } from './partition-descriptor.js'
 import { PinnedChunk } from './pinned-chunk.js'
@@ -21,7 +26,15 @@ export interface PartitionReaderOptions {
   readonly env: Env
   /** Go on behind damage instead of failing; `skipped` counts the offsets. Default false. */
   readonly skipDamage?: boolean
+  /** Default read_uncommitted. */
+  readonly isolation?: IsolationLevel | undefined
 }
+
+/**
+ * Kafka's words: `read_committed` reads up to the last stable offset and leaves out what was aborted, `read_uncommitted` reads
+ * everything as soon as it is appended. Control batches are shown to nobody.
+ */
+export type IsolationLevel = 'read_committed' | 'read_uncommitted'
 
 /**
  * Reads one partition's record batches in order, where they lie: in a chunk of shared memory while the reader is close to the live
@@ -47,6 +60,8 @@ export class PartitionReader {
   readonly #memory: LogMemory
   readonly #env: Env
   readonly #skipDamage: boolean
+  /** Undefined: uncommitted records are read too. */
+  readonly #aborted: AbortedTransactions | undefined
   readonly #chunk: PinnedChunk
   #file: SegmentReader | undefined
   #nextOffset = 0
@@ -65,8 +80,10 @@ export class PartitionReader {
     this.#skipDamage = options.skipDamage ?? false
     this.#control = new PartitionControl(partition.control, partition.controlOffset)
     this.#chunk = new PinnedChunk(this.#control, partition, memory)
+    if (options.isolation === 'read_committed')
+      this.#aborted = new AbortedTransactions(env.fs, partition.directory, this.#control)
     this.#generation = this.#control.generation()
-    this.#knownEnd = this.#control.logEndOffset()
+    this.#knownEnd = this.readableEnd()
     this.views = noViews
   }
 
@@ -81,6 +98,11 @@ export class PartitionReader {
 
   logEndOffset(): number {
     return this.#control.logEndOffset()
+  }
+
+  /** Where reading ends now: the log end offset, or for committed records alone the last stable offset. */
+  readableEnd(): number {
+    return this.#aborted === undefined ? this.#control.logEndOffset() : this.#control.lastStableOffset()
   }
 
   /** One atomic load where nothing has come since the last look. */
@@ -108,9 +130,10 @@ export class PartitionReader {
     this.release()
     this.#refreshEnd()
     const start = this.#control.logStartOffset()
-    if (!(offset >= start && offset <= this.#knownEnd)) {
+    const end = this.#control.logEndOffset()
+    if (!(offset >= start && offset <= end)) {
       throw new MillraceError('OFFSET_OUT_OF_RANGE', `${partitionName(this.partition)} has no offset ${offset}`, {
-        detail: `it has offsets from ${start} to ${this.#knownEnd}, the next to be given`,
+        detail: `it has offsets from ${start} to ${end}, the next to be given`,
         hint: 'choose one of these',
       })
     }
@@ -127,7 +150,7 @@ export class PartitionReader {
         this.release()
         return false
       }
-      if (this.#nextInChunk() || this.#nextInFile(limitOffset)) return true
+      if ((this.#nextInChunk() || this.#nextInFile(limitOffset)) && this.#isShown()) return true
     }
   }
 
@@ -172,7 +195,14 @@ export class PartitionReader {
     const generation = this.#control.generation()
     if (generation === this.#generation) return
     this.#generation = generation
-    this.#knownEnd = this.#control.logEndOffset()
+    this.#knownEnd = this.readableEnd()
+  }
+
+  /** False for markers, and for what was aborted where only committed records are read. */
+  #isShown(): boolean {
+    if ((this.attributes & (CONTROL | TRANSACTIONAL)) === 0) return true
+    if ((this.attributes & CONTROL) !== 0) return false
+    return !this.#aborted?.has(readInt64BE(this.views.dv, this.position + PRODUCER_ID), this.baseOffset)
   }
 
   /** False where the next batch is in no chunk any more. */

@@ -4,6 +4,8 @@ import { BatchScan } from './batch-scan.js'
 import { FileWindow } from './file-window.js'
 import { FILE_READ_BYTES } from './limits.js'
 import { OffsetIndex } from './offset-index.js'
+import type { PartitionProducers } from './partition-producers.js'
+import { producersAfterStop, producersUpTo } from './producer-recovery.js'
 import { listSegments, segmentAt, segmentPath } from './segment-files.js'
 import { SegmentIndexWriter } from './segment-index-writer.js'
 import { TimeIndex } from './time-index.js'
@@ -44,6 +46,8 @@ export interface RecoveredPartition {
   /** Of the last segment: its first batch's time, and an index writer that goes on where the files end. */
   readonly activeFirstTimestamp: number | undefined
   readonly activeIndex: SegmentIndexWriter | undefined
+  /** As of the log end offset. */
+  readonly producers: PartitionProducers
 }
 
 export interface CleanEnd {
@@ -52,6 +56,8 @@ export interface CleanEnd {
   readonly lastSegment: number
   readonly lastSegmentBytes: number
   readonly mustRoll: boolean
+  /** There is a producer snapshot at the log end offset. */
+  readonly hasProducers?: boolean
 }
 
 export interface RecoveryOptions {
@@ -82,6 +88,7 @@ export function recoverPartition(options: RecoveryOptions): RecoveredPartition {
       damaged: [],
       cut: undefined,
       mustRoll: cleanEnd.mustRoll,
+      producers: producersAfterStop(options, bases, sizes, cleanEnd),
       ...resumeActive(options, bases[last], sizes[last] ?? 0),
     }
   }
@@ -102,6 +109,7 @@ function scanPartition(
   let firstTimestamp: number | undefined
   const firstScanned = Math.max(0, segmentAt(bases, recoveryPoint))
   let nextOffset = bases[firstScanned] ?? recoveryPoint
+  const producers = producersUpTo(options, bases, sizes, nextOffset)
 
   for (let i = 0; i < bases.length; i++) {
     const baseOffset = bases[i] as number
@@ -136,7 +144,8 @@ function scanPartition(
       })
     }
     const limitOffset = bases[i + 1] ?? Number.MAX_SAFE_INTEGER
-    const found = scanSegment(options, baseOffset, sizes[i] as number, limitOffset)
+    if (i > firstScanned) producers.rolled(baseOffset)
+    const found = scanSegment(options, baseOffset, sizes[i] as number, limitOffset, producers)
     damaged.push(...found.damaged)
     cut = found.cut
     mustRoll = found.mustRoll
@@ -180,6 +189,7 @@ function scanPartition(
     mustRoll,
     activeFirstTimestamp: firstTimestamp,
     activeIndex: index,
+    producers,
   }
 }
 
@@ -198,11 +208,13 @@ function scanSegment(
   baseOffset: number,
   fileBytes: number,
   limitOffset: number,
+  producers: PartitionProducers | undefined,
 ): SegmentFindings {
   const { env, directory, recoveryPoint, dense } = options
   const path = segmentPath(directory, baseOffset, 'log')
   env.fs.remove(segmentPath(directory, baseOffset, 'index'))
   env.fs.remove(segmentPath(directory, baseOffset, 'timeindex'))
+  producers?.beginScan(baseOffset)
   const index = new SegmentIndexWriter(env.fs, directory, baseOffset, options.indexIntervalBytes)
   const damaged: DamagedRange[] = []
   let firstTimestamp: number | undefined
@@ -219,6 +231,7 @@ function scanSegment(
         const at = scan.window.at(position)
         firstTimestamp ??= batchMaxTimestamp(scan.window.views.dv, at)
         index.note(scan.window.views.dv, at, position)
+        producers?.note(scan.window.views, at, baseOffset)
         position += scan.batch.byteLength
         nextOffset = scan.batch.lastOffset + 1
         continue
@@ -276,6 +289,7 @@ function resumeActive(
       baseOffset,
       size,
       Number.MAX_SAFE_INTEGER - 1,
+      undefined,
     )
     return { activeFirstTimestamp: found.firstTimestamp, activeIndex: found.index }
   }

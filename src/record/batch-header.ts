@@ -95,6 +95,22 @@ export function readBatchHeader(dv: DataView, position: number): BatchHeader {
   }
 }
 
+/** Whose batch it is. */
+export interface BatchStamp {
+  /** TRANSACTIONAL or 0. */
+  readonly attributes: number
+  readonly producerId: number
+  readonly producerEpoch: number
+  baseSequence: number
+}
+
+export const NO_PRODUCER: BatchStamp = Object.freeze({
+  attributes: 0,
+  producerId: -1,
+  producerEpoch: -1,
+  baseSequence: -1,
+})
+
 /** What a new batch says of itself; the rest of the header follows from it. */
 export interface NewBatch {
   readonly baseOffset: number

@@ -4,7 +4,7 @@ import { utf8Length, writeUtf8 } from '../common/utf8.js'
 import type { BufferViews } from '../types/block.js'
 import { invalidValue } from '../types/invalid-value.js'
 import { isBytes } from '../types/user-value.js'
-import { BATCH_HEADER_BYTES, sealBatch } from './batch-header.js'
+import { BATCH_HEADER_BYTES, type BatchStamp, NO_PRODUCER, sealBatch } from './batch-header.js'
 import { encodeHeaders } from './headers.js'
 import { KeyScatter, type Message } from './key-scatter.js'
 import { BATCH_BYTES_MAX, cutBatches, type PreparedBatch, recordTooLarge } from './prepared-batch.js'
@@ -24,6 +24,8 @@ const KEPT_TEXT_BYTES = 1 << 23
  */
 export class RowsBatchBuilder {
   readonly batches: PreparedBatch[] = []
+  /** Whose batches writeTo() writes. */
+  stamp: BatchStamp = NO_PRODUCER
   readonly #scatter: KeyScatter
   readonly #batchBytesMax: number
   /** Of row r: bytes of key, value and headers; -1 = null, and 0 = no headers. */
@@ -108,10 +110,13 @@ export class RowsBatchBuilder {
     sealBatch(views, position, {
       baseOffset,
       byteLength: batch.byteLength,
-      attributes: 0,
+      attributes: this.stamp.attributes,
       recordCount: batch.records,
       baseTimestamp,
       maxTimestamp: batch.maxTimestamp,
+      producerId: this.stamp.producerId,
+      producerEpoch: this.stamp.producerEpoch,
+      baseSequence: this.stamp.baseSequence,
     })
     return batch.byteLength
   }

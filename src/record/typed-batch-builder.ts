@@ -4,7 +4,7 @@ import type { BufferViews } from '../types/block.js'
 import { BlockBuilder, type ColumnBuffer, ScratchFull } from '../types/block-builder.js'
 import { compileRowEncoder, type RowEncoder } from '../types/column-builder.js'
 import type { StructType } from '../types/data-type.js'
-import { COLUMNS_PAYLOAD, COLUMNS_PAYLOAD_OFFSET, sealBatch } from './batch-header.js'
+import { type BatchStamp, COLUMNS_PAYLOAD, COLUMNS_PAYLOAD_OFFSET, NO_PRODUCER, sealBatch } from './batch-header.js'
 import { encodeHeaders } from './headers.js'
 import { KeyScatter, type Message } from './key-scatter.js'
 import type { PartitionerName } from './partitioner.js'
@@ -41,6 +41,8 @@ export class TypedBatchBuilder {
   readonly schema: StructType
   /** What prepare() made, by partition and in order within it. Good until the next prepare(). */
   readonly batches: PreparedBatch[] = []
+  /** Whose batches writeTo() writes. */
+  stamp: BatchStamp = NO_PRODUCER
 
   readonly #scatter: KeyScatter
   readonly #builder: BlockBuilder
@@ -108,10 +110,13 @@ export class TypedBatchBuilder {
     sealBatch(views, position, {
       baseOffset,
       byteLength: batch.byteLength,
-      attributes: COLUMNS_PAYLOAD,
+      attributes: COLUMNS_PAYLOAD | this.stamp.attributes,
       recordCount: batch.records,
       baseTimestamp: this.#scatter.timestamps[batch.from] as number,
       maxTimestamp: batch.maxTimestamp,
+      producerId: this.stamp.producerId,
+      producerEpoch: this.stamp.producerEpoch,
+      baseSequence: this.stamp.baseSequence,
     })
     return batch.byteLength
   }

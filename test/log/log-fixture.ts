@@ -10,6 +10,7 @@ import { PartitionAppender } from '../../src/log/partition-appender.js'
 import type { TopicDescriptor } from '../../src/log/partition-descriptor.js'
 import { PartitionReader } from '../../src/log/partition-reader.js'
 import { createSharedLogMemory, LogMemory } from '../../src/log/shared-memory.js'
+import type { AskOwner } from '../../src/log/transactions.js'
 import type { Message } from '../../src/record/key-scatter.js'
 import { RowsBatchBuilder } from '../../src/record/rows-batch-builder.js'
 import { RecordCursor } from '../../src/record/rows-payload.js'
@@ -31,6 +32,7 @@ export interface OpenLogOptions {
   readonly env?: Env
   readonly syncIntervalMs?: number
   readonly spillDirectory?: string
+  readonly askOwner?: AskOwner
 }
 
 export async function openLog(options: OpenLogOptions = {}): Promise<OpenLog> {
@@ -42,6 +44,7 @@ export async function openLog(options: OpenLogOptions = {}): Promise<OpenLog> {
     fsync: options.fsync ?? 'group',
     memory,
     syncIntervalMs: options.syncIntervalMs,
+    askOwner: options.askOwner,
     spillDirectory: options.spillDirectory ?? join(tmpdir(), `millrace-spill-${process.pid}-${Math.random()}`),
   }
   const engine = await LogEngine.open(engineOptions)

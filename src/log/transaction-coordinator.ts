@@ -1,0 +1,300 @@
+import { MillraceError } from '../common/errors.js'
+import { ControlType } from '../record/control-record.js'
+import { HOUSEKEEPING_MS, PRODUCER_IDS_BLOCK } from './limits.js'
+import type { PartitionLog } from './partition-log.js'
+import { fenced } from './producer-state.js'
+import { TransactionDecisions } from './transaction-decisions.js'
+import type { TransactionEnd } from './transaction-log.js'
+import { TransactionMarkers } from './transaction-markers.js'
+import { outcomeOf } from './transaction-recovery.js'
+import { TransactionalProducer } from './transactional-producer.js'
+import type {
+  AskOwner,
+  CoordinatedLog,
+  EndTransaction,
+  InitProducer,
+  ProducerGrant,
+  TransactionState,
+} from './transactions.js'
+
+/**
+ * Kafka's transaction coordinator, on the engine thread: it gives out producer ids and epochs, and ends transactions. A commit is
+ * three steps: the records are synced; one record in the coordinator's file is synced, and that is the decision; the markers are written. A crash
+ * before the second step aborts the transaction, a crash behind it lets the next start write the markers that are missing.
+ * Every transaction has an epoch of its own, so that a marker or a late append can never be taken for another transaction's.
+ */
+export class TransactionCoordinator {
+  readonly markers: TransactionMarkers
+  readonly decisions: TransactionDecisions
+  /** Transactions whose owner could not be asked: they stay open until it can. */
+  readonly #inDoubt: { readonly log: PartitionLog; readonly producerId: number; readonly producerEpoch: number }[] = []
+  readonly #byId = new Map<string, TransactionalProducer>()
+  readonly #byProducer = new Map<number, TransactionalProducer>()
+  #nextProducerId: number
+  #reservedProducerIds: number
+  #cancelHousekeeping: (() => void) | undefined
+
+  constructor(
+    readonly log: CoordinatedLog,
+    private readonly options: { readonly transactionalIdExpirationMs: number; readonly producerIdExpirationMs: number },
+  ) {
+    this.markers = new TransactionMarkers(log.env, log.memory)
+    this.decisions = new TransactionDecisions(log)
+    const { memory } = this.decisions
+    this.#nextProducerId = memory.nextProducerId
+    this.#reservedProducerIds = memory.nextProducerId
+    for (const known of memory.producers.values()) {
+      const producer = new TransactionalProducer(known.transactionalId, known.producerId, known.timeoutMs, known.at)
+      producer.epoch = known.epochEnd - 1
+      producer.epochEnd = known.epochEnd
+      this.#byId.set(known.transactionalId, producer)
+      this.#byProducer.set(known.producerId, producer)
+    }
+    this.#housekeepLater()
+  }
+
+  /** After all partitions are open, before anybody appends: ends what a crash has left open. How many were committed and aborted. */
+  recover(askOwner: AskOwner): { readonly committed: number; readonly aborted: number; readonly inDoubt: number } {
+    let committed = 0
+    let aborted = 0
+    for (const log of this.log.partitions()) {
+      const { topicId, partition } = log.descriptor
+      for (const { producerId, producerEpoch, currentFirstOffset } of log.producers.states.open()) {
+        const found = { topicId, partition, producerId, producerEpoch, firstOffset: currentFirstOffset }
+        const outcome = outcomeOf(this.decisions.memory, found, askOwner)
+        if (outcome === 'unknown') {
+          this.#inDoubt.push({ log, producerId, producerEpoch })
+          continue
+        }
+        if (outcome === 'commit') committed += 1
+        else aborted += 1
+        void this.#mark(log, found, outcome)
+      }
+    }
+    return { committed, aborted, inDoubt: this.#inDoubt.length }
+  }
+
+  /** The owner can be asked now. */
+  resolveInDoubt(askOwner: AskOwner): void {
+    for (const doubt of this.#inDoubt.splice(0)) {
+      const owner = this.decisions.memory.owners.get(doubt.producerId)
+      const outcome = owner === undefined ? 'abort' : askOwner(owner, doubt)
+      if (outcome === 'unknown') this.#inDoubt.push(doubt)
+      else void this.#mark(doubt.log, doubt, outcome)
+    }
+  }
+
+  /** A new epoch for the transactional id: whoever had it before is fenced, and what they left open is aborted. */
+  async initProducer({ transactionalId, timeoutMs }: InitProducer): Promise<ProducerGrant> {
+    if (transactionalId === undefined) {
+      const producerId = await this.newProducerId()
+      return { producerId, producerEpoch: 0, fence: undefined }
+    }
+    let producer = this.#byId.get(transactionalId)
+    if (producer === undefined) {
+      producer = new TransactionalProducer(transactionalId, -1, 0, 0)
+      this.#byId.set(transactionalId, producer)
+    }
+    const own = producer
+    // Two that begin at once are served one after the other; the second fences the first.
+    const grant = own.serially(async () => {
+      own.lower()
+      if (own.state === 'inDoubt') throw this.decisions.inDoubt(own.producerId)
+      if (own.state === 'open') await this.#abort(own, undefined)
+      own.timeoutMs = timeoutMs ?? own.timeoutMs
+      await this.#nextEpoch(own)
+      return own.grant()
+    })
+    return await grant
+  }
+
+  /** Sent in front of the first append. A transaction that is forgotten is aborted in time. */
+  begin(producerId: number, producerEpoch: number): void {
+    const producer = this.#byProducer.get(producerId)
+    if (producer === undefined || producer.epoch !== producerEpoch || producer.state !== 'idle') return
+    producer.state = 'open'
+    producer.lastUsedAt = this.log.env.now()
+    const { timeoutMs } = producer
+    if (!Number.isFinite(timeoutMs) || timeoutMs <= 0) return
+    producer.cancelTimeout = this.log.env.timer(timeoutMs, () => {
+      if (producer.epoch !== producerEpoch || producer.state !== 'open') return
+      producer.lower()
+      producer.timedOutEpoch = producerEpoch
+      producer
+        .serially(async () => {
+          if (producer.epoch !== producerEpoch || producer.state !== 'open') return
+          await this.#abort(producer, undefined)
+        })
+        .catch(() => undefined)
+    })
+  }
+
+  /** Commits or aborts; resolves when readers of committed records see it, with the epoch of the next transaction. */
+  async end(request: EndTransaction): Promise<ProducerGrant> {
+    const { producerId, producerEpoch, commit, ends } = request
+    const producer = this.#byProducer.get(producerId)
+    if (producer === undefined) throw unknownProducer(producerId)
+    return await producer.serially(async () => {
+      if (producer.epoch !== producerEpoch) {
+        if (producer.timedOutEpoch !== producerEpoch) throw fenced(producerId, producerEpoch, producer.epoch)
+        if (commit) throw timedOut(producer)
+        return producer.grant()
+      }
+      if (producer.state === 'inDoubt') throw this.decisions.inDoubt(producerId)
+      if (producer.state !== 'open') throw notOpen(producer, commit)
+      producer.lower()
+      // Until it has ended the clock goes on: a commit that could not be decided must not hold readers up for ever.
+      if (commit) await this.#commit(producer, ends)
+      else await this.#abort(producer, ends)
+      producer.cancelTimeout?.()
+      await this.#nextEpoch(producer)
+      return producer.grant()
+    })
+  }
+
+  list(): TransactionState[] {
+    return [...this.#byProducer.values()].map(({ transactionalId, producerId, epoch, state }) => ({
+      transactionalId,
+      producerId,
+      producerEpoch: epoch,
+      state,
+    }))
+  }
+
+  get inDoubt(): number {
+    return this.#inDoubt.length
+  }
+
+  async newProducerId(): Promise<number> {
+    const id = this.#nextProducerId++
+    if (id >= this.#reservedProducerIds) {
+      this.#reservedProducerIds = id + PRODUCER_IDS_BLOCK
+      await this.decisions.keep([{ type: 'ids', next: this.#reservedProducerIds }])
+    }
+    return id
+  }
+
+  /** Before the log closes: what is open is aborted, since nobody will ever go on with it. */
+  async stop(): Promise<void> {
+    this.#cancelHousekeeping?.()
+    const open = [...this.#byProducer.values()].filter((producer) => producer.state === 'open')
+    for (const producer of open) {
+      producer.lower()
+      producer.cancelTimeout?.()
+    }
+    await Promise.allSettled(open.map((producer) => producer.serially(() => this.#abort(producer, undefined))))
+    this.markers.stop()
+  }
+
+  /** After the log has closed. */
+  close(): void {
+    this.decisions.close(this.#inDoubt.map(({ producerId }) => producerId))
+  }
+
+  /** The transaction's markers everywhere; the ends where they are known, else every partition is looked at. */
+  async markAll(
+    transaction: { readonly producerId: number; readonly producerEpoch: number },
+    outcome: 'commit' | 'abort',
+    ends: readonly TransactionEnd[] | undefined,
+  ): Promise<readonly { readonly log: PartitionLog; readonly offset: number }[]> {
+    const logs =
+      ends === undefined
+        ? this.#openIn(transaction.producerId)
+        : ends.flatMap(({ topic, topicId, partition }) => {
+            const log = this.log.partition(topic, partition)
+            return log === undefined || log.descriptor.topicId !== topicId ? [] : [log]
+          })
+    return await Promise.all(logs.map(async (log) => ({ log, offset: await this.#mark(log, transaction, outcome) })))
+  }
+
+  async #commit(producer: TransactionalProducer, ends: readonly TransactionEnd[]): Promise<void> {
+    const transaction = { producerId: producer.producerId, producerEpoch: producer.epoch }
+    await this.decisions.decide(transaction, ends, () => {
+      producer.state = 'inDoubt'
+    })
+    producer.state = 'ending'
+    this.decisions.marked(transaction, await this.markAll(transaction, 'commit', ends))
+    producer.state = 'idle'
+  }
+
+  async #abort(producer: TransactionalProducer, ends: readonly TransactionEnd[] | undefined): Promise<void> {
+    producer.state = 'ending'
+    const transaction = { producerId: producer.producerId, producerEpoch: producer.epoch }
+    await this.markAll(transaction, 'abort', ends)
+    producer.state = 'idle'
+    // What is written down for a timeout is the epoch that has passed.
+    if (producer.timedOutEpoch === producer.epoch) await this.#nextEpoch(producer)
+  }
+
+  /** Epochs are 16 bits: with the last one the producer gets another id. */
+  async #nextEpoch(producer: TransactionalProducer): Promise<void> {
+    producer.lastUsedAt = this.log.env.now()
+    if (producer.producerId < 0 || !producer.advance()) {
+      this.#byProducer.delete(producer.producerId)
+      producer.begin(await this.newProducerId())
+      this.#byProducer.set(producer.producerId, producer)
+    }
+    const reserved = producer.reserve()
+    if (reserved !== undefined) await this.decisions.keep([reserved])
+    producer.raise()
+  }
+
+  #mark(
+    log: PartitionLog,
+    { producerId, producerEpoch }: { readonly producerId: number; readonly producerEpoch: number },
+    outcome: 'commit' | 'abort',
+  ): Promise<number> {
+    const type = outcome === 'commit' ? ControlType.commit : ControlType.abort
+    const aligned = this.log.isTyped(log.descriptor.topic)
+    return this.markers.write(log, { producerId, producerEpoch, type, aligned })
+  }
+
+  /** The fence is down, so none is added while this looks; the lock lets an append finish that was under way. */
+  #openIn(producerId: number): PartitionLog[] {
+    const open: PartitionLog[] = []
+    for (const log of this.log.partitions()) if (log.hasOpenTransaction(producerId)) open.push(log)
+    return open
+  }
+
+  /** Transactional ids that nobody has used for long, and producers that partitions have not heard of for long. */
+  #housekeepLater(): void {
+    this.#cancelHousekeeping = this.log.env.timer(HOUSEKEEPING_MS, () => {
+      this.expire(this.log.env.now())
+      this.#housekeepLater()
+    })
+  }
+
+  /** Forgets transactional ids and producer states that are older than their settings allow at `now`. */
+  expire(now: number): void {
+    for (const [transactionalId, producer] of this.#byId) {
+      if (producer.state !== 'idle' || producer.lastUsedAt >= now - this.options.transactionalIdExpirationMs) continue
+      producer.lower()
+      this.#byId.delete(transactionalId)
+      this.#byProducer.delete(producer.producerId)
+      this.decisions.keep([{ type: 'expired', transactionalId }]).catch(() => undefined)
+    }
+    const before = now - this.options.producerIdExpirationMs
+    for (const log of this.log.partitions()) log.producers.states.expire(before)
+  }
+}
+
+function unknownProducer(producerId: number): MillraceError {
+  return new MillraceError('UNKNOWN_PRODUCER_ID', `producer id ${producerId} is not known`, {
+    detail: 'it was not given by this engine, or has expired (transactional.id.expiration.ms)',
+    hint: 'make a new producer with the same transactionalId',
+  })
+}
+
+function notOpen(producer: TransactionalProducer, commit: boolean): MillraceError {
+  return new MillraceError('INVALID_TRANSACTION_STATE', `there is no transaction to ${commit ? 'commit' : 'abort'}`, {
+    detail: `transactionalId ${JSON.stringify(producer.transactionalId)} is ${producer.state}`,
+    hint: 'begin one with producer.transaction()',
+  })
+}
+
+function timedOut(producer: TransactionalProducer): MillraceError {
+  return new MillraceError('TRANSACTION_TIMED_OUT', 'the transaction was open for too long and has been aborted', {
+    detail: `transactionalId ${JSON.stringify(producer.transactionalId)}, transactionTimeout ${producer.timeoutMs} ms`,
+    hint: 'begin a new one; raise transactionTimeout where the work takes longer',
+  })
+}
