@@ -29,7 +29,7 @@ export interface Required {
 export interface Line {
   readonly what: string
   readonly figure: number
-  readonly unit: 'records/s' | 'ms' | 'times' | '% of a core'
+  readonly unit: 'records/s' | 'ms' | 'times' | 'MB' | '% of a core'
   /** Of the repeats; absent where there was one. */
   readonly spread?: { readonly min: number; readonly max: number }
   readonly limit?: Limit
@@ -42,7 +42,7 @@ export interface Line {
 export interface Bench {
   /** Name on the command line. */
   readonly name: string
-  /** Group of lines on the command line: ingest scan group latency host start. */
+  /** Group of lines on the command line: ingest scan group latency host start, which run when nothing is named, and log. */
   readonly suite: string
   /** Results are checked against a slow reference before time counts: a wrong result throws. */
   run(context: Context): Promise<readonly Line[]>

@@ -12,7 +12,7 @@ import { MillraceError } from '../common/errors.js'
  *   //      0     4  length of the payload
  *   //      4     4  crc32c of type, epoch and payload
  *   //      8     4  type
- *   //     12     4  reserved, 0
+ *   //     12     4  of a file that was replaced as a whole: how many of its records came with it from here on; appended later: 0
  *   //     16     8  epoch (float64)
  *   //     24     …  payload: JSON (start, intent, commit) or a block (delta, output), padded to a multiple of 8
  *
@@ -30,6 +30,8 @@ export interface EpochRecord {
 
 const MAGIC = new TextEncoder().encode('MRCKPT01')
 const HEADER = 24
+/** What a `delivered` holds: an empty object, padded. */
+const DELIVERED_BYTES = 8
 /** A file whose records of the past outweigh the state by this much is written anew. */
 const COMPACT_BYTES = 16 << 20
 
@@ -57,8 +59,8 @@ export class EpochLog {
         hint: 'use another checkpointLocation, or restore the file',
       })
     }
-    const { records, end } = readRecords(content)
-    if (end < content.length) assertTorn(path, content, end)
+    const { records, end, following } = readRecords(content)
+    if (end < content.length) assertTorn(path, content, end, records, following)
     const file = env.fs.open(path, 'append')
     if (end < content.length) file.truncate(end)
     return { log: new EpochLog(env, path, file, end), records }
@@ -100,7 +102,7 @@ export class EpochLog {
   rewrite(records: readonly EpochRecord[]): void {
     this.#pending.length = 0
     this.#pendingBytes = 0
-    const parts = [MAGIC, ...records.map((r) => encodeRecord(r.type, r.epoch, r.payload))]
+    const parts = [MAGIC, ...records.map((r, i) => encodeRecord(r.type, r.epoch, r.payload, records.length - i))]
     const content = Buffer.concat(parts)
     this.env.fs.replaceFile(this.path, content)
     this.file.close()
@@ -130,27 +132,38 @@ function toJson(value: object): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(value))
 }
 
-function encodeRecord(type: RecordType, epoch: number, payload: Uint8Array): Uint8Array {
+function encodeRecord(type: RecordType, epoch: number, payload: Uint8Array, together = 0): Uint8Array {
   const length = (payload.length + 7) & ~7
   const record = new Uint8Array(HEADER + length)
   const view = new DataView(record.buffer)
   view.setUint32(0, length, true)
   view.setUint32(8, type, true)
+  view.setUint32(12, together, true)
   view.setFloat64(16, epoch, true)
   record.set(payload, HEADER)
   view.setUint32(4, crc32c(record, 8, record.length) >>> 0, true)
   return record
 }
 
-function readRecords(content: Uint8Array): { records: EpochRecord[]; end: number } {
+interface ReadRecords {
+  readonly records: EpochRecord[]
+  /** Where what could not be read begins. */
+  readonly end: number
+  /** How many records behind the last one were written together with it. */
+  readonly following: number
+}
+
+function readRecords(content: Uint8Array): ReadRecords {
   const view = new DataView(content.buffer, content.byteOffset, content.byteLength)
   const records: EpochRecord[] = []
   let at = MAGIC.length
+  let following = 0
   while (at + HEADER <= content.length) {
     const length = view.getUint32(at, true)
     const end = at + HEADER + length
     if (length % 8 !== 0 || end > content.length) break
     if (crc32c(content, at + 8, end) >>> 0 !== view.getUint32(at + 4, true)) break
+    following = Math.max(0, view.getUint32(at + 12, true) - 1)
     records.push({
       type: view.getUint32(at + 8, true) as RecordType,
       epoch: view.getFloat64(at + 16, true),
@@ -158,26 +171,39 @@ function readRecords(content: Uint8Array): { records: EpochRecord[]; end: number
     })
     at = end
   }
-  return { records, end: at }
+  return { records, end: at, following }
 }
 
 /**
- * Is what lies from `at` on a torn write, which may be cut? A snapshot is written with its file and never torn; and a
- * `delivered` follows the sync of its epoch's commit, so that everything before that commit was on the disk once.
- * Cutting such records would take the query back to a state that its sinks are beyond.
+ * Is what lies from `at` on a torn write, which may be cut? What was written with the whole file is never torn. And a
+ * `delivered` follows the sync of its epoch's commit: where that commit is not among the records before `at`, it lies in what cannot be
+ * read, and was on the disk once. Cutting it would take the query back to a state that its sinks are beyond.
  */
-function assertTorn(path: string, content: Uint8Array, at: number): void {
+function assertTorn(
+  path: string,
+  content: Uint8Array,
+  at: number,
+  before: readonly EpochRecord[],
+  following: number,
+): void {
   const view = new DataView(content.buffer, content.byteOffset, content.byteLength)
-  const committed = new Set<number>()
-  let relied = at + HEADER <= content.length && view.getUint32(at + 8, true) === RecordType.snapshot
+  let committed = -1
+  for (const record of before) if (record.type === RecordType.commit) committed = record.epoch
+  let relied = following > 0
   for (let next = at + 8; !relied && next + HEADER <= content.length; next += 8) {
+    const length = view.getUint32(next, true)
+    const end = next + HEADER + length
     const type = view.getUint32(next + 8, true)
-    if (type < RecordType.commit || type > RecordType.snapshot || view.getUint32(next + 12, true) !== 0) continue
-    const end = next + HEADER + view.getUint32(next, true)
-    if (end > content.length || crc32c(content, next + 8, end) >>> 0 !== view.getUint32(next + 4, true)) continue
+    const together = view.getUint32(next + 12, true)
     const epoch = view.getFloat64(next + 16, true)
-    if (type === RecordType.commit) committed.add(epoch)
-    else relied = type === RecordType.snapshot || committed.has(epoch)
+    // Looked at from the cheapest sign to the dearest: most places are no record at all.
+    if (type < RecordType.start || type > RecordType.snapshot || !Number.isSafeInteger(epoch) || epoch < 0) continue
+    if (length % 8 !== 0 || end > content.length || together > content.length / HEADER) continue
+    const proves =
+      together > 0 ||
+      type === RecordType.snapshot ||
+      (type === RecordType.delivered && length === DELIVERED_BYTES && epoch > committed)
+    relied = proves && crc32c(content, next + 8, end) >>> 0 === view.getUint32(next + 4, true)
   }
   if (!relied) return
   throw new MillraceError('CHECKPOINT_CORRUPT', `the checkpoint ${path} is corrupt at byte ${at}`, {

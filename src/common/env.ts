@@ -21,6 +21,11 @@ export interface Env {
   /** Calls `callback` once after `ms`; the returned function cancels it. Timers do not keep a process alive. */
   timer(ms: number, callback: () => void): () => void
   readonly processes: ProcessTable
+  /**
+   * Called as named steps of the work on files are passed: `roll: the old segment is sealed`, `delete: renamed`. The real world
+   * leaves it out; a test kills the process there, or cuts the power.
+   */
+  readonly passing?: (step: string) => void
 }
 
 /** Who runs on this machine: what a directory lock needs to tell a living holder from a dead one. */

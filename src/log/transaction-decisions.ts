@@ -42,10 +42,10 @@ export class TransactionDecisions {
   /** The records up to `ends` are on the disk when it resolves; those in memory promise nothing. */
   async syncRecords(ends: readonly TransactionEnd[]): Promise<void> {
     await Promise.all(
-      ends.map((end) => {
+      ends.map(async (end) => {
         const log = this.log.partition(end.topic, end.partition)
         if (log === undefined || log.descriptor.topicId !== end.topicId) throw partitionGone(end)
-        return log.descriptor.ackWhen === 'appended' ? undefined : this.log.syncUpTo(log, end.end)
+        if (log.descriptor.ackWhen !== 'appended') await this.log.syncUpTo(log, end.end)
       }),
     )
   }

@@ -85,6 +85,39 @@ describe('an epoch log', () => {
     }
   })
 
+  it('is refused where the commit of an epoch that was delivered has changed, and nothing is cut', () => {
+    const delivered = [...history, { type: RecordType.commit, epoch: 1, payload: jsonPayload({}) }]
+    const content = fileOf([...delivered, { type: RecordType.delivered, epoch: 1, payload: jsonPayload({}) }])
+    const ends = recordEnds(content)
+    for (let at = ends.at(-3) as number; at < (ends.at(-2) as number); at++) {
+      const changed = Uint8Array.from(content)
+      changed[at] = (changed[at] as number) ^ 0x10
+      const fs = new MemoryFileSystem()
+      fs.replaceFile(PATH, changed)
+      expect(() => open(fs)).toThrow(/is corrupt at byte/)
+      expect(fs.readFile(PATH)).toEqual(changed)
+    }
+  })
+
+  it('that was replaced as a whole is refused where anything up to its commit has changed', () => {
+    const snapshot = { type: RecordType.snapshot, epoch: 4, payload: new Uint8Array(40).fill(9) }
+    const fs = new MemoryFileSystem()
+    const { log } = open(fs)
+    log.rewrite([
+      { type: RecordType.start, epoch: 0, payload: jsonPayload({ queryId: 'q' }) },
+      { type: RecordType.intent, epoch: 4, payload: jsonPayload({ ends: [1, 2] }) },
+      snapshot,
+      { type: RecordType.output, epoch: 4, payload: new Uint8Array(16) },
+      { type: RecordType.commit, epoch: 4, payload: jsonPayload({ ok: true }) },
+    ])
+    const content = fs.readFile(PATH)
+    for (let at = 8; at < content.length; at++) {
+      const changed = Uint8Array.from(content)
+      changed[at] = (changed[at] as number) ^ 0x04
+      expect(() => reopened(changed)).toThrow(/is corrupt at byte/)
+    }
+  })
+
   it('is refused where it is none of ours, and nothing is done to the file', () => {
     for (const text of ['', 'MRCKPT', 'MRCKPT99 from the future', 'some notes of mine']) {
       const fs = new MemoryFileSystem()
