@@ -144,7 +144,7 @@ export {
 } from './api/functions.js'
 // The engine
 export { type EngineDescription, Millrace } from './api/millrace.js'
-export type { Logger, MillraceOptions } from './api/open-options.js'
+export type { MillraceOptions } from './api/open-options.js'
 export type { DataFrameReader } from './api/reader.js'
 export type { ForeachFunction, ForeachWriter } from './api/sink/foreach-sink.js'
 export type { ExplainMode, StreamingQuery } from './api/streaming-query.js'
@@ -154,6 +154,7 @@ export type { Consumer, ConsumerOptions, EachBatchPayload, EachMessagePayload } 
 export type { Producer, ProducerBatch, ProducerRecord, RecordMetadata } from './client/producer.js'
 export type { ConsumerMessage } from './client/record-decoder.js'
 export { type ErrorShape, MillraceError } from './common/errors.js'
+export type { Logger } from './common/logger.js'
 export type { StreamingQueryProgress, StreamingQueryStatus } from './execution/progress.js'
 // Topics, producers, consumers
 export type { TopicDescription, TopicFacts, TopicOptions } from './execution/session-topics.js'

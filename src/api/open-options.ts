@@ -2,6 +2,8 @@ import { availableParallelism, totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import { FIRST_WORKER_SLOT, MAX_THREAD_SLOTS } from '../common/doorbell.js'
 import { MillraceError } from '../common/errors.js'
+import { guardedLogger, type Logger, silentLogger } from '../common/logger.js'
+import { CLOSE_TIMEOUT_MS } from '../execution/limits.js'
 import type { FsyncMode } from '../log/log-writer.js'
 import { nearestHint, unknownName } from './unknown-name.js'
 
@@ -17,15 +19,15 @@ export interface MillraceOptions {
   readonly memoryBudget?: number | undefined
   /** Errors where ANSI SQL has errors (overflow, bad casts), as Spark 4; false gives null instead. Default true. */
   readonly ansi?: boolean | undefined
-  /** pino's shape. Default: silent. */
+  /**
+   * pino's shape: hears of torn tails that were cut, damaged segments, workers that died, queries that failed. Default: silent.
+   */
   readonly logger?: Logger | undefined
-}
-
-export interface Logger {
-  debug(fields: object, message?: string): void
-  info(fields: object, message?: string): void
-  warn(fields: object, message?: string): void
-  error(fields: object, message?: string): void
+  /**
+   * How long `close` waits for queries to end at an epoch; then it ends their threads and rejects with CLOSE_TIMED_OUT, with
+   * everything closed. Default 30 000.
+   */
+  readonly closeTimeoutMs?: number | undefined
 }
 
 export interface ResolvedOptions {
@@ -35,16 +37,14 @@ export interface ResolvedOptions {
   readonly memoryBudget: number
   readonly ansi: boolean
   readonly logger: Logger
+  readonly closeTimeoutMs: number
 }
 
 const fsyncModes: readonly FsyncMode[] = ['never', 'interval', 'group', 'always']
-const optionNames = ['dir', 'workers', 'fsync', 'memoryBudget', 'ansi', 'logger']
+const optionNames = ['dir', 'workers', 'fsync', 'memoryBudget', 'ansi', 'logger', 'closeTimeoutMs']
 export const MAX_WORKERS = MAX_THREAD_SLOTS - FIRST_WORKER_SLOT
 /** Below this the log cannot hold a chunk for each partition of a few topics. */
 const MIN_MEMORY_BUDGET = 16 * 1024 * 1024
-
-const silence = (): void => {}
-const silentLogger: Logger = { debug: silence, info: silence, warn: silence, error: silence }
 
 export function resolveOptions(options: MillraceOptions): ResolvedOptions {
   if (typeof options !== 'object' || options === null) {
@@ -54,7 +54,7 @@ export function resolveOptions(options: MillraceOptions): ResolvedOptions {
     if (optionNames.includes(name)) continue
     throw unknownName('UNKNOWN_OPTION', `Millrace.open has no option '${name}'`, name, optionNames)
   }
-  const { dir, workers, fsync, memoryBudget, ansi, logger } = options
+  const { dir, workers, fsync, memoryBudget, ansi, logger, closeTimeoutMs } = options
   if (dir !== undefined && (typeof dir !== 'string' || dir === '')) {
     throw optionError('dir', dir, 'a path', 'leave it out to keep everything in memory')
   }
@@ -80,13 +80,23 @@ export function resolveOptions(options: MillraceOptions): ResolvedOptions {
   if (ansi !== undefined && typeof ansi !== 'boolean')
     throw optionError('ansi', ansi, 'true or false', 'leave it out for the errors of ANSI SQL')
   if (logger !== undefined) checkLogger(logger)
+  // A timer of Node fires at once beyond 2^31 - 1.
+  if (closeTimeoutMs !== undefined && !(closeTimeoutMs >= 0 && closeTimeoutMs < 2 ** 31)) {
+    throw optionError(
+      'closeTimeoutMs',
+      closeTimeoutMs,
+      'milliseconds from 0 to 2147483647',
+      'leave it out for 30 seconds',
+    )
+  }
   return {
     ...(dir === undefined ? {} : { dir: resolve(dir) }),
     workers: workers ?? Math.min(MAX_WORKERS, availableParallelism()),
     fsync: fsync ?? 'group',
     memoryBudget: Math.floor(memoryBudget ?? Math.max(MIN_MEMORY_BUDGET, allowedMemory() / 4)),
     ansi: ansi ?? true,
-    logger: logger ?? silentLogger,
+    logger: logger === undefined ? silentLogger : guardedLogger(logger),
+    closeTimeoutMs: closeTimeoutMs ?? CLOSE_TIMEOUT_MS,
   }
 }
 

@@ -1,3 +1,4 @@
+import { assert } from '../common/assert.js'
 import { crc32c } from '../common/checksum.js'
 import type { Env, FileHandle } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
@@ -38,6 +39,7 @@ const COMPACT_BYTES = 16 << 20
 export class EpochLog {
   readonly #pending: Uint8Array[] = []
   #pendingBytes = 0
+  #closed = false
 
   private constructor(
     private readonly env: Env,
@@ -74,6 +76,8 @@ export class EpochLog {
   }
 
   write(): void {
+    // The number of a closed file may by now be that of another.
+    assert(!this.#closed, `the checkpoint ${this.path} is closed`)
     if (this.#pending.length === 0) return
     const bytes = new Uint8Array(this.#pendingBytes)
     let at = 0
@@ -100,6 +104,7 @@ export class EpochLog {
 
   /** Replaces the whole file by these records: temporary file, sync, rename, sync of the directory. */
   rewrite(records: readonly EpochRecord[]): void {
+    assert(!this.#closed, `the checkpoint ${this.path} is closed`)
     this.#pending.length = 0
     this.#pendingBytes = 0
     const parts = [MAGIC, ...records.map((r, i) => encodeRecord(r.type, r.epoch, r.payload, records.length - i))]
@@ -115,6 +120,7 @@ export class EpochLog {
   }
 
   close(): void {
+    this.#closed = true
     this.file.close()
   }
 }

@@ -73,6 +73,13 @@ export function toErrorShape(error: unknown, fallbackCode = 'INTERNAL'): ErrorSh
   return { code: fallbackCode, message: String(error), retriable: false }
 }
 
+/** An error as the figures of a line in a log; `err` is where pino looks for one. */
+export function errorFields(error: unknown): Record<string, unknown> {
+  if (!(error instanceof MillraceError)) return { err: error }
+  const { code, summary, detail, hint } = error
+  return { code, summary, detail, hint, err: error }
+}
+
 export function fromErrorShape(shape: ErrorShape): MillraceError {
   return new MillraceError(shape.code, shape.message, {
     detail: shape.detail,

@@ -8,7 +8,6 @@ import type { BlockDescriptor, TaskSpec } from '../worker/protocol.js'
 export interface Layout {
   /** By worker slot. */
   readonly tasks: ReadonlyMap<number, readonly TaskSpec[]>
-  readonly taskCount: number
   /** From the last stage's tasks to the thread of the sink. */
   readonly sinkChannels: readonly ChannelDescriptor[]
   readonly stateChannels: readonly { readonly stage: number; readonly channel: ChannelDescriptor }[]
@@ -51,11 +50,9 @@ export function layOut(options: LayoutOptions): Layout {
       : Array.from({ length: counts[last] as number }, (_, task) => createChannel(slotOf(task), sinkSlot))
   const stateChannels: { stage: number; channel: ChannelDescriptor }[] = []
   const tasks = new Map<number, TaskSpec[]>(workerSlots.map((slot) => [slot, []]))
-  let taskCount = 0
   plan.stages.forEach((stage, s) => {
     const count = counts[s] as number
     for (let task = 0; task < count; task++) {
-      taskCount += 1
       const outputs = s < last ? (between[s]?.[task] ?? []) : sinkChannels.slice(task, task + 1)
       const inputs = s === 0 ? undefined : (between[s - 1] ?? []).map((row) => row[task] as ChannelDescriptor)
       const restore = stage.head?.op === 'finalAggregate' ? options.restore(s) : undefined
@@ -78,5 +75,5 @@ export function layOut(options: LayoutOptions): Layout {
   })
   // A worker without a task is not waited for: it may still be starting.
   for (const [slot, own] of tasks) if (own.length === 0) tasks.delete(slot)
-  return { tasks, taskCount, sinkChannels, stateChannels }
+  return { tasks, sinkChannels, stateChannels }
 }

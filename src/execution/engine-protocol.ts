@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { ErrorShape } from '../common/errors.js'
+import type { LogEntry } from '../common/logger.js'
 import type { BlockDescriptor } from '../connector/inputs.js'
 import type { ChannelDescriptor } from '../exchange/channel.js'
 import type { FsyncMode } from '../log/log-writer.js'
@@ -53,7 +54,8 @@ export interface Requests {
   stop: { argument: string; result: undefined }
   drain: { argument: string; result: undefined }
   processAllAvailable: { argument: string; result: undefined }
-  close: { argument: undefined; result: undefined }
+  /** `timeoutMs`: how long queries have to end at an epoch. */
+  close: { argument: { readonly timeoutMs: number }; result: undefined }
 }
 
 export type RequestName = keyof Requests
@@ -69,6 +71,7 @@ export type ToEngine =
   | { readonly type: 'sinkFailed'; readonly query: string; readonly error: ErrorShape }
 
 export type FromEngine =
+  | { readonly type: 'log'; readonly entry: LogEntry }
   | { readonly type: 'ready' }
   | { readonly type: 'answer'; readonly id: number; readonly result?: unknown; readonly error?: ErrorShape }
   | { readonly type: 'attachSink'; readonly query: string; readonly channels: readonly ChannelDescriptor[] }

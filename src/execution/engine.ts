@@ -1,8 +1,9 @@
 import type { MessagePort } from 'node:worker_threads'
-import { ENGINE_SLOT } from '../common/doorbell.js'
+import { ENGINE_SLOT, FIRST_WORKER_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
-import { toErrorShape } from '../common/errors.js'
-import { LogEngine } from '../log/log-engine.js'
+import { MillraceError, toErrorShape } from '../common/errors.js'
+import type { LogEntry } from '../common/logger.js'
+import { LogEngine, type RecoveryFinding } from '../log/log-engine.js'
 import { LogMemory } from '../log/shared-memory.js'
 import type { FromWorker, ToWorker } from '../worker/protocol.js'
 import type { EngineStart, FromEngine, QueryStart, RequestName, Requests, ToEngine } from './engine-protocol.js'
@@ -39,6 +40,7 @@ export class Engine {
       memory,
       spillDirectory: start.spillDirectory,
     })
+    for (const entry of recoveryEntries(log.findings)) toHost({ type: 'log', entry })
     engine = new Engine(env, log, toHost)
     return engine
   }
@@ -110,7 +112,7 @@ export class Engine {
       case 'processAllAvailable':
         return await this.#runs.get(argument as string)?.processAllAvailable()
       case 'close':
-        return await this.#close()
+        return await this.#close(argument as Requests['close']['argument'])
     }
   }
 
@@ -125,6 +127,14 @@ export class Engine {
   async #start(spec: QueryStart): Promise<void> {
     // Loaded with the first query: an engine that only keeps a log opens sooner without it.
     const [{ LogSink }, { QueryRun }] = await Promise.all([import('./log-sink.js'), import('./query-run.js')])
+    const lost = spec.workerSlots.filter((slot) => !this.#workers.has(slot))
+    if (lost.length > 0) {
+      throw new MillraceError('WORKER_DIED', `worker ${(lost[0] as number) - FIRST_WORKER_SLOT} died`, {
+        detail: 'it died while the query was being started',
+        hint: 'start the query again',
+        retriable: true,
+      })
+    }
     const run = new QueryRun(spec, {
       env: this.env,
       bells: this.#memory.bells,
@@ -160,8 +170,8 @@ export class Engine {
     this.#memory.bells.ringForMail(slot)
   }
 
-  async #close(): Promise<void> {
-    await Promise.all([...this.#runs.values()].map((run) => run.end('stop')))
+  async #close({ timeoutMs }: Requests['close']['argument']): Promise<void> {
+    const late = await this.#stopAll(timeoutMs)
     for (const slot of this.#workers.keys()) this.#toWorker(slot, { type: 'shutdown' })
     try {
       await this.log.close()
@@ -170,5 +180,49 @@ export class Engine {
       for (const control of this.#workers.values()) control.close()
       this.#memory.close()
     }
+    if (late !== undefined) throw late
   }
+
+  /** Every run has ended after this. Those that do not end at an epoch in time are given up; the error names them. */
+  async #stopAll(timeoutMs: number): Promise<MillraceError | undefined> {
+    const runs = [...this.#runs.values()]
+    let cancel = (): void => undefined
+    const timeUp = new Promise<boolean>((resolve) => {
+      cancel = this.env.timer(timeoutMs, () => resolve(true))
+    })
+    const ended = Promise.all(runs.map((run) => run.end('stop'))).then(() => false)
+    if (!(await Promise.race([ended, timeUp]))) {
+      cancel()
+      return undefined
+    }
+    const hung = runs.filter((run) => this.#runs.has(run.spec.id))
+    const found = hung.map((run) => `${run.spec.name === '' ? run.spec.id : run.spec.name}: ${run.waitsFor}`)
+    const late = new MillraceError(
+      'CLOSE_TIMED_OUT',
+      `close() has waited ${timeoutMs} ms for ${hung.length === 1 ? 'a query' : `${hung.length} queries`} and gone on without`,
+      {
+        detail: found.join('; '),
+        hint: 'the log is written and closed; started again, a query goes on from its last committed epoch. A function that is given to foreach or foreachBatch has to return. closeTimeoutMs of Millrace.open waits longer',
+      },
+    )
+    for (const run of hung) run.fail(late)
+    await ended
+    return late
+  }
+}
+
+/** What opening the log found amiss, for the logger: nothing of it was acknowledged where it was cut, or it is damaged and kept. */
+function recoveryEntries(findings: readonly RecoveryFinding[]): LogEntry[] {
+  return findings.flatMap(({ topic, partition, cut, damaged }) => [
+    ...(cut === undefined
+      ? []
+      : [{ level: 'warn', message: 'a torn tail was cut', fields: { topic, partition, ...cut } } satisfies LogEntry]),
+    ...damaged.map(
+      (range): LogEntry => ({
+        level: 'error',
+        message: 'a segment is damaged',
+        fields: { topic, partition, ...range },
+      }),
+    ),
+  ])
 }

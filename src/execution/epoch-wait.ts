@@ -10,17 +10,17 @@ export class EpochWait {
   readonly done: Promise<void>
   #resolve!: () => void
   #stateLogs: number
-  #tasks: number
+  readonly #tasks: Set<string>
   #sinkReached: boolean
 
   constructor(
     readonly epoch: number,
     readonly startedAt: number,
-    tasks: number,
+    tasks: readonly string[],
     stateLogs: number,
     needsSink: boolean,
   ) {
-    this.#tasks = tasks
+    this.#tasks = new Set(tasks)
     this.#stateLogs = stateLogs
     this.#sinkReached = !needsSink
     this.done = new Promise((resolve) => {
@@ -37,8 +37,13 @@ export class EpochWait {
     this.positions.push(...positions)
     if (closedUntil !== undefined) this.closedUntil = Math.max(this.closedUntil, closedUntil)
     this.metrics.set(name, metrics)
-    this.#tasks -= 1
+    this.#tasks.delete(name)
     this.#check()
+  }
+
+  /** Tasks whose barrier has not come. */
+  get missing(): readonly string[] {
+    return [...this.#tasks]
   }
 
   stateLogReached(): void {
@@ -52,6 +57,6 @@ export class EpochWait {
   }
 
   #check(): void {
-    if (this.#tasks === 0 && this.#stateLogs === 0 && this.#sinkReached) this.#resolve()
+    if (this.#tasks.size === 0 && this.#stateLogs === 0 && this.#sinkReached) this.#resolve()
   }
 }

@@ -1,5 +1,5 @@
 import { present } from '../common/assert.js'
-import { type Doorbells, ENGINE_SLOT, HOST_SLOT } from '../common/doorbell.js'
+import { type Doorbells, ENGINE_SLOT, FIRST_WORKER_SLOT, HOST_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
 import { type ErrorShape, fromErrorShape, type MillraceError } from '../common/errors.js'
 import type { BlockDescriptor } from '../connector/inputs.js'
@@ -13,6 +13,7 @@ import { type Layout, layOut } from './deployment.js'
 import { EngineInbox } from './engine-inbox.js'
 import type { FromEngine, QueryStart } from './engine-protocol.js'
 import { EpochWait } from './epoch-wait.js'
+import { IDLE_AFTER_MS } from './limits.js'
 import type { LogSink } from './log-sink.js'
 import { runMicroBatches } from './micro-batch.js'
 import type { EpochGoal, ModeControl, Wish } from './mode-control.js'
@@ -30,9 +31,6 @@ export interface QuerySurroundings {
   openLogSink(topic: string, run: QueryRun): LogSink
 }
 
-/** Default time after which a partition without data no longer holds the watermark back. */
-const IDLE_AFTER_MS = 5000
-
 /**
  * One run of one query, on the engine thread: fixes what an epoch is, lets the tasks run it, and commits it. The
  * three modes differ in when an epoch begins and ends, and in nothing else.
@@ -43,7 +41,8 @@ export class QueryRun {
   /** Until the tasks are deployed: it holds the state that they begin with. */
   #layout: Layout | undefined
   readonly #slots: readonly number[]
-  readonly #taskCount: number
+  /** `stage/task`, and the worker that it runs on. */
+  readonly #tasks: ReadonlyMap<string, number>
   readonly #inbox: EngineInbox
   readonly #logSink: LogSink | undefined
   readonly #progress: ProgressReporter
@@ -140,7 +139,11 @@ export class QueryRun {
     })
     this.#layout = layout
     this.#slots = [...layout.tasks.keys()]
-    this.#taskCount = layout.taskCount
+    this.#tasks = new Map(
+      [...layout.tasks].flatMap(([slot, own]) =>
+        own.map(({ stage, task }): [string, number] => [`${stage}/${task}`, slot]),
+      ),
+    )
     const engineSink = spec.sink.kind === 'durable' || spec.sink.kind === 'log'
     this.#logSink = spec.sink.kind === 'log' ? around.openLogSink(spec.sink.topic, this) : undefined
     this.#inbox = new EngineInbox(layout, around.bells, engineSink, this.#logSink)
@@ -236,6 +239,16 @@ export class QueryRun {
     if (wish === 'drain' && this.#failure !== undefined) throw this.#failure
   }
 
+  /** What it has not got from whom, in words: for a stop that takes too long. */
+  get waitsFor(): string {
+    const wait = this.#wait
+    if (this.#delivered !== undefined) return `its sink has not returned from epoch ${this.#delivered.epoch}`
+    if (wait === undefined) return 'its epoch is being written down'
+    if (wait.missing.length === 0) return `its sink has not taken the rows of epoch ${wait.epoch}`
+    const tasks = wait.missing.map((name) => `${name} on worker ${(this.#tasks.get(name) ?? 0) - FIRST_WORKER_SLOT}`)
+    return `epoch ${wait.epoch} has not come from task ${tasks.join(', ')}`
+  }
+
   /** Resolves when everything that is in the source now is committed and delivered. */
   processAllAvailable(): Promise<void> {
     const target = this.#source.latest()
@@ -277,6 +290,7 @@ export class QueryRun {
       runEpoch: (goal) => this.#runEpoch({ ...goal, intended: false }),
       runOpen: () => this.#goal({ ends: null, barrier: -1, final: false, snapshot: false, open: true }),
       idle: (ms, hasData) => {
+        if (this.#failure !== undefined) throw this.#failure
         this.#caughtUp.settle(this.#offsets)
         this.#say('Waiting for data to arrive', hasData)
         // The bell need not ring for every append when it is known that there is data.
@@ -329,6 +343,8 @@ export class QueryRun {
 
   /** One epoch, from its goal to its delivery. `ends` null: it ends where the tasks are when they hear of it. */
   async #runEpoch(goal: EpochGoal & { readonly intended: boolean }): Promise<void> {
+    // A run that has failed while its mode was elsewhere begins nothing more.
+    if (this.#failure !== undefined) throw this.#failure
     const { env, log } = this.around
     const epoch = this.#epoch
     const checkpoint = this.#checkpoint
@@ -345,7 +361,7 @@ export class QueryRun {
     const snapshot = checkpoint.wantsSnapshot()
     if (snapshot) checkpoint.beginSnapshot()
     const needsSink = this.spec.sink.kind !== 'noop'
-    const wait = new EpochWait(epoch, env.monotonic(), this.#taskCount, this.#inbox.stateLogs, needsSink)
+    const wait = new EpochWait(epoch, env.monotonic(), [...this.#tasks.keys()], this.#inbox.stateLogs, needsSink)
     this.#wait = wait
     this.#goal({ ends: goal.ends, barrier: epoch, final: goal.final, snapshot, open: goal.open })
     await wait.done
@@ -392,6 +408,7 @@ export class QueryRun {
       const blocks = output.map(sharedBlock)
       this.around.toHost({ type: 'commit', query: this.spec.id, epoch, blocks })
       await delivered
+      this.#delivered = undefined
     }
     this.#checkpoint.delivered(epoch)
   }

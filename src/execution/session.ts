@@ -5,7 +5,8 @@ import { HostLog } from '../client/host-log.js'
 import { Producer, type ProducerOptions } from '../client/producer.js'
 import { HOST_SLOT } from '../common/doorbell.js'
 import { nodeEnv } from '../common/env.js'
-import { fromErrorShape, MillraceError, toErrorShape } from '../common/errors.js'
+import { errorFields, fromErrorShape, MillraceError, toErrorShape } from '../common/errors.js'
+import { type LogEntry, type Logger, silentLogger } from '../common/logger.js'
 import type { BlockDescriptor } from '../connector/inputs.js'
 import type { FsyncMode } from '../log/log-writer.js'
 import { LogMemory } from '../log/shared-memory.js'
@@ -14,6 +15,7 @@ import { type BlockRef, viewsOf } from '../types/block.js'
 import { describe } from '../types/invalid-value.js'
 import type { FromEngine, QueryMode, QueryStart, RequestName, Requests, ToEngine } from './engine-protocol.js'
 import { type HostSink, HostSinkFeed } from './host-sink.js'
+import { CLOSE_TIMEOUT_MS } from './limits.js'
 import { QueryHandle } from './query-handle.js'
 import { SessionTopics } from './session-topics.js'
 import { Threads } from './threads.js'
@@ -27,6 +29,10 @@ export interface SessionOptions {
   readonly memoryBudget: number
   /** For `fsync: 'interval'`. Default 1000. */
   readonly syncIntervalMs?: number
+  /** How long `close` waits for the queries to end at an epoch. Default {@link CLOSE_TIMEOUT_MS}. */
+  readonly closeTimeoutMs?: number
+  /** Default: silent. */
+  readonly logger?: Logger
 }
 
 export interface QuerySpec {
@@ -54,6 +60,8 @@ export interface QuerySpec {
 }
 
 interface HostedQuery {
+  /** For the logger. */
+  readonly fields: { readonly query: string; readonly id: string; readonly mode: QueryMode['kind'] }
   readonly handle: QueryHandle
   readonly sink: HostSink | undefined
   feed: HostSinkFeed | undefined
@@ -77,6 +85,8 @@ export class EngineSession {
   readonly #listening: { close(): void }
   readonly #waiting = new Map<number, Waiting>()
   readonly #queries = new Map<string, HostedQuery>()
+  readonly #logger: Logger
+  readonly #closeTimeoutMs: number
   #nextRequest = 1
   #ready!: Waiting
   #closing: Promise<void> | undefined
@@ -84,7 +94,7 @@ export class EngineSession {
 
   /** Resolves when the log is recovered and open. */
   static async open(options: SessionOptions, threads: Threads = new Threads(options)): Promise<EngineSession> {
-    const session = new EngineSession(threads)
+    const session = new EngineSession(threads, options)
     try {
       await new Promise((resolve, reject) => {
         session.#ready = { resolve, reject }
@@ -98,10 +108,18 @@ export class EngineSession {
       throw error
     }
     await session.log.topics.load()
+    const { dir, workers, fsync } = options
+    session.#logger.info({ dir, workers, fsync, topics: session.log.topics.list().length }, 'engine opened')
     return session
   }
 
-  private constructor(private readonly threads: Threads) {
+  private constructor(
+    private readonly threads: Threads,
+    options: SessionOptions,
+  ) {
+    this.#logger = options.logger ?? silentLogger
+    this.#closeTimeoutMs = options.closeTimeoutMs ?? CLOSE_TIMEOUT_MS
+    threads.logTo((entry) => this.#log(entry))
     this.#memory = new LogMemory(threads.engine.shared, HOST_SLOT)
     this.#memory.chunks.attachThread(threads.engine.memoryPort)
     threads.engine.memoryPort.unref()
@@ -128,9 +146,10 @@ export class EngineSession {
     await this.threads.pool.open()
     const id = randomUUID()
     const runId = randomUUID()
+    const began = { query: spec.name, id, runId, mode: spec.mode.kind }
     const handle = new QueryHandle(id, runId, spec.name, (name, query) => this.#request(name, query), nodeEnv)
     const sink = spec.sink.kind === 'host' ? spec.sink.sink : undefined
-    this.#queries.set(id, { handle, sink, feed: undefined })
+    this.#queries.set(id, { handle, sink, feed: undefined, fields: began })
     const tables: Record<string, readonly BlockDescriptor[]> = {}
     for (const [tableId, blocks] of spec.tables) {
       tables[tableId] = blocks.map((b) => ({ buffer: b.views.buffer as SharedArrayBuffer, position: b.position }))
@@ -152,10 +171,14 @@ export class EngineSession {
       this.#queries.delete(id)
       throw error
     }
+    this.#logger.debug(began, 'query started')
     return handle
   }
 
-  /** Stops queries at an epoch, writes and syncs the log, ends the threads. */
+  /**
+   * Stops queries at an epoch, writes and syncs the log, ends the threads. A query that does not come to its epoch in time is given
+   * up: everything is closed all the same, and the promise rejects with CLOSE_TIMED_OUT, which says what was waited for.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
@@ -164,11 +187,13 @@ export class EngineSession {
   async #close(): Promise<void> {
     let failure: unknown
     if (this.#dead === undefined) {
-      await this.#request('close', undefined).catch((error: unknown) => {
+      await this.#request('close', { timeoutMs: this.#closeTimeoutMs }).catch((error: unknown) => {
         failure = error
       })
     }
     await this.#abandon()
+    if (failure === undefined) this.#logger.info({}, 'engine closed')
+    else this.#logger.error(errorFields(failure), 'engine closed with an error')
     if (failure !== undefined) throw failure
   }
 
@@ -196,6 +221,9 @@ export class EngineSession {
         if (message.id === -1)
           this.#ready.reject(fromErrorShape(message.error ?? toErrorShape('the engine did not start')))
         else this.#settle(message.id, message.result, message.error)
+        break
+      case 'log':
+        this.#log(message.entry)
         break
       case 'attachSink': {
         const query = this.#queries.get(message.query)
@@ -226,9 +254,21 @@ export class EngineSession {
         const query = this.#queries.get(message.query)
         this.#queries.delete(message.query)
         query?.feed?.close()
-        query?.handle.terminated(message.error === undefined ? undefined : fromErrorShape(message.error))
+        const error = message.error === undefined ? undefined : fromErrorShape(message.error)
+        if (query !== undefined) this.#logEnd(query, error)
+        query?.handle.terminated(error)
       }
     }
+  }
+
+  #log({ level, message, fields }: LogEntry): void {
+    this.#logger[level](fields, message)
+  }
+
+  /** A failed action (a batch query) throws where it was called; a failed stream may have nobody who listens. */
+  #logEnd({ fields }: HostedQuery, error: MillraceError | undefined): void {
+    if (error === undefined) this.#logger.debug(fields, 'query ended')
+    else this.#logger[fields.mode === 'batch' ? 'debug' : 'error']({ ...fields, ...errorFields(error) }, 'query failed')
   }
 
   async #commit(id: string, epoch: number, blocks: readonly BlockDescriptor[]): Promise<void> {
@@ -279,6 +319,7 @@ export class EngineSession {
       cause,
     })
     this.#dead = dead
+    this.#logger.error(errorFields(dead), 'the engine thread has died')
     this.#ready.reject(dead)
     for (const waiting of this.#waiting.values()) waiting.reject(dead)
     this.#waiting.clear()

@@ -1,4 +1,8 @@
 import type { MessagePort } from 'node:worker_threads'
+import { FIRST_WORKER_SLOT } from '../common/doorbell.js'
+import { nodeEnv } from '../common/env.js'
+import { errorFields } from '../common/errors.js'
+import type { LogEntry } from '../common/logger.js'
 import { WorkerPool } from '../worker/pool.js'
 import { EngineThread, type EngineThreadOptions } from './engine-thread.js'
 import { threadFile } from './thread-file.js'
@@ -13,6 +17,8 @@ export class Threads {
   readonly pool: WorkerPool
   readonly #memoryPorts: MessagePort[] = []
   #attach: ((port: MessagePort) => void) | undefined
+  readonly #early: LogEntry[] = []
+  #log: ((entry: LogEntry) => void) | undefined
 
   constructor(options: ThreadsOptions) {
     this.engine = new EngineThread(options)
@@ -26,10 +32,35 @@ export class Threads {
         else this.#attach(hostMemory)
         this.engine.post({ type: 'worker', slot, control, memory: engineMemory }, [control, engineMemory])
       },
-      onDeath: (slot, error) => this.engine.post({ type: 'workerDied', slot, error: error.toShape() }),
+      env: nodeEnv,
+      onDeath: (slot, error, restarts) => {
+        this.engine.post({ type: 'workerDied', slot, error: error.toShape() })
+        this.#say({
+          level: 'error',
+          message: restarts ? 'a worker died and is started again' : 'a worker is not started any more',
+          fields: { worker: slot - FIRST_WORKER_SLOT, ...errorFields(error) },
+        })
+      },
+      onFault: (cause) =>
+        this.#say({
+          level: 'error',
+          message: 'a worker thread failed outside of its task',
+          fields: errorFields(cause),
+        }),
     })
     // A failure shows where it matters: when a query is started.
     this.pool.open().catch(() => undefined)
+  }
+
+  /** Who hears of what happens to the threads, what already has happened included. */
+  logTo(log: (entry: LogEntry) => void): void {
+    this.#log = log
+    for (const entry of this.#early.splice(0)) log(entry)
+  }
+
+  #say(entry: LogEntry): void {
+    if (this.#log === undefined) this.#early.push(entry)
+    else this.#log(entry)
   }
 
   /** Gives the host's table of chunks its ports to the workers, those to come among them. */

@@ -1,8 +1,10 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { FIRST_WORKER_SLOT } from '../common/doorbell.js'
+import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
 import type { SharedLogMemory } from '../log/shared-memory.js'
 import type { WorkerStart } from './protocol.js'
+import { DEATHS_MAX, RESTART_SPAN_MS, RestartLimit } from './restart-limit.js'
 import { threadArguments } from './thread-arguments.js'
 
 /** The ends of a worker's ports that stay with the threads it talks to. */
@@ -21,12 +23,17 @@ export interface WorkerPoolOptions {
   readonly file: string
   readonly log: SharedLogMemory
   readonly onStart: (ports: WorkerPorts) => void
-  readonly onDeath: (slot: number, error: MillraceError) => void
+  /** `restarts`: the worker is started again; else it has died too often, and the error says so. */
+  readonly onDeath: (slot: number, error: MillraceError, restarts: boolean) => void
+  /** A thread has failed outside of its task. */
+  readonly onFault: (cause: unknown) => void
+  readonly env: Env
 }
 
 interface PiscinaPool {
-  run(task: WorkerStart, options: { transferList: MessagePort[] }): Promise<unknown>
+  run(task: WorkerStart, options: { filename: string; transferList: MessagePort[] }): Promise<unknown>
   once(event: 'message', listener: () => void): unknown
+  on(event: 'error', listener: (cause: unknown) => void): unknown
   destroy(): Promise<void>
 }
 
@@ -42,23 +49,35 @@ interface Prepared {
  * The first thread is started with the engine, the others once it is up: a small query needs only one, and would otherwise wait
  * for all of them to load. Messages to a thread that is still loading wait in its ports.
  *
+ * The file goes with the task and not with the pool: piscina starts no other thread where one has failed to load the pool's file, and the
+ * tasks that wait for it would never hear why.
+ *
  * `atomics: 'disabled'`: piscina's own way to wait would put an idle thread to sleep on a word that nobody of ours rings.
  */
 export class WorkerPool {
   #pool: PiscinaPool | undefined
   #opening: Promise<void> | undefined
   #closed = false
+  /** A worker has loaded its file, so the others can. */
+  #loaded = false
+  readonly #limit = new RestartLimit()
+  #slots: readonly number[]
+  #givenUp: MillraceError | undefined
 
-  constructor(private readonly options: WorkerPoolOptions) {}
-
-  get slots(): readonly number[] {
-    return Array.from({ length: this.options.workers }, (_, i) => FIRST_WORKER_SLOT + i)
+  constructor(private readonly options: WorkerPoolOptions) {
+    this.#slots = Array.from({ length: options.workers }, (_, i) => FIRST_WORKER_SLOT + i)
   }
 
-  /** Resolves when every worker can be sent messages. */
-  open(): Promise<void> {
+  /** Of the workers that run or are being started; one that has died too often is none of them. */
+  get slots(): readonly number[] {
+    return this.#slots
+  }
+
+  /** Resolves when every worker can be sent messages; rejects where none can be kept alive. */
+  async open(): Promise<void> {
     this.#opening ??= this.#open()
-    return this.#opening
+    await this.#opening
+    if (this.#slots.length === 0 && this.#givenUp !== undefined) throw this.#givenUp
   }
 
   async close(): Promise<void> {
@@ -70,9 +89,8 @@ export class WorkerPool {
 
   async #open(): Promise<void> {
     const { Piscina } = await import('piscina')
-    const { workers, file } = this.options
+    const { workers } = this.options
     const pool: PiscinaPool = new Piscina({
-      filename: file,
       minThreads: 1,
       maxThreads: workers,
       idleTimeout: Number.POSITIVE_INFINITY,
@@ -82,8 +100,12 @@ export class WorkerPool {
       ...threadArguments(),
     })
     this.#pool = pool
+    pool.on('error', (cause) => {
+      if (!this.#closed) this.options.onFault(cause)
+    })
     const [first, ...others] = this.slots.map((slot) => this.#prepare(slot))
     pool.once('message', () => {
+      this.#loaded = true
       if (!this.#closed) for (const other of others) this.#run(other)
     })
     this.#run(first as Prepared)
@@ -106,19 +128,39 @@ export class WorkerPool {
   }
 
   #run({ start, transferList }: Prepared): void {
-    const { slot } = start
-    this.#pool?.run(start, { transferList }).catch((cause: unknown) => {
-      if (this.#closed) return
-      this.options.onDeath(
-        slot,
-        new MillraceError('WORKER_DIED', `worker ${slot - FIRST_WORKER_SLOT} died`, {
-          detail: cause instanceof Error ? cause.message : String(cause),
-          hint: 'its queries have failed; start them again to go on from their last checkpoint',
-          retriable: true,
-          cause,
-        }),
-      )
-      this.#run(this.#prepare(slot))
+    this.#pool?.run(start, { filename: this.options.file, transferList }).catch((cause: unknown) => {
+      if (!this.#closed) this.#died(start.slot, cause)
     })
+  }
+
+  #died(slot: number, cause: unknown): void {
+    const { env, onDeath } = this.options
+    const worker = slot - FIRST_WORKER_SLOT
+    const last = cause instanceof Error ? cause.message : String(cause)
+    if (this.#limit.allows(slot, env.monotonic())) {
+      const died = new MillraceError('WORKER_DIED', `worker ${worker} died`, {
+        detail: last,
+        hint: 'its queries have failed; start them again to go on from their last checkpoint',
+        retriable: true,
+        cause,
+      })
+      onDeath(slot, died, true)
+      this.#run(this.#prepare(slot))
+      return
+    }
+    const error = new MillraceError(
+      'WORKER_GIVEN_UP',
+      `worker ${worker} dies again and again and is not started any more`,
+      {
+        detail: `it died ${DEATHS_MAX} times within ${RESTART_SPAN_MS / 1000} s, the last time by: ${last}`,
+        hint: 'find what ends the thread (a file of the package that is missing, too little memory), then open the engine again',
+        cause,
+      },
+    )
+    this.#givenUp = error
+    // Where the first has never come to life, the others would fare no better, and have not been started.
+    const lost = this.#loaded ? [slot] : this.#slots
+    this.#slots = this.#slots.filter((other) => !lost.includes(other))
+    for (const one of lost) onDeath(one, error, false)
   }
 }
