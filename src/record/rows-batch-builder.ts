@@ -5,6 +5,7 @@ import type { BufferViews } from '../types/block.js'
 import { invalidValue } from '../types/invalid-value.js'
 import { isBytes } from '../types/user-value.js'
 import { BATCH_HEADER_BYTES, type BatchStamp, NO_PRODUCER, sealBatch } from './batch-header.js'
+import { leaveStage, stagePosition, takeStage } from './batch-stage.js'
 import { encodeHeaders } from './headers.js'
 import { KeyScatter, type Message } from './key-scatter.js'
 import { BATCH_BYTES_MAX, cutBatches, type PreparedBatch, recordTooLarge } from './prepared-batch.js'
@@ -73,10 +74,12 @@ export class RowsBatchBuilder {
   /** Writes a whole record batch at `position` and returns its byteLength. */
   writeTo(batch: PreparedBatch, views: BufferViews, position: number, baseOffset: number): number {
     const { timestamps } = this.#scatter
-    const u8 = views.u8
+    const stage = takeStage(batch.byteLength)
+    const u8 = stage.u8
     const lengths = this.#lengths
     const baseTimestamp = timestamps[batch.from] as number
-    let at = position + BATCH_HEADER_BYTES
+    const start = stagePosition(position)
+    let at = start + BATCH_HEADER_BYTES
     for (let row = batch.from; row < batch.to; row++) {
       const keyLength = lengths[3 * row] as number
       const valueLength = lengths[3 * row + 1] as number
@@ -106,8 +109,8 @@ export class RowsBatchBuilder {
         at += headersLength
       }
     }
-    assert(at - position === batch.byteLength, `batch took ${at - position} bytes, ${batch.byteLength} were planned`)
-    sealBatch(views, position, {
+    assert(at - start === batch.byteLength, `batch took ${at - start} bytes, ${batch.byteLength} were planned`)
+    sealBatch(stage, start, {
       baseOffset,
       byteLength: batch.byteLength,
       attributes: this.stamp.attributes,
@@ -118,6 +121,7 @@ export class RowsBatchBuilder {
       producerEpoch: this.stamp.producerEpoch,
       baseSequence: this.stamp.baseSequence,
     })
+    leaveStage(batch.byteLength, views, position)
     return batch.byteLength
   }
 
