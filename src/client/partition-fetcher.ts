@@ -21,6 +21,9 @@ export class PartitionFetcher {
   readonly #reader: PartitionReader
   readonly #decoder: RecordDecoder
   #generation = 0
+  /** Offset of the last record of the last fetch, and the next one that there may be a record at. */
+  #lastFetched = -1
+  #behindFetched = 0
   /** The reader's place is not `position`. */
   #hasMoved = true
 
@@ -46,8 +49,13 @@ export class PartitionFetcher {
     const messages = reader.next() ? this.#decoder.decode(reader, this.position) : []
     // Everything has been copied: the chunk need not be held while callbacks run.
     reader.release()
-    // Markers and what was aborted are passed without anybody being told.
-    if (messages.length === 0) this.position = Math.max(this.position, reader.nextOffset)
+    const last = messages[messages.length - 1]
+    // Markers, what was aborted and what was compacted away are passed without anybody being told.
+    if (last === undefined) this.position = Math.max(this.position, reader.nextOffset)
+    else {
+      this.#lastFetched = Number(last.offset)
+      this.#behindFetched = reader.nextOffset
+    }
     // Until they are handed out the place is in front of them.
     return { messages, generation: this.#generation }
   }
@@ -61,7 +69,7 @@ export class PartitionFetcher {
   }
 
   passedOffset(offset: number): void {
-    this.position = offset + 1
+    this.position = offset === this.#lastFetched ? this.#behindFetched : offset + 1
   }
 
   seek(offset: number): void {

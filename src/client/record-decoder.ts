@@ -3,6 +3,7 @@ import type { PartitionReader } from '../log/partition-reader.js'
 import { COLUMNS_PAYLOAD_OFFSET } from '../record/batch-header.js'
 import { decodeHeaders, type ReadHeaders } from '../record/headers.js'
 import { RecordCursor } from '../record/rows-payload.js'
+import { deltasAt, firstRowFrom, offsetDelta } from '../record/sparse-offsets.js'
 import { topicRecordSchema, VALUE_SLOT } from '../record/topic-record.js'
 import type { StructType } from '../types/data-type.js'
 import { compileRowReader, type RowReader } from '../types/row-reader.js'
@@ -46,7 +47,8 @@ class TypedDecoder {
     const { views, baseOffset, recordCount, attributes } = reader
     const position = reader.position + COLUMNS_PAYLOAD_OFFSET
     const messages: ConsumerMessage[] = []
-    for (let row = Math.max(0, fromOffset - baseOffset); row < recordCount; row++) {
+    const deltas = deltasAt(views, reader.position)
+    for (let row = firstRowFrom(views, deltas, recordCount, fromOffset - baseOffset); row < recordCount; row++) {
       const record = this.#row(views, position, row)
       const value: Record<string, unknown> = {}
       for (const name of this.#names) value[name] = record[name]
@@ -56,7 +58,7 @@ class TypedDecoder {
         value,
         timestamp: String(record['__timestamp']),
         attributes,
-        offset: String(baseOffset + row),
+        offset: String(baseOffset + offsetDelta(views, deltas, row)),
         headers: headers === null ? {} : headerBuffers(decodeHeaders(headers, 0, headers.length)),
       })
     }

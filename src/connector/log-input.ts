@@ -3,6 +3,7 @@ import type { PartitionDescriptor } from '../log/partition-descriptor.js'
 import type { PartitionReader } from '../log/partition-reader.js'
 import { COLUMNS_PAYLOAD_OFFSET, LOG_APPEND_TIME } from '../record/batch-header.js'
 import { RecordCursor } from '../record/rows-payload.js'
+import { deltasAt, firstRowFrom, offsetDelta } from '../record/sparse-offsets.js'
 import { KEY_SLOT, TIMESTAMP_SLOT, topicRecordSchema, VALUE_SLOT } from '../record/topic-record.js'
 import type { BufferViews } from '../types/block.js'
 import { BlockBuilder } from '../types/block-builder.js'
@@ -66,19 +67,23 @@ export class LogInput implements InputPartition {
 
   next(limit: number): boolean {
     const reader = this.reader
-    if (!reader.next(limit)) {
-      // Markers and what was aborted have been passed.
-      this.offset = Math.max(this.offset, Math.min(limit, reader.nextOffset))
-      return false
+    for (;;) {
+      if (!reader.next(limit)) {
+        // Where compaction has taken everything up to the limit there is nothing to hand out, and the place is behind it all the same.
+        this.offset = Math.max(this.offset, Math.min(limit, reader.nextOffset))
+        return false
+      }
+      this.#builder.reset()
+      this.#record.timestampType = (reader.attributes & LOG_APPEND_TIME) === 0 ? 0 : 1
+      if (this.#typed === undefined) this.#readRows(limit)
+      else this.#readColumns(this.#typed, limit)
+      this.#nextOffset = Math.min(limit, reader.lastOffset + 1)
+      // What is wanted has been copied: the chunk need not be held.
+      reader.release()
+      if (this.#nextOffset <= reader.lastOffset) reader.seek(this.#nextOffset)
+      if (this.#builder.rows > 0) break
+      this.release()
     }
-    this.#builder.reset()
-    this.#record.timestampType = (reader.attributes & LOG_APPEND_TIME) === 0 ? 0 : 1
-    if (this.#typed === undefined) this.#readRows(limit)
-    else this.#readColumns(this.#typed, limit)
-    this.#nextOffset = Math.min(limit, reader.lastOffset + 1)
-    // What is wanted has been copied: the chunk need not be held.
-    reader.release()
-    if (this.#nextOffset <= reader.lastOffset) reader.seek(this.#nextOffset)
     const block = this.#scratch.encode(this.#builder)
     this.views = block.views
     this.position = block.position
@@ -116,11 +121,12 @@ export class LogInput implements InputPartition {
     const position = this.reader.position + COLUMNS_PAYLOAD_OFFSET
     const record = this.#record
     const wantsValue = this.#wanted.includes('value')
-    const to = Math.min(recordCount, limit - baseOffset)
-    for (let row = Math.max(0, this.offset - baseOffset); row < to; row++) {
+    const deltas = deltasAt(views, this.reader.position)
+    const to = firstRowFrom(views, deltas, recordCount, limit - baseOffset)
+    for (let row = firstRowFrom(views, deltas, recordCount, this.offset - baseOffset); row < to; row++) {
       record.key = typed.key(views, position, row) as Uint8Array | null
       record.value = wantsValue ? typed.json(views, position, row) : null
-      record.offset = baseOffset + row
+      record.offset = baseOffset + offsetDelta(views, deltas, row)
       record.timestamp = typed.timestamp(views, position, row) as number
       this.#append()
     }

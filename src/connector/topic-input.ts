@@ -1,5 +1,6 @@
 import type { PartitionReader } from '../log/partition-reader.js'
 import { COLUMNS_PAYLOAD_OFFSET } from '../record/batch-header.js'
+import { deltasAt, firstRowFrom } from '../record/sparse-offsets.js'
 import type { BufferViews } from '../types/block.js'
 import type { InputPartition } from './input-partition.js'
 
@@ -10,6 +11,8 @@ export class TopicInput implements InputPartition {
   position = 0
   from = 0
   to = 0
+  /** Where the place is once the batch is done with. */
+  #end = 0
 
   constructor(
     private readonly reader: PartitionReader,
@@ -21,24 +24,31 @@ export class TopicInput implements InputPartition {
   }
 
   next(limit: number): boolean {
-    const reader = this.reader
-    if (!reader.next(limit)) {
-      // Markers and what was aborted have been passed.
-      this.offset = Math.max(this.offset, Math.min(limit, reader.nextOffset))
-      return false
+    const { reader } = this
+    for (;;) {
+      if (!reader.next(limit)) {
+        // Where compaction has taken everything up to the limit there is nothing to hand out, and the place is behind it all the same.
+        this.offset = Math.max(this.offset, Math.min(limit, reader.nextOffset))
+        return false
+      }
+      const { views, baseOffset, recordCount } = reader
+      const deltas = deltasAt(views, reader.position)
+      this.views = views
+      this.position = reader.position + COLUMNS_PAYLOAD_OFFSET
+      this.from = firstRowFrom(views, deltas, recordCount, this.offset - baseOffset)
+      this.to = firstRowFrom(views, deltas, recordCount, limit - baseOffset)
+      this.#end = Math.min(limit, reader.lastOffset + 1)
+      if (this.from < this.to) return true
+      this.release()
     }
-    this.views = reader.views
-    this.position = reader.position + COLUMNS_PAYLOAD_OFFSET
-    this.from = Math.max(0, this.offset - reader.baseOffset)
-    this.to = Math.min(reader.recordCount, limit - reader.baseOffset)
-    return true
   }
 
   release(): void {
-    this.offset = this.reader.baseOffset + this.to
-    this.reader.release()
+    const { reader } = this
+    this.offset = this.#end
+    reader.release()
     // A limit in the middle of a batch: the rest of it comes at the next call.
-    if (this.to < this.reader.recordCount) this.reader.seek(this.offset)
+    if (this.offset <= reader.lastOffset) reader.seek(this.offset)
   }
 
   hasNew(): boolean {

@@ -50,6 +50,7 @@ export interface Requests {
   deleteTopic: { argument: string; result: undefined }
   listTopics: { argument: undefined; result: readonly import('../log/partition-descriptor.js').TopicDescriptor[] }
   topicState: { argument: string; result: import('../log/log-engine.js').TopicState }
+  compactNow: { argument: string; result: readonly import('../log/log-cleaner.js').CompactedPartition[] }
   start: { argument: QueryStart; result: undefined }
   stop: { argument: string; result: undefined }
   drain: { argument: string; result: undefined }

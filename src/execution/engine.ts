@@ -103,6 +103,8 @@ export class Engine {
         return this.log.list()
       case 'topicState':
         return this.log.state(argument as string)
+      case 'compactNow':
+        return await this.log.compactNow(argument as string)
       case 'start':
         return await this.#start(argument as QueryStart)
       case 'stop':

@@ -2,6 +2,7 @@ import type { HostLog } from '../client/host-log.js'
 import { MillraceError } from '../common/errors.js'
 import { nearestName } from '../common/nearest-name.js'
 import { isInternalTopic } from '../log/internal-topics.js'
+import type { CompactedPartition } from '../log/log-cleaner.js'
 import type { TopicState } from '../log/log-engine.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import { type TopicSpec, unknownTopic } from '../log/topics.js'
@@ -119,6 +120,15 @@ export class SessionTopics {
       config: topic.config,
       partitionStates: state.partitions,
     }
+  }
+
+  /**
+   * Compacts a topic whose `cleanup.policy` has `compact`, now and whatever its dirty ratio: of each key the last record stays, everything younger
+   * than `min.compaction.lag.ms` stays too. Readers that begin after it resolves see the compacted log.
+   */
+  async compactNow(name: string): Promise<readonly CompactedPartition[]> {
+    this.descriptor(name)
+    return await this.request('compactNow', name)
   }
 
   /** The topic and its files are gone when this resolves. */

@@ -66,3 +66,17 @@ export const PRODUCER_ID_EXPIRATION_MS = 24 * 3_600_000
 
 /** Kafka's transaction.timeout.ms. */
 export const TRANSACTION_TIMEOUT_MS = 60_000
+/** Kafka's log.retention.check.interval.ms; a topic whose own times are shorter is looked at more often. */
+export const CLEANER_CHECK_MS = 300_000
+
+/** However short a topic's times are. */
+export const CLEANER_CHECK_MS_MIN = 500
+
+/** After a segment was sealed: long enough that a burst of rolls is one round. */
+export const CLEANER_SOON_MS = 100
+
+/** Work of retention and compaction between two turns of the engine's event loop: a group commit or an epoch waits this much longer at most. */
+export const CLEANER_SLICE_MS = 1
+
+/** Kafka's log.cleaner.dedupe.buffer.size is 128 MiB for all its threads; here one partition is compacted at a time. */
+export const CLEANER_MAP_BYTES = 64 * 1024 * 1024

@@ -1,19 +1,22 @@
 import { HOST_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
-import { ControlArena } from './control-arena.js'
+import { isCompacted } from './compaction-policy.js'
 import { DirectoryLock } from './directory-lock.js'
-import { PARTITIONS_MAX, PRODUCER_ID_EXPIRATION_MS, TRANSACTIONAL_ID_EXPIRATION_MS } from './limits.js'
+import { PRODUCER_ID_EXPIRATION_MS, TRANSACTIONAL_ID_EXPIRATION_MS } from './limits.js'
+import { type CompactedPartition, LogCleaner } from './log-cleaner.js'
 import { LogReclaimer } from './log-reclaimer.js'
 import { type FsyncMode, LogWriter } from './log-writer.js'
+import { OpenTopics } from './open-topics.js'
 import { PartitionStatus } from './partition-control.js'
-import { type AckWhen, type PartitionDescriptor, partitionKey, type TopicDescriptor } from './partition-descriptor.js'
-import { PartitionLog } from './partition-log.js'
+import { partitionKey, type TopicDescriptor } from './partition-descriptor.js'
+import type { PartitionLog } from './partition-log.js'
+import { type PartitionState, partitionState } from './partition-state.js'
 import { type CleanEnd, type DamagedRange, type RecoveredPartition, recoverPartition } from './recovery.js'
 import { RecoveryMarks, type RecoveryPoint } from './recovery-marks.js'
 import type { LogMemory } from './shared-memory.js'
-import { isDense, rollLimits } from './topic-config.js'
-import { type Topic, type TopicSpec, Topics } from './topics.js'
+import { rollLimits } from './topic-config.js'
+import type { TopicSpec } from './topics.js'
 import { TransactionCoordinator } from './transaction-coordinator.js'
 import type { AskOwner } from './transactions.js'
 
@@ -34,17 +37,6 @@ export interface LogEngineOptions {
   /** Kafka's settings of these names; default a week, and a day. */
   readonly transactionalIdExpirationMs?: number | undefined
   readonly producerIdExpirationMs?: number | undefined
-}
-
-export interface PartitionState {
-  readonly partition: number
-  readonly logStartOffset: number
-  readonly logEndOffset: number
-  readonly writtenOffset: number
-  readonly syncedOffset: number
-  readonly bytes: number
-  readonly status: 'ok' | 'disk full' | 'read-only'
-  readonly damaged: readonly DamagedRange[]
 }
 
 export interface TopicState {
@@ -75,14 +67,14 @@ export class LogEngine {
   readonly findings: readonly RecoveryFinding[]
   readonly transactions: TransactionCoordinator
   readonly #options: LogEngineOptions
-  readonly #topics: Topics
+  readonly #open: OpenTopics
   readonly #lock: DirectoryLock | undefined
   readonly #marks: RecoveryMarks | undefined
-  readonly #arena = new ControlArena()
-  readonly #partitions: (PartitionLog | undefined)[] = []
-  readonly #descriptors = new Map<string, TopicDescriptor>()
+  readonly #partitions: readonly (PartitionLog | undefined)[]
   readonly #writer: LogWriter
   readonly #reclaimer: LogReclaimer
+  readonly #cleaner: LogCleaner
+  #pointsBeingWritten: Promise<void> = Promise.resolve()
   #closing: Promise<void> | undefined
 
   static open(options: LogEngineOptions): Promise<LogEngine> {
@@ -96,7 +88,15 @@ export class LogEngine {
     this.#lock = dir === undefined ? undefined : DirectoryLock.acquire(env, dir)
     try {
       if (dir !== undefined) env.fs.makeDirectory(`${dir}/log`)
-      this.#topics = new Topics(env, dir === undefined ? undefined : `${dir}/topics`)
+      this.#open = new OpenTopics({
+        env,
+        dir,
+        fsync: options.fsync,
+        memory,
+        spillDirectory: options.spillDirectory,
+        onSealed: (log) => this.#cleaner.sealed(log),
+      })
+      this.#partitions = this.#open.partitions
       this.#marks = dir === undefined ? undefined : new RecoveryMarks(env, `${dir}/log`)
       if (dir !== undefined) env.fs.syncDirectory(dir)
       this.findings = this.#recover()
@@ -116,6 +116,15 @@ export class LogEngine {
       },
       recoveryPointsMoved: this.#marks === undefined ? undefined : () => this.#writeRecoveryPoints(),
     })
+    this.#cleaner = new LogCleaner({
+      env,
+      memory,
+      partitions: this.#partitions,
+      topicOf: (log) => this.describe(log.descriptor.topic),
+      saveMarks: () => this.#writeRecoveryPoints(),
+      startSpilling: (log) => this.#startSpilling(log),
+    })
+    this.#cleaner.schedule()
     this.#reclaimer = new LogReclaimer({
       env,
       memory,
@@ -135,43 +144,52 @@ export class LogEngine {
 
   createTopic(spec: TopicSpec): TopicDescriptor {
     this.#assertOpen()
-    const topic = this.#topics.plan(spec)
-    const { env } = this.#options
+    const topic = this.#open.topics.plan(spec)
     if (topic.storage === 'disk' && this.#options.dir === undefined) {
       throw new MillraceError('TOPIC_CONFIG_INVALID', `topic ${topic.name} cannot be on disk`, {
         detail: 'the engine was opened without a directory',
         hint: "open it with { dir: './data' }, or leave storage out",
       })
     }
-    if (this.#partitions.length + topic.partitions > PARTITIONS_MAX) {
-      throw new MillraceError('TOO_MANY_PARTITIONS', `topic ${topic.name} would be one too many`, {
-        detail: `${this.#partitions.length} partitions have been made since the engine was opened, at most ${PARTITIONS_MAX} can be`,
+    this.#open.assertRoomFor(topic.name, topic.partitions)
+    // The directories first: a topic that is listed has them.
+    if (topic.storage === 'disk') this.#open.makeDirectories(topic)
+    this.#open.topics.keep(topic)
+    const descriptor = this.#open.open(topic, () => undefined)
+    this.#cleaner.schedule()
+    return descriptor
+  }
+
+  /**
+   * Compacts the topic now, whatever its dirty ratio: everything but what is younger than `min.compaction.lag.ms`. Resolves when readers that begin
+   * from now on see the compacted log.
+   */
+  async compactNow(name: string): Promise<readonly CompactedPartition[]> {
+    this.#assertOpen()
+    const { config, partitions } = this.describe(name)
+    if (!isCompacted(config)) {
+      throw new MillraceError('TOPIC_CONFIG_INVALID', `topic ${name} is not compacted`, {
+        detail: `its cleanup.policy is '${config['cleanup.policy']}'`,
+        hint: "set it to 'compact' or 'compact,delete' first",
       })
     }
-    if (topic.storage === 'disk') {
-      // The directories first: a topic that is listed has them. Whatever an earlier try left behind goes.
-      for (let p = 0; p < topic.partitions; p++) {
-        const directory = this.#directoryOf(topic, p)
-        if (env.fs.exists(directory)) env.fs.removeTree(directory)
-        env.fs.makeDirectory(directory)
-      }
-      env.fs.syncDirectory(`${this.#options.dir}/log`)
-    }
-    this.#topics.keep(topic)
-    return this.#openTopic(topic, () => undefined)
+    return await Promise.all(partitions.map((partition) => this.#cleaner.compactNow(this.#open.log(partition))))
+  }
+
+  /** One look of retention and compaction at everything, now. */
+  clean(): Promise<void> {
+    return this.#cleaner.check()
   }
 
   /** Readers that are in it still see what they hold; everybody else is told that it is gone. */
   async deleteTopic(name: string): Promise<void> {
     this.#assertOpen()
-    const topic = this.#topics.get(name)
     const descriptor = this.describe(name)
-    this.#topics.remove(name)
-    this.#descriptors.delete(name)
+    this.#open.forget(name)
     for (const partition of descriptor.partitions) {
       const log = this.#partitions[partition.ordinal]
       if (log === undefined) continue
-      this.#partitions[partition.ordinal] = undefined
+      this.#open.partitions[partition.ordinal] = undefined
       log.control.setStatus(PartitionStatus.deleted)
       await log.sync().catch(() => undefined)
       log.close(PartitionStatus.deleted)
@@ -181,20 +199,17 @@ export class LogEngine {
         this.#options.env.fs.removeTree(partition.directory)
       }
     }
-    if (topic.storage === 'disk') this.#options.env.fs.syncDirectory(`${this.#options.dir}/log`)
+    if (descriptor.storage === 'disk') this.#options.env.fs.syncDirectory(`${this.#options.dir}/log`)
     this.memory.bells.ring(HOST_SLOT)
   }
 
   list(): readonly TopicDescriptor[] {
-    return this.#topics.list().map((topic) => this.describe(topic.name))
+    return this.#open.list()
   }
 
   /** Throws UNKNOWN_TOPIC, with the names that exist and the nearest. */
   describe(name: string): TopicDescriptor {
-    const topic = this.#topics.get(name)
-    const descriptor = this.#descriptors.get(topic.name)
-    if (descriptor === undefined) throw new Error(`assertion failed: topic ${name} is not open`)
-    return descriptor
+    return this.#open.describe(name)
   }
 
   state(name: string): TopicState {
@@ -202,19 +217,8 @@ export class LogEngine {
     return {
       descriptor,
       partitions: descriptor.partitions.map((partition) => {
-        const log = this.#log(partition)
-        const status = log.control.status()
-        return {
-          partition: partition.partition,
-          logStartOffset: log.control.logStartOffset(),
-          logEndOffset: log.control.logEndOffset(),
-          writtenOffset: log.writtenOffset,
-          syncedOffset: log.syncedOffset,
-          bytes: log.logBytes(),
-          status:
-            status === PartitionStatus.noSpace ? 'disk full' : status === PartitionStatus.failed ? 'read-only' : 'ok',
-          damaged: log.damaged,
-        }
+        const log = this.#open.log(partition)
+        return partitionState(log, this.#cleaner.failureOf(log))
       }),
     }
   }
@@ -227,7 +231,7 @@ export class LogEngine {
         if (partition === undefined) throw new Error(`assertion failed: ${o.topic} has no partition ${o.partition}`)
         return partition.ackWhen === 'appended'
           ? Promise.resolve()
-          : this.#writer.syncUpTo(this.#log(partition), o.offset)
+          : this.#writer.syncUpTo(this.#open.log(partition), o.offset)
       }),
     )
   }
@@ -248,6 +252,7 @@ export class LogEngine {
     const ends: Record<string, CleanEnd> = {}
     const failures: MillraceError[] = []
     await this.transactions.stop()
+    await this.#cleaner.stop()
     this.#writer.stop()
     this.#reclaimer.stop()
     for (const log of this.#partitions) {
@@ -290,10 +295,10 @@ export class LogEngine {
           for (const log of partitions) if (log !== undefined) yield log
         },
         partition: (topic, partition) => {
-          const descriptor = this.#descriptors.get(topic)?.partitions[partition]
+          const descriptor = this.#open.find(topic)?.partitions[partition]
           return descriptor === undefined ? undefined : partitions[descriptor.ordinal]
         },
-        isTyped: (topic) => this.#descriptors.get(topic)?.schema !== undefined,
+        isTyped: (topic) => this.#open.find(topic)?.schema !== undefined,
         syncUpTo: (log, offset) => this.#writer.syncUpTo(log, offset),
       },
       {
@@ -311,19 +316,19 @@ export class LogEngine {
     const cleanEnds = this.#marks.takeCleanEnds()
     const points = this.#marks.readPoints()
     const { env } = this.#options
-    for (const topic of this.#topics.list()) {
-      this.#openTopic(topic, (partition) => {
+    for (const topic of this.#open.topics.list()) {
+      this.#open.open(topic, (partition, directory) => {
         const key = partitionKey({ topic: topic.name, partition, topicId: topic.id })
-        const directory = this.#directoryOf(topic, partition)
         env.fs.makeDirectory(directory)
         const recovered = recoverPartition({
           env,
           directory,
           recoveryPoint: points.get(key)?.recoveryPoint ?? 0,
           logStartOffset: points.get(key)?.logStartOffset ?? 0,
-          dense: isDense(topic.config),
+          dense: !topic.hasGaps,
           indexIntervalBytes: rollLimits(topic.config).indexIntervalBytes,
           cleanEnd: cleanEnds.get(key),
+          cleanedTo: points.get(key)?.cleanedTo ?? 0,
         })
         if (recovered.cut !== undefined || recovered.damaged.length > 0) {
           findings.push({ topic: topic.name, partition, cut: recovered.cut, damaged: recovered.damaged })
@@ -334,54 +339,6 @@ export class LogEngine {
     return findings
   }
 
-  #openTopic(topic: Topic, recover: (partition: number) => RecoveredPartition | undefined): TopicDescriptor {
-    const ackWhen = this.#ackWhen(topic)
-    const partitions: PartitionDescriptor[] = []
-    for (let p = 0; p < topic.partitions; p++) {
-      const descriptor: PartitionDescriptor = {
-        topicId: topic.id,
-        topic: topic.name,
-        partition: p,
-        ordinal: this.#partitions.length,
-        ...this.#arena.next(),
-        directory: this.#directoryOf(topic, p),
-        ackWhen,
-        dense: isDense(topic.config),
-      }
-      partitions.push(descriptor)
-      this.#partitions.push(
-        new PartitionLog(descriptor, {
-          env: this.#options.env,
-          memory: this.memory,
-          limits: rollLimits(topic.config),
-          recovered: recover(p),
-        }),
-      )
-    }
-    const descriptor: TopicDescriptor = {
-      id: topic.id,
-      name: topic.name,
-      storage: topic.storage,
-      schema: topic.schema,
-      partitioner: topic.partitioner,
-      config: topic.config,
-      createdAt: topic.createdAt,
-      partitions,
-    }
-    this.#descriptors.set(topic.name, descriptor)
-    return descriptor
-  }
-
-  #ackWhen(topic: Topic): AckWhen {
-    if (topic.storage === 'memory') return 'appended'
-    return this.#options.fsync === 'group' || this.#options.fsync === 'always' ? 'synced' : 'written'
-  }
-
-  #directoryOf(topic: Topic, partition: number): string {
-    const root = topic.storage === 'disk' ? `${this.#options.dir}/log` : this.#options.spillDirectory
-    return `${root}/${topic.name}-${partition}`
-  }
-
   #startSpilling(log: PartitionLog): void {
     const { directory } = log.descriptor
     if (directory !== undefined) this.#options.env.fs.makeDirectory(directory)
@@ -390,26 +347,24 @@ export class LogEngine {
     this.#writer.run()
   }
 
+  /** One after the other: they share a temporary file. */
   #writeRecoveryPoints(): Promise<void> {
+    const written = this.#pointsBeingWritten.then(() => this.#writePoints())
+    this.#pointsBeingWritten = written.catch(() => undefined)
+    return written
+  }
+
+  #writePoints(): Promise<void> {
     const points: Record<string, RecoveryPoint> = {}
     for (const log of this.#partitions) {
       if (log === undefined || log.descriptor.ackWhen === 'appended') continue
       points[partitionKey(log.descriptor)] = {
         recoveryPoint: log.syncedOffset,
         logStartOffset: log.control.logStartOffset(),
+        ...(log.cleanedTo === 0 ? {} : { cleanedTo: log.cleanedTo }),
       }
     }
     return this.#marks?.writePoints(points) ?? Promise.resolve()
-  }
-
-  #log(partition: PartitionDescriptor): PartitionLog {
-    const log = this.#partitions[partition.ordinal]
-    if (log === undefined)
-      throw new MillraceError('TOPIC_DELETED', `topic ${partition.topic} has been deleted`, {
-        detail: 'its records are gone',
-        hint: 'create it again with mill.topics.create, and ask for it anew',
-      })
-    return log
   }
 
   #assertOpen(): void {

@@ -21,7 +21,9 @@ import { TRANSACTION_CONTROL_BYTES, TransactionControl } from './transaction-con
  *   //   48      8  written offset    below it everything is in files (in the page cache)
  *   //   56      8  synced offset     below it everything is on the disk
  *   //   64      4  progress          grows when written, synced, status or log start change
+ *   //   68      4  swaps             grows when compaction has put a new segment file in the place of old ones
  *   //   72      8  first unstable    offset + 1 of the oldest open transaction's first record; 0 = none is open
+ *   //   80      4  gaps              1 = offsets may be missing between batches, for ever: the log was compacted once
  *   //  128      4  pins, one a slot  0 = none, else the sequence from which on this thread reads chunks
  *   //  256     16  ring, one entry a chunk, at (sequence mod CHUNK_RING):
  *   //                +0 chunk id   +4 bytes published in it   +8 base offset (float64)
@@ -44,6 +46,8 @@ const STATUS = 5
 const FILES = 6
 const WRITTEN_SEQUENCE = 7
 const PROGRESS = 16
+const SWAPS = 17
+const GAPS = 20
 const PINS = 32
 const RING = 64
 const RING_ENTRY_INTS = 4
@@ -180,6 +184,26 @@ export class PartitionControl {
   setSynced(offset: number): void {
     this.#storeLong(SYNCED_OFFSET, offset)
     Atomics.add(this.#ints, PROGRESS, 1)
+  }
+
+  /**
+   * A reader loads it before it opens a segment file, and again after it has listed the files at the end of one: where it has grown the
+   * list may lack segments whose records are in a new file, and the reader looks its offset up anew.
+   */
+  swaps(): number {
+    return Atomics.load(this.#ints, SWAPS)
+  }
+
+  swapped(): void {
+    Atomics.add(this.#ints, SWAPS, 1)
+  }
+
+  hasGaps(): boolean {
+    return Atomics.load(this.#ints, GAPS) !== 0
+  }
+
+  allowGaps(): void {
+    Atomics.store(this.#ints, GAPS, 1)
   }
 
   usesFiles(): boolean {

@@ -13,8 +13,6 @@ export interface PartitionDescriptor {
   /** Where its segment files are, or will be once it spills. */
   readonly directory: string | undefined
   readonly ackWhen: AckWhen
-  /** Offsets have no gaps (the topic is not compacted), so a batch with another base offset than expected is damage. */
-  readonly dense: boolean
 }
 
 /** What an acknowledgement waits for: nothing but the append, bytes handed to the operating system, or bytes on the disk. */

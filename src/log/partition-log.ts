@@ -12,6 +12,14 @@ import { type RollLimits, Segment } from './segment.js'
 import { segmentPath } from './segment-files.js'
 import type { LogMemory } from './shared-memory.js'
 
+/** A segment file as its partition knows it. */
+export interface SegmentEntry {
+  readonly baseOffset: number
+  size: number
+  /** Greatest timestamp of its records; undefined until somebody has asked the time index. */
+  maxTimestamp: number | undefined
+}
+
 /**
  * One partition as the engine thread holds it: copies published bytes from its chunks to segment files, in order, and
  * syncs them. What is written and what is synced is told to all threads through the control block; acknowledgements follow from that.
@@ -24,8 +32,8 @@ export class PartitionLog {
   readonly producers: PartitionProducers
   readonly #env: Env
   readonly #memory: LogMemory
-  readonly #limits: RollLimits
-  #segments: { readonly baseOffset: number; size: number }[] = []
+  #limits: RollLimits
+  #segments: SegmentEntry[] = []
   #active: Segment | undefined
   /** Sealed, with bytes that are not synced yet; in order. */
   #unsynced: Segment[] = []
@@ -40,6 +48,9 @@ export class PartitionLog {
   /** Why it takes no more, once it does not. */
   failure: MillraceError | undefined
   damaged: readonly DamagedRange[] = []
+  /** Compaction has been below this offset. */
+  cleanedTo = 0
+  readonly #onSealed: (log: PartitionLog) => void
 
   constructor(
     readonly descriptor: PartitionDescriptor,
@@ -48,11 +59,14 @@ export class PartitionLog {
       readonly memory: LogMemory
       readonly limits: RollLimits
       readonly recovered?: RecoveredPartition | undefined
+      /** A segment takes no more: there may be something for retention or compaction. */
+      readonly onSealed?: ((log: PartitionLog) => void) | undefined
     },
   ) {
     this.#env = options.env
     this.#memory = options.memory
     this.#limits = options.limits
+    this.#onSealed = options.onSealed ?? (() => undefined)
     this.control = new PartitionControl(descriptor.control, descriptor.controlOffset)
     const { recovered } = options
     this.#written = recovered?.logEndOffset ?? 0
@@ -111,6 +125,11 @@ export class PartitionLog {
     try {
       while (budget > 0 && batches > 0) {
         const tail = control.tail()
+        // Retention may have taken chunks of a memory partition that nobody had written yet.
+        if (this.#sequence < control.head()) {
+          this.#sequence = control.head()
+          this.#position = 0
+        }
         if (this.#sequence > tail) break
         const end = control.chunkBytes(this.#sequence)
         if (this.#position === end) {
@@ -137,12 +156,53 @@ export class PartitionLog {
   sync(): Promise<void> {
     if (this.#syncing !== undefined) return this.#syncing.then(() => this.sync())
     if (this.failure !== undefined) return Promise.reject(this.failure)
-    if (!this.hasUnsynced) return Promise.resolve()
+    if (!this.hasUnsynced && this.#unsynced.length === 0) return Promise.resolve()
     const done = this.#syncOnce().finally(() => {
       this.#syncing = undefined
     })
     this.#syncing = done
     return done
+  }
+
+  /** All segments, the one that is appended to included. */
+  segments(): readonly SegmentEntry[] {
+    const last = this.#segments[this.#segments.length - 1]
+    if (last !== undefined && this.#active?.baseOffset === last.baseOffset)
+      last.maxTimestamp = this.#active.maxTimestamp
+    return this.#segments
+  }
+
+  /** Base offset of the segment that is appended to; the log end offset where the next append begins one. */
+  activeBaseOffset(): number {
+    return this.#active?.baseOffset ?? this.#written
+  }
+
+  /** What the topic's settings say from now on; of the segment size the next segment. */
+  setLimits(limits: RollLimits): void {
+    this.#limits = limits
+  }
+
+  /** The segment that was appended to takes no more; the next append begins another. Resolves when it is synced. */
+  async roll(): Promise<void> {
+    while (this.#syncing !== undefined) await this.#syncing
+    if (this.failure !== undefined) throw this.failure
+    if (this.#active !== undefined && this.#active.size > 0) this.#seal(this.#active, this.#written)
+    if (this.descriptor.ackWhen === 'appended') {
+      for (const segment of this.#unsynced.splice(0)) segment.dropHandle()
+    } else await this.sync()
+  }
+
+  /** Segments that retention or compaction has taken away: of these the partition knows nothing any more. */
+  forgetSegments(bases: ReadonlySet<number>): void {
+    this.#segments = this.#segments.filter((segment) => !bases.has(segment.baseOffset))
+  }
+
+  /** A new file has taken the place of the one with its base offset. */
+  segmentRewritten(baseOffset: number, size: number, maxTimestamp: number): void {
+    const entry = this.#segments.find((segment) => segment.baseOffset === baseOffset)
+    if (entry === undefined) return
+    entry.size = size
+    entry.maxTimestamp = maxTimestamp
   }
 
   /** Gives the file handle back; it is opened again when there is something to write. */
@@ -170,6 +230,27 @@ export class PartitionLog {
     return id
   }
 
+  /** The same for chunks whose records are all below `offset`, or with `begun` those that have some below it; how many. */
+  dropChunksBelow(offset: number, slot: number, begun: boolean, free: (id: number) => void): number {
+    const { control } = this
+    let dropped = 0
+    while (control.head() <= control.tail() && control.tryLock(slot)) {
+      let id = -1
+      try {
+        const head = control.head()
+        const end = head < control.tail() ? control.chunkBaseOffset(head + 1) : control.logEndOffset()
+        const isBelow = begun ? control.chunkBaseOffset(head) < offset : end <= offset
+        if (isBelow) id = control.usesFiles() ? control.takeOldestChunk(true) : control.dropOldestChunk()
+      } finally {
+        control.unlock(slot)
+      }
+      if (id === -1) break
+      free(id)
+      dropped += 1
+    }
+    return dropped
+  }
+
   /** The same for a deleted partition, whose bytes nobody needs to find in a file. */
   retireChunk(slot: number): number {
     if (!this.control.tryLock(slot)) return -1
@@ -193,14 +274,14 @@ export class PartitionLog {
       logEndOffset: this.#written,
       lastSegment: last?.baseOffset ?? -1,
       lastSegmentBytes: last?.size ?? 0,
-      mustRoll: this.#mustRoll,
+      mustRoll: this.#mustRoll || this.#active === undefined,
       hasProducers: this.producers.states.size > 0,
     }
   }
 
   /** After the last sync. */
   close(status: PartitionStatus = PartitionStatus.closed): void {
-    if (this.failure === undefined) this.#active?.index.flush()
+    if (this.failure === undefined) this.#active?.index.seal()
     if (this.failure === undefined && status === PartitionStatus.closed && !this.hasPublishedUnwritten()) {
       this.producers.close(this.#written)
     } else this.producers.drop()
@@ -211,7 +292,8 @@ export class PartitionLog {
 
   #resume(recovered: RecoveredPartition): void {
     this.damaged = recovered.damaged
-    this.#segments = recovered.segments.map((segment) => ({ ...segment }))
+    this.cleanedTo = recovered.cleanedTo
+    this.#segments = recovered.segments.map((segment) => ({ ...segment, maxTimestamp: undefined }))
     this.#mustRoll = recovered.mustRoll
     const last = recovered.segments[recovered.segments.length - 1]
     if (last === undefined || recovered.activeIndex === undefined) return
@@ -248,18 +330,26 @@ export class PartitionLog {
   #segmentFor(views: BufferViews, at: number): Segment {
     const active = this.#active
     if (active !== undefined && !this.#mustRoll && !active.mustRollBefore(views.dv, at, 0)) return active
-    if (active !== undefined) {
-      active.seal()
-      this.#unsynced.push(active)
-      this.producers.rolled(baseOffsetOf(views.dv, at))
-    }
+    if (active !== undefined) this.#seal(active, baseOffsetOf(views.dv, at))
     const baseOffset = baseOffsetOf(views.dv, at)
     const segment = new Segment(this.#env.fs, this.#directory(), baseOffset, this.#limits, { size: 0 })
     this.#active = segment
     this.#mustRoll = false
-    this.#segments.push({ baseOffset, size: 0 })
+    this.#segments.push({ baseOffset, size: 0, maxTimestamp: undefined })
     this.#directoryIsDirty = true
     return segment
+  }
+
+  /** The segment takes no more; the next one begins at `nextBase`. */
+  #seal(active: Segment, nextBase: number): void {
+    active.seal()
+    this.#unsynced.push(active)
+    this.producers.rolled(nextBase)
+    const last = this.#segments[this.#segments.length - 1]
+    if (last !== undefined) last.maxTimestamp = active.maxTimestamp
+    this.#active = undefined
+    this.#env.passing?.('roll: the old segment is sealed')
+    this.#onSealed(this)
   }
 
   #publishWritten(): void {

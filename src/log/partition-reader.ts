@@ -17,6 +17,7 @@ import { AbortedTransactions } from './aborted-transactions.js'
 import { PartitionControl, PartitionStatus } from './partition-control.js'
 import { type PartitionDescriptor, partitionName } from './partition-descriptor.js'
 import { PinnedChunk } from './pinned-chunk.js'
+import type { DamagedRange } from './recovery.js'
 import { SegmentReader } from './segment-reader.js'
 import type { LogMemory } from './shared-memory.js'
 
@@ -236,17 +237,8 @@ export class PartitionReader {
 
   /** False where the log start offset or the chunks have moved meanwhile, so that one must look again. */
   #nextInFile(limitOffset: number): boolean {
-    const start = this.#control.logStartOffset()
-    if (this.#nextOffset < start) {
-      throw new MillraceError(
-        'OFFSET_OUT_OF_RANGE',
-        `${partitionName(this.partition)} has no offset ${this.#nextOffset} any more`,
-        {
-          detail: `its log start offset is ${start}`,
-          hint: 'retention was faster than this reader; seek to the log start offset to go on',
-        },
-      )
-    }
+    // Who is in the middle of a segment that has been retired reads it to its end.
+    if (this.#file?.isInside(this.#nextOffset) !== true) this.#assertRetained()
     if (this.#control.status() === PartitionStatus.deleted) {
       throw new MillraceError('TOPIC_DELETED', `topic ${this.partition.topic} has been deleted`, {
         detail: 'its records are gone',
@@ -254,8 +246,10 @@ export class PartitionReader {
       })
     }
     const segments = this.#segments()
-    const damage = segments.next(this.#nextOffset, this.#control.writtenOffset())
+    const damage = this.#inSegments(segments)
     if (damage !== undefined) {
+      // Files that end too early are no damage where retention has taken the next ones away just now.
+      this.#assertRetained()
       if (!this.#skipDamage) {
         throw new MillraceError(
           'SEGMENT_CORRUPT',
@@ -273,12 +267,36 @@ export class PartitionReader {
     const { views, position } = segments
     this.#take(views, position)
     this.#nextOffset = this.lastOffset + 1
+    // What compaction has emptied is kept for its offsets and its producer's sequence; there is nothing in it to hand out.
+    if (this.recordCount === 0) return false
     // A gap of a compacted log may have led past the limit.
     if (this.baseOffset >= limitOffset) {
       this.#nextOffset = this.baseOffset
       return false
     }
     return true
+  }
+
+  #inSegments(segments: SegmentReader): DamagedRange | undefined {
+    try {
+      return segments.next(this.#nextOffset, this.#control.writtenOffset())
+    } catch (error) {
+      this.#assertRetained()
+      throw error
+    }
+  }
+
+  #assertRetained(): void {
+    const start = this.#control.logStartOffset()
+    if (this.#nextOffset >= start) return
+    throw new MillraceError(
+      'OFFSET_OUT_OF_RANGE',
+      `${partitionName(this.partition)} has no offset ${this.#nextOffset} any more`,
+      {
+        detail: `its log start offset is ${start}`,
+        hint: 'retention was faster than this reader; seek to the log start offset to go on',
+      },
+    )
   }
 
   #take(views: BufferViews, position: number): void {
@@ -294,7 +312,7 @@ export class PartitionReader {
   }
 
   #segments(): SegmentReader {
-    this.#file ??= new SegmentReader(this.#env.fs, this.partition)
+    this.#file ??= new SegmentReader(this.#env.fs, this.partition, this.#control)
     return this.#file
   }
 }

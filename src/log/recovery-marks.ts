@@ -11,6 +11,8 @@ const CLEAN_SHUTDOWN = 'clean-shutdown.json'
 export interface RecoveryPoint {
   readonly recoveryPoint: number
   readonly logStartOffset: number
+  /** Compaction has been below it; left out where it has not begun. */
+  readonly cleanedTo?: number
 }
 
 export class RecoveryMarks {
@@ -40,6 +42,8 @@ export class RecoveryMarks {
       file.close()
     }
     this.#env.fs.rename(temporary, path)
+    // Segments are deleted once this says so: it must be there first.
+    await this.#env.fs.syncDirectoryLater(this.#directory)
   }
 
   /** Reads the mark and takes it away for good, before anything is written. */

@@ -8,6 +8,7 @@ import type { PartitionProducers } from './partition-producers.js'
 import { producersAfterStop, producersUpTo } from './producer-recovery.js'
 import { listSegments, segmentAt, segmentPath } from './segment-files.js'
 import { SegmentIndexWriter } from './segment-index-writer.js'
+import { dropBelowStart, finishSwaps } from './segment-swap.js'
 import { TimeIndex } from './time-index.js'
 
 /**
@@ -41,6 +42,7 @@ export interface RecoveredPartition {
   readonly cut:
     | { readonly file: string; readonly fromByte: number; readonly bytes: number; readonly reason: string }
     | undefined
+  readonly cleanedTo: number
   /** Where the last segment ends in damage nothing may be appended to it. */
   readonly mustRoll: boolean
   /** Of the last segment: its first batch's time, and an index writer that goes on where the files end. */
@@ -67,13 +69,21 @@ export interface RecoveryOptions {
   readonly logStartOffset: number
   readonly dense: boolean
   readonly indexIntervalBytes: number
+  /** Compaction has been below it. */
+  readonly cleanedTo?: number
   /** What the clean-shutdown mark says of this partition; the scan is spared where the files agree with it. */
   readonly cleanEnd: CleanEnd | undefined
 }
 
 export function recoverPartition(options: RecoveryOptions): RecoveredPartition {
   const { env, directory, cleanEnd } = options
-  const bases = listSegments(env.fs, directory)
+  finishSwaps(env, directory)
+  const bases = dropBelowStart(
+    env,
+    directory,
+    listSegments(env.fs, directory),
+    cleanEnd?.logStartOffset ?? options.logStartOffset,
+  )
   const sizes = bases.map((base) => fileSize(env, segmentPath(directory, base, 'log')))
   const last = bases.length - 1
   if (
@@ -87,6 +97,7 @@ export function recoverPartition(options: RecoveryOptions): RecoveredPartition {
       logEndOffset: cleanEnd.logEndOffset,
       damaged: [],
       cut: undefined,
+      cleanedTo: options.cleanedTo ?? 0,
       mustRoll: cleanEnd.mustRoll,
       producers: producersAfterStop(options, bases, sizes, cleanEnd),
       ...resumeActive(options, bases[last], sizes[last] ?? 0),
@@ -186,6 +197,7 @@ function scanPartition(
     logEndOffset: nextOffset,
     damaged,
     cut,
+    cleanedTo: options.cleanedTo ?? 0,
     mustRoll,
     activeFirstTimestamp: firstTimestamp,
     activeIndex: index,
@@ -269,7 +281,12 @@ function scanSegment(
   } finally {
     handle.close()
   }
-  index.flush()
+  // Retention goes by the last entry of the time index of a segment that takes no more.
+  if (limitOffset === Number.MAX_SAFE_INTEGER) index.flush()
+  else {
+    index.seal()
+    index.syncNow()
+  }
   return { size, nextOffset, damaged, cut, mustRoll, index, firstTimestamp }
 }
 
@@ -301,14 +318,10 @@ function resumeActive(
   } finally {
     handle.close()
   }
-  const index = new SegmentIndexWriter(
-    env.fs,
-    directory,
-    baseOffset,
-    options.indexIntervalBytes,
-    offsets.count * 8,
-    times.count * 12,
-  )
+  const index = new SegmentIndexWriter(env.fs, directory, baseOffset, options.indexIntervalBytes, {
+    offsetBytes: offsets.count * 8,
+    timeBytes: times.count * 12,
+  })
   const lastEntry = times.count - 1
   if (lastEntry >= 0) {
     index.resume(times.timestamp(lastEntry), baseOffset + times.relativeOffset(lastEntry), times.timestamp(lastEntry))

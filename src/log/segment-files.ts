@@ -10,6 +10,11 @@ export function segmentPath(directory: string, baseOffset: number, suffix: Segme
   return `${directory}/${String(baseOffset).padStart(20, '0')}.${suffix}`
 }
 
+/** What compaction is writing; see segment-swap.ts. */
+export function cleanedPath(directory: string, baseOffset: number, suffix: SegmentSuffix): string {
+  return `${segmentPath(directory, baseOffset, suffix)}.cleaned`
+}
+
 /** Base offsets of the segments in a partition's directory, ascending. */
 export function listSegments(fs: FileSystem, directory: string): number[] {
   return listOffsets(fs, directory, LOG_NAME)

@@ -1,7 +1,7 @@
 import type { FileSystem } from '../common/env.js'
 import { batchByteLength, batchMaxTimestamp, nextOffsetOf } from '../record/batch-header.js'
 import { OFFSET_ENTRY_BYTES } from './offset-index.js'
-import { segmentPath } from './segment-files.js'
+import { cleanedPath, segmentPath } from './segment-files.js'
 import { TIME_ENTRY_BYTES } from './time-index.js'
 
 /** Entries held back before they are written: a lookup may have to scan that many index intervals further. */
@@ -21,17 +21,28 @@ export class SegmentIndexWriter {
   #bytesSinceEntry = 0
   #lastIndexedTimestamp = -1
   #maxTimestampOffset = 0
+  /** Written since the last sync. */
+  readonly #written = new Set<'index' | 'timeindex'>()
+  #isIncomplete = false
   maxTimestamp = -1
+  offsetBytes: number
+  timeBytes: number
 
   constructor(
     readonly fs: FileSystem,
     readonly directory: string,
     readonly baseOffset: number,
     readonly indexIntervalBytes: number,
-    /** Bytes of the index files that are there already. */
-    public offsetBytes = 0,
-    public timeBytes = 0,
-  ) {}
+    /** Bytes of the index files that are there already; `cleaned`: under the names of what compaction is writing. */
+    private readonly start: {
+      readonly offsetBytes?: number
+      readonly timeBytes?: number
+      readonly cleaned?: boolean
+    } = {},
+  ) {
+    this.offsetBytes = start.offsetBytes ?? 0
+    this.timeBytes = start.timeBytes ?? 0
+  }
 
   /** Goes on behind what an earlier run has written. */
   resume(maxTimestamp: number, maxTimestampOffset: number, lastIndexedTimestamp: number): void {
@@ -71,7 +82,9 @@ export class SegmentIndexWriter {
         this.timeBytes = this.#write('timeindex', entries, this.timeBytes)
       }
     } catch {
-      // Nothing depends on it.
+      // Nothing but retention depends on it, and that on the last entry alone, which `seal` tries again.
+      this.#lastIndexedTimestamp = -1
+      this.#isIncomplete = true
     }
     this.#offsetEntries = 0
     this.#timeEntries = 0
@@ -79,8 +92,40 @@ export class SegmentIndexWriter {
 
   /** The segment takes no more: its greatest timestamp becomes the last entry, which retention by time goes by. */
   seal(): void {
+    this.#isIncomplete = false
     this.#noteTime()
     this.flush()
+    // Without it the headers are asked.
+    if (this.#isIncomplete) this.fs.remove(this.#path('timeindex'))
+  }
+
+  /** What a sealed segment's indexes say counts after a crash too: retention goes by it. One that the disk refuses goes, and is done without. */
+  async sync(): Promise<void> {
+    for (const suffix of this.#written) {
+      try {
+        const file = this.fs.open(this.#path(suffix), 'append')
+        try {
+          await file.sync()
+        } finally {
+          file.close()
+        }
+      } catch {
+        this.fs.remove(this.#path(suffix))
+      }
+    }
+    this.#written.clear()
+  }
+
+  syncNow(): void {
+    for (const suffix of this.#written) {
+      const file = this.fs.open(this.#path(suffix), 'append')
+      try {
+        file.syncNow()
+      } finally {
+        file.close()
+      }
+    }
+    this.#written.clear()
   }
 
   #noteTime(): void {
@@ -92,12 +137,17 @@ export class SegmentIndexWriter {
   }
 
   #write(suffix: 'index' | 'timeindex', entries: Uint8Array, position: number): number {
-    const file = this.fs.open(segmentPath(this.directory, this.baseOffset, suffix), 'append')
+    const file = this.fs.open(this.#path(suffix), 'append')
     try {
       file.write(entries, position)
     } finally {
       file.close()
     }
+    this.#written.add(suffix)
     return position + entries.length
+  }
+
+  #path(suffix: 'index' | 'timeindex'): string {
+    return (this.start.cleaned === true ? cleanedPath : segmentPath)(this.directory, this.baseOffset, suffix)
   }
 }

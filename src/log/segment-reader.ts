@@ -4,19 +4,29 @@ import type { BufferViews } from '../types/block.js'
 import { BatchScan } from './batch-scan.js'
 import { FileWindow } from './file-window.js'
 import { OffsetIndex } from './offset-index.js'
+import type { PartitionControl } from './partition-control.js'
 import { type PartitionDescriptor, partitionName } from './partition-descriptor.js'
 import type { DamagedRange } from './recovery.js'
 import { listSegments, segmentAt, segmentPath } from './segment-files.js'
 import { TimeIndex } from './time-index.js'
 
+/** How often a list of files that retention or compaction has overtaken is made anew before the reader gives up. */
+const LISTS_MAX = 8
+
 /**
  * Reads a partition's segment files with handles of its own, never beyond what the engine says is written. Every batch is checked: header,
  * checksum, and that its offsets follow.
+ *
+ * Retention and compaction rename and remove files under it. An open file is read to its end all the same; behind it the reader finds its
+ * place by its offset alone. Compaction puts the new file in its place first, then counts `swaps`, then removes what the new one replaces: so
+ * a list of files that was made while `swaps` stood still lacks nothing.
  */
 export class SegmentReader {
   readonly #fs: FileSystem
   readonly #partition: PartitionDescriptor
+  readonly #control: PartitionControl
   readonly #directory: string
+  #swaps = -1
   #bases: readonly number[] = []
   #base = -1
   #handle: FileHandle | undefined
@@ -25,9 +35,10 @@ export class SegmentReader {
   #filePosition = 0
   #fileOffset = -1
 
-  constructor(fs: FileSystem, partition: PartitionDescriptor) {
+  constructor(fs: FileSystem, partition: PartitionDescriptor, control: PartitionControl) {
     this.#fs = fs
     this.#partition = partition
+    this.#control = control
     this.#directory = partition.directory ?? ''
   }
 
@@ -39,6 +50,12 @@ export class SegmentReader {
   get position(): number {
     const scan = this.#scan as BatchScan
     return scan.window.at(scan.batch.position)
+  }
+
+  /** The batch at `offset` is in the file that is open: it can be had even where the log start offset has passed it. */
+  isInside(offset: number): boolean {
+    const scan = this.#scan
+    return scan !== undefined && this.#fileOffset === offset && this.#filePosition < scan.end
   }
 
   /** Moves to the batch that holds `offset` or, in a log with gaps, the first behind it; tells of damage where there is some instead. */
@@ -96,23 +113,35 @@ export class SegmentReader {
   }
 
   #locate(offset: number): void {
-    let at = segmentAt(this.#bases, offset)
-    if (at === -1 || at === this.#bases.length - 1) {
-      this.#bases = listSegments(this.#fs, this.#directory)
-      at = segmentAt(this.#bases, offset)
+    const swaps = this.#control.swaps()
+    if (swaps !== this.#swaps) {
+      this.close()
+      this.#bases = []
+      this.#swaps = swaps
     }
-    const base = this.#bases[at]
-    if (base === undefined) {
-      throw new MillraceError(
-        'SEGMENT_MISSING',
-        `no segment of ${partitionName(this.#partition)} holds offset ${offset}`,
-        {
-          detail: `segments in ${this.#directory} begin at ${this.#bases.join(', ') || '(none)'}`,
-          hint: 'restore the file from a copy',
-        },
-      )
+    for (let lists = 0; lists < LISTS_MAX; lists++) {
+      let at = segmentAt(this.#bases, offset)
+      if (lists > 0 || at === -1 || at === this.#bases.length - 1) {
+        this.#bases = listSegments(this.#fs, this.#directory)
+        at = segmentAt(this.#bases, offset)
+      }
+      const base = this.#bases[at]
+      if (base === undefined) break
+      if (!this.#open(base)) continue
+      this.#find(base, offset)
+      return
     }
-    this.#open(base)
+    throw new MillraceError(
+      'SEGMENT_MISSING',
+      `no segment of ${partitionName(this.#partition)} holds offset ${offset}`,
+      {
+        detail: `segments in ${this.#directory} begin at ${this.#bases.join(', ') || '(none)'}`,
+        hint: 'restore the file from a copy',
+      },
+    )
+  }
+
+  #find(base: number, offset: number): void {
     const scan = this.#scan as BatchScan
     const index = OffsetIndex.load(this.#fs, segmentPath(this.#directory, base, 'index'))
     const position = index.fault(scan.end) === undefined ? index.lookup(offset - base) : 0
@@ -125,25 +154,38 @@ export class SegmentReader {
     }
   }
 
-  #open(base: number): void {
-    if (base === this.#base) return
-    const handle = this.#fs.open(segmentPath(this.#directory, base, 'log'), 'read')
+  /** False where the file has gone meanwhile. */
+  #open(base: number): boolean {
+    if (base === this.#base) return true
+    const handle = openExisting(this.#fs, segmentPath(this.#directory, base, 'log'))
+    if (handle === undefined) return false
     const window = this.#scan?.window.reuse(handle) ?? new FileWindow(handle)
     this.#handle?.close()
     this.#handle = handle
     this.#base = base
-    this.#scan = new BatchScan(window, handle.size(), this.#partition.dense)
+    this.#scan = new BatchScan(window, handle.size(), !this.#control.hasGaps())
+    return true
   }
 
-  /** True where the segment that begins at `offset`, or in a log with gaps the one behind the present, has been opened. */
+  /** True where the file that goes on at `offset`, or in a log with gaps the next one behind it, has been opened. */
   #openFollowing(offset: number): boolean {
-    this.#bases = listSegments(this.#fs, this.#directory)
-    const following = this.#bases[segmentAt(this.#bases, this.#base) + 1]
-    if (following === undefined || following < offset || (this.#partition.dense && following !== offset)) return false
-    this.#open(following)
-    this.#filePosition = 0
-    this.#fileOffset = following
-    return true
+    for (let lists = 0; lists < LISTS_MAX; lists++) {
+      this.#bases = listSegments(this.#fs, this.#directory)
+      if (this.#control.swaps() !== this.#swaps) {
+        // A file that begins elsewhere may hold the offset by now, this one's successor under its own name included.
+        this.#locate(offset)
+        if (this.#filePosition < (this.#scan as BatchScan).end) return true
+        continue
+      }
+      const following = this.#bases[segmentAt(this.#bases, this.#base) + 1]
+      if (following === undefined || following < offset) return false
+      if (following !== offset && !this.#control.hasGaps()) return false
+      if (!this.#open(following)) continue
+      this.#filePosition = 0
+      this.#fileOffset = following
+      return true
+    }
+    return false
   }
 
   /** Where whole batches begin again, so that the range can be named. */
@@ -171,5 +213,14 @@ export class SegmentReader {
 
   #window(): FileWindow {
     return (this.#scan as BatchScan).window
+  }
+}
+
+function openExisting(fs: FileSystem, path: string): FileHandle | undefined {
+  try {
+    return fs.open(path, 'read')
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'ENOENT') return undefined
+    throw error
   }
 }

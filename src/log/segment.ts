@@ -26,6 +26,7 @@ export class Segment {
   syncedSize: number
   #firstTimestamp: number | undefined
   #handle: FileHandle | undefined
+  #isSealed = false
 
   constructor(
     readonly fs: FileSystem,
@@ -39,6 +40,11 @@ export class Segment {
     this.syncedSize = start.size
     this.#firstTimestamp = start.firstTimestamp
     this.index = start.index ?? new SegmentIndexWriter(fs, directory, baseOffset, limits.indexIntervalBytes)
+  }
+
+  /** Greatest timestamp of its records, -1 while it has none. */
+  get maxTimestamp(): number {
+    return this.index.maxTimestamp
   }
 
   get isOpen(): boolean {
@@ -77,12 +83,15 @@ export class Segment {
 
   async sync(): Promise<void> {
     const size = this.size
-    if (size === this.syncedSize) return
-    await this.handle().sync()
-    this.syncedSize = size
+    if (size !== this.syncedSize) {
+      await this.handle().sync()
+      this.syncedSize = size
+    }
+    if (this.#isSealed) await this.index.sync()
   }
 
   seal(): void {
+    this.#isSealed = true
     this.index.seal()
   }
 

@@ -60,11 +60,6 @@ export function rollLimits(config: TopicConfig): RollLimits {
   }
 }
 
-/** A compacted log has holes between its offsets. */
-export function isDense(config: TopicConfig): boolean {
-  return !String(config['cleanup.policy']).includes('compact')
-}
-
 function checked(topic: string, name: string, setting: Setting, value: string | number): string | number {
   if (setting.values !== undefined) {
     if (typeof value === 'string' && setting.values.includes(value)) return value

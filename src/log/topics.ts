@@ -3,6 +3,7 @@ import { MillraceError } from '../common/errors.js'
 import { nearestName } from '../common/nearest-name.js'
 import type { PartitionerName } from '../record/partitioner.js'
 import type { StructType } from '../types/data-type.js'
+import { isCompacted } from './compaction-policy.js'
 import { TOPIC_NAME_LENGTH_MAX, TOPIC_PARTITIONS_MAX } from './limits.js'
 import type { TopicConfig } from './partition-descriptor.js'
 import { completeTopicConfig } from './topic-config.js'
@@ -17,6 +18,8 @@ export interface Topic {
   readonly partitioner: PartitionerName
   readonly config: TopicConfig
   readonly createdAt: number
+  /** It is or was compacted, or was salvaged: offsets may be missing between its records, for ever. */
+  readonly hasGaps: boolean
 }
 
 export interface TopicSpec {
@@ -99,6 +102,7 @@ export class Topics {
         },
       )
     }
+    const config = completeTopicConfig(spec.name, spec.config ?? {})
     return Object.freeze({
       id: Buffer.from(this.#env.randomBytes(16)).toString('base64url'),
       name: spec.name,
@@ -106,8 +110,9 @@ export class Topics {
       storage: spec.storage ?? (this.#directory === undefined ? 'memory' : 'disk'),
       schema: spec.schema,
       partitioner,
-      config: completeTopicConfig(spec.name, spec.config ?? {}),
+      config,
       createdAt: this.#env.now(),
+      hasGaps: isCompacted(config),
     })
   }
 
@@ -181,7 +186,7 @@ export function unknownTopic(name: string, known: readonly string[]): MillraceEr
 function parseTopic(path: string, content: Uint8Array): Topic {
   try {
     const topic = JSON.parse(Buffer.from(content).toString('utf8')) as Partial<Topic>
-    const { id, name, partitions, schema, partitioner, config, createdAt } = topic
+    const { id, name, partitions, schema, partitioner, config, createdAt, hasGaps } = topic
     assertTopicName(name)
     if (
       typeof id !== 'string' ||
@@ -191,6 +196,7 @@ function parseTopic(path: string, content: Uint8Array): Topic {
     ) {
       throw new Error('a field is missing')
     }
+    const complete = completeTopicConfig(name, config)
     return Object.freeze({
       id,
       name,
@@ -198,8 +204,9 @@ function parseTopic(path: string, content: Uint8Array): Topic {
       storage: 'disk',
       schema,
       partitioner: partitioner ?? 'murmur2',
-      config: completeTopicConfig(name, config),
+      config: complete,
       createdAt,
+      hasGaps: hasGaps === true || isCompacted(complete),
     })
   } catch (error) {
     throw new MillraceError('TOPIC_FILE_CORRUPT', `${path} does not describe a topic`, {

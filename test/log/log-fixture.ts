@@ -96,8 +96,15 @@ export class RowsAppender {
   }
 
   /** Base offset, or the appender's negative answer. */
-  append(values: readonly string[], timestamp = 1000): number {
-    const messages: Message[] = values.map((value) => ({ value, timestamp }))
+  append(values: readonly string[], timestamp = Date.now()): number {
+    return this.appendMessages(
+      values.map((value) => ({ value, timestamp })),
+      timestamp,
+    )
+  }
+
+  /** The same with keys, headers and nulls. */
+  appendMessages(messages: readonly Message[], timestamp = Date.now()): number {
     this.#builder.prepare(messages, 0, messages.length, timestamp)
     const batch = this.#builder.batches[0]
     if (batch === undefined || this.#builder.batches.length !== 1) throw new Error('one batch was expected')

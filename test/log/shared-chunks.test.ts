@@ -22,7 +22,6 @@ function partition(inFiles: boolean, ordinal = 0): PartitionDescriptor {
     ...new ControlArena().next(),
     directory: undefined,
     ackWhen: inFiles ? 'written' : 'appended',
-    dense: true,
   }
   new PartitionControl(descriptor.control, descriptor.controlOffset).initialize(0, 0, inFiles)
   return descriptor
