@@ -1,25 +1,21 @@
-import { present } from '../common/assert.js'
+import { assert, present } from '../common/assert.js'
 import type { FunctionSource } from '../common/function-source.js'
-import {
-  type AggregateForm,
-  accumulatorCells,
-  aggregateForm,
-  aggregateStateSchema,
-  groupLayout,
-  isGlobal,
-  sumType,
-} from '../operator/aggregate.js'
+import { type AggregateForm, accumulatorCells, aggregateForm, groupLayout, sumType } from '../operator/aggregate.js'
 import type { BoundAggregate } from '../plan/expression.js'
 import type { FinalAggregate, Grouping } from '../plan/physical-plan.js'
 import {
   bytesEqual,
   type GroupLayout,
   GroupPlaces,
+  type GroupTable,
   HEAD_HASH,
   HEAD_KEY_HASH,
   HEAD_NULLS,
+  KEY_LENGTH,
+  KEY_WORD_BYTES,
+  KEY_WORDS,
 } from '../state/group-table.js'
-import { combineHash, hashBigint, hashBytes, hashDouble, hashInteger, NULL_HASH } from '../state/hash.js'
+import { combineHash, hashBigint, hashDouble, hashInteger, NULL_HASH } from '../state/hash.js'
 import { columnSlots, type DataType } from '../types/data-type.js'
 import {
   addBigint,
@@ -29,13 +25,15 @@ import {
   nullOnOverflow,
   smallerOrGreaterBytes,
 } from './aggregate-values.js'
-import type { BlockInput, BlockOutput } from './block-access.js'
+import type { BlockOutput } from './block-access.js'
 import type { CodeValue } from './expression-compiler.js'
+import { declareKeyWords, keyLocals } from './key-words.js'
 
 /**
  * Code that works on the columns of a GroupTable `T`: find or insert a group, update its cells from a row,
  * merge cells that come from another table, and read groups out as state rows or as result rows. The
- * columns are held in locals and taken anew after an insert, which may have replaced them.
+ * columns are held in locals and taken anew after an insert, which may have replaced them; those of a table of fixed
+ * capacity are constants of the code.
  */
 export class GroupCode {
   readonly layout: GroupLayout
@@ -47,7 +45,10 @@ export class GroupCode {
     private readonly grouping: Grouping,
     windowInKey: boolean,
     private readonly ansi: boolean,
+    /** The one table that the code is for, where its capacity is fixed. */
+    private readonly fixed?: GroupTable,
   ) {
+    assert(fixed?.fixed !== false, 'a table that grows is not a constant')
     this.layout = groupLayout(grouping, windowInKey)
     this.#places = new GroupPlaces(this.layout)
     let next = 0
@@ -56,6 +57,12 @@ export class GroupCode {
 
   /** Before the row loop (`declare`), and after `T` was set to another table. */
   take(declare: boolean): void {
+    if (declare && this.fixed !== undefined) {
+      const { index, heads, cells } = this.fixed
+      for (const [local, array] of Object.entries({ index, heads, cells })) {
+        this.source.line(`const ${local} = ${this.source.constant(array)};`)
+      }
+    }
     for (const [local, from] of this.#locals()) this.source.line(`${declare ? 'let ' : ''}${local} = ${from};`)
   }
 
@@ -65,14 +72,12 @@ export class GroupCode {
 
   #locals(): readonly (readonly [string, string])[] {
     const names: [string, string][] = [
-      ['index', 'T.index'],
       ['mask', 'T.mask'],
-      ['heads', 'T.heads'],
-      ['cells', 'T.cells'],
       ['arena', 'T.arena'],
       ['arenaView', 'T.arenaView'],
       ['flags', 'T.flags'],
     ]
+    if (this.fixed === undefined) names.push(['index', 'T.index'], ['heads', 'T.heads'], ['cells', 'T.cells'])
     this.layout.keys.forEach((part, i) => {
       if (part === 'boxed') names.push([`kb${i}`, `T.keyBoxed[${i}]`])
     })
@@ -80,6 +85,13 @@ export class GroupCode {
       if (cell.kind === 'boxed') names.push([`b${j}`, `T.boxed[${j}]`])
     })
     return names
+  }
+
+  /** The first words of keys of bytes into locals, and their hashes. Before hash() and findOrInsert(). */
+  words(keys: readonly CodeValue[]): void {
+    keys.forEach((key, i) => {
+      if (this.layout.keys[i] === 'bytes') declareKeyWords(this.source, i, bytesOf(key))
+    })
   }
 
   /** Hash of the key into the local `h`. */
@@ -141,9 +153,10 @@ export class GroupCode {
         if (part === 'number') source.line(`cells[d + ${places.keyNumbers[i]}] = ${numberOf(key)};`)
         if (part === 'boxed') source.line(`kb${i}[e] = ${key.value};`)
         if (part === 'bytes') {
-          const bytes = bytesOf(key)
           const at = places.keyBytes[i] as number
-          source.line(`heads[q + ${at}] = p${i}; heads[q + ${at + 1}] = ${bytes.end} - ${bytes.start};`)
+          const { length, words } = keyLocals(i)
+          source.line(`heads[q + ${at}] = p${i}; heads[q + ${at + KEY_LENGTH}] = ${length};`)
+          source.line(words.map((word, k) => `heads[q + ${at + KEY_WORDS + k}] = ${word};`).join(' '))
         }
       })
     })
@@ -265,7 +278,7 @@ export class GroupCode {
     const part = this.layout.keys[i]
     if (part === 'bytes') {
       const start = `heads[q + ${this.#places.keyBytes[i]}]`
-      const end = `(${start} + heads[q + ${(this.#places.keyBytes[i] as number) + 1}])`
+      const end = `(${start} + heads[q + ${(this.#places.keyBytes[i] as number) + KEY_LENGTH}])`
       return { type, isNull, value: '', bytes: { u8: 'arena', dv: 'arenaView', start, end } }
     }
     if (part === 'boxed') return { type, isNull, value: `kb${i}[e]` }
@@ -375,10 +388,7 @@ export class GroupCode {
 
   #hashOf(key: CodeValue, i: number): string {
     const part = this.layout.keys[i]
-    if (part === 'bytes') {
-      const bytes = bytesOf(key)
-      return `${this.source.constant(hashBytes)}(${bytes.dv}, ${bytes.u8}, ${bytes.start}, ${bytes.end})`
-    }
+    if (part === 'bytes') return keyLocals(i).hash
     if (part === 'boxed') return `${this.source.constant(hashBigint)}(${key.value})`
     const floating = isFloating(key.type)
     return `${this.source.constant(floating ? hashDouble : hashInteger)}(${numberOf(key)})`
@@ -389,9 +399,11 @@ export class GroupCode {
     if (part === 'bytes') {
       const bytes = bytesOf(key)
       const equal = this.source.constant(bytesEqual)
-      const length = `${bytes.end} - ${bytes.start}`
       const at = this.#places.keyBytes[i] as number
-      return `heads[q + ${at + 1}] === ${length} && ${equal}(arenaView, heads[q + ${at}], ${bytes.dv}, ${bytes.start}, ${length})`
+      const { length, words } = keyLocals(i)
+      const same = [length, ...words].map((local, k) => `heads[q + ${at + KEY_LENGTH + k}] === ${local}`).join(' && ')
+      const behind = `heads[q + ${at}] + ${KEY_WORD_BYTES}, ${bytes.dv}, ${bytes.start} + ${KEY_WORD_BYTES}`
+      return `${same} && (${length} <= ${KEY_WORD_BYTES} || ${equal}(arenaView, ${behind}, ${length} - ${KEY_WORD_BYTES}))`
     }
     if (part === 'boxed') return `kb${i}[x - 1] === ${key.value}`
     const value = numberOf(key)
@@ -400,20 +412,6 @@ export class GroupCode {
     return `(${held} === ${value}${nan})`
   }
 }
-
-/** A state row's columns as the inputs of a merge: hash, keys, window's start, cells. */
-export function stateRow(input: BlockInput, grouping: Grouping) {
-  const keyCount = grouping.keys.length
-  const windowSlots = grouping.window === undefined ? 0 : 1
-  return {
-    hash: () => input.load(0).value,
-    keys: () => grouping.keys.map((_, i) => input.load(1 + i)),
-    window: () => input.load(1 + keyCount).value,
-    cell: (j: number) => input.load(1 + keyCount + windowSlots + j),
-  }
-}
-
-export { aggregateStateSchema, isGlobal }
 
 const isFloating = (type: DataType): boolean => type.kind === 'double' || type.kind === 'float'
 

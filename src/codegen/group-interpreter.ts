@@ -2,10 +2,11 @@ import { present } from '../common/assert.js'
 import { accumulatorCells, aggregateForm, groupLayout, sumType } from '../operator/aggregate.js'
 import type { BoundAggregate } from '../plan/expression.js'
 import type { FinalAggregate, Grouping } from '../plan/physical-plan.js'
-import { GroupPlaces, type GroupTable, HEAD_KEY_HASH, HEAD_NULLS } from '../state/group-table.js'
+import { GroupPlaces, type GroupTable, HEAD_KEY_HASH, HEAD_NULLS, KEY_LENGTH, KEY_WORDS } from '../state/group-table.js'
 import { combineHash, hashBigint, hashBytes, hashDouble, hashInteger, NULL_HASH } from '../state/hash.js'
 import type { DataType } from '../types/data-type.js'
 import { addBigint, averageDecimal, extremeOf, integerSumOverflow, nullOnOverflow } from './aggregate-values.js'
+import { keyWord } from './key-words.js'
 import type { Value } from './value.js'
 
 /**
@@ -62,7 +63,8 @@ export class GroupInterpreter {
         const bytes = key === null ? new Uint8Array(0) : bytesOf(key)
         const at = places.keyBytes[i] as number
         T.heads[q + at] = T.store(bytes, 0, bytes.length)
-        T.heads[q + at + 1] = bytes.length
+        T.heads[q + at + KEY_LENGTH] = bytes.length
+        for (let k = 0; k < 3; k++) T.heads[q + at + KEY_WORDS + k] = keyWord(bytes, 0, bytes.length, k)
       }
     })
     return e
@@ -81,7 +83,7 @@ export class GroupInterpreter {
     }
     const at = places.keyBytes[i] as number
     const start = T.heads[q + at] as number
-    const bytes = T.arena.slice(start, start + (T.heads[q + at + 1] as number))
+    const bytes = T.arena.slice(start, start + (T.heads[q + at + KEY_LENGTH] as number))
     return type.kind === 'string' ? Buffer.from(bytes).toString('utf8') : bytes
   }
 

@@ -1,5 +1,6 @@
 import { present } from '../common/assert.js'
 import { codeGenerationAllowed, FunctionSource } from '../common/function-source.js'
+import { aggregateStateSchema } from '../operator/aggregate.js'
 import { inputSlots } from '../plan/bound-expression.js'
 import type { BoundExpression } from '../plan/expression.js'
 import type { FinalAggregate, Grouping } from '../plan/physical-plan.js'
@@ -9,8 +10,7 @@ import type { BlockBuilder } from '../types/block-builder.js'
 import { columnSlots, type StructType } from '../types/data-type.js'
 import { BlockInput, BlockOutput } from './block-access.js'
 import { type CodeValue, compileExpression } from './expression-compiler.js'
-import { aggregateStateSchema, GroupCode, stateRow } from './group-code.js'
-import { HashScratch } from './hash-scratch.js'
+import { GroupCode } from './group-code.js'
 import type { MergeFunction, PipelineSpec, ResultFunction, RowsFunction, StateFunction } from './stage-functions.js'
 import {
   interpretMerge,
@@ -56,17 +56,22 @@ export function compileToBuilder(spec: PipelineSpec, schema: StructType): Compil
   })
 }
 
-/** scan → filters and projections → update of the partial aggregate's table (the window is in its key). */
-export function compileToTable(spec: PipelineSpec, grouping: Grouping): CompiledFunction<RowsFunction<GroupTable>> {
+/**
+ * scan → filters and projections → update of the partial aggregate's table (the window is in its key). Given a table of fixed
+ * capacity, the function is for that one only.
+ */
+export function compileToTable(
+  spec: PipelineSpec,
+  grouping: Grouping,
+  fixed?: GroupTable,
+): CompiledFunction<RowsFunction<GroupTable>> {
   if (!codeGenerationAllowed()) return interpreted(interpretToTable(spec, grouping))
   return compileRows(spec, (source, level, evaluate) => {
-    const group = new GroupCode(source, grouping, true, spec.ansi)
+    const group = new GroupCode(source, grouping, true, spec.ansi, fixed)
     const window = grouping.window
-    const hashedAhead = canHashAhead(spec, grouping)
     return {
       before: () => {
         group.take(true)
-        if (hashedAhead) hashAhead(source, spec, grouping, group)
         if (window !== undefined) source.line('let ws = 0, wh = 0, windowEnd = -Infinity;')
       },
       row: () => {
@@ -85,35 +90,13 @@ export function compileToTable(spec: PipelineSpec, grouping: Grouping): Compiled
         }
         const keys = grouping.keys.map((key) => asBytes(source, evaluate(key.value, level())))
         const values = grouping.aggregates.map((a) => (a.arg === undefined ? undefined : evaluate(a.arg, level())))
-        if (hashedAhead) source.line('const h = H[r - from];')
-        else group.hash(keys)
+        group.words(keys)
+        group.hash(keys)
         group.findOrInsert(keys)
         grouping.aggregates.forEach((_, i) => group.update(i, values[i]))
       },
       after: () => undefined,
     }
-  })
-}
-
-/** Keys that are columns of the block as it is, and no filter that would make hashing a row in vain. */
-function canHashAhead(spec: PipelineSpec, grouping: Grouping): boolean {
-  return (
-    spec.operators.length === 0 &&
-    grouping.keys.length > 0 &&
-    grouping.keys.every(({ value }) => value.kind === 'input' && value.type.kind !== 'struct')
-  )
-}
-
-/**
- * Hashes of all rows in a loop of their own. The loop that looks groups up waits for memory; the shorter it is, the more
- * rows the processor has under way at a time (10 % on 10 000 keys).
- */
-function hashAhead(source: FunctionSource, spec: PipelineSpec, grouping: Grouping, group: GroupCode): void {
-  source.line(`const H = ${source.constant(new HashScratch())}.room(to - from);`)
-  const input = new BlockInput(source, source.section(), spec.schema, spec.physicalSlots, 'w')
-  source.block('for (let r = from; r < to; r++)', () => {
-    group.hash(grouping.keys.map(({ value }) => input.load((value as BoundExpression & { kind: 'input' }).slot)))
-    source.line('H[r - from] = h;')
   })
 }
 
@@ -232,6 +215,7 @@ export function compileMerge(grouping: Grouping, ansi: boolean, replace: boolean
     source.line(`if (tasks > 1 && ((h >>> 25) * tasks / ${KEY_GROUPS} | 0) !== target) continue;`)
     const keys = row.keys()
     const cells = group.layout.cells.map((_, j) => row.cell(j))
+    group.words(keys)
     group.findOrInsert(keys)
     const cell = (j: number): CodeValue => present(cells[j], `cell ${j}`)
     if (replace) group.replace(cell)
@@ -240,6 +224,18 @@ export function compileMerge(grouping: Grouping, ansi: boolean, replace: boolean
   })
   source.line('return refused;')
   return finish(source, 'merge', ['views', 'pos', 'from', 'to', 'tableFor', 'marks', 'target', 'tasks'])
+}
+
+/** A state row's columns as the inputs of a merge: hash, keys, window's start, cells. */
+function stateRow(input: BlockInput, grouping: Grouping) {
+  const keyCount = grouping.keys.length
+  const windowSlots = grouping.window === undefined ? 0 : 1
+  return {
+    hash: () => input.load(0).value,
+    keys: () => grouping.keys.map((_, i) => input.load(1 + i)),
+    window: () => input.load(1 + keyCount).value,
+    cell: (j: number) => input.load(1 + keyCount + windowSlots + j),
+  }
 }
 
 export function compileState(grouping: Grouping, windowInKey: boolean, ansi: boolean): CompiledFunction<StateFunction> {

@@ -1,3 +1,4 @@
+import { assert } from '../common/assert.js'
 import { align8 } from '../types/block.js'
 
 /**
@@ -8,9 +9,12 @@ import { align8 } from '../types/block.js'
  *
  *   index[hash & mask …]  → entry + 1 (0 = free, linear probing)
  *   heads[entry · H …]    → +0 hash that found the slot (of the key, mixed with the window where that is in the key)
- *                           +1 hash of the key  +2 mask of null keys, then start and length in the arena of each key of bytes
+ *                           +1 hash of the key  +2 mask of null keys, then for each key of bytes: start in the arena, length,
+ *                           and its first 12 bytes as three little-endian words, zeros behind its end
  *   cells[entry · C …]    → the window's start where it is in the key, keys that are numbers, accumulator cells that are numbers
  *   keyBoxed[i][entry], boxed[j][entry] → keys and cells that are neither
+ *
+ * A short key is told from another by its head alone; the arena is read for what is behind the first 12 bytes.
  *
  * Entries are never removed one by one: state that ends with a window is dropped with the window's table.
  */
@@ -37,13 +41,25 @@ export const HEAD_HASH = 0
 export const HEAD_KEY_HASH = 1
 export const HEAD_NULLS = 2
 const HEAD_KEYS = 3
+/** In the head, from where a key of bytes begins. */
+export const KEY_LENGTH = 1
+export const KEY_WORDS = 2
+const KEY_INTS = 5
+/** Bytes of a key that lie in the head. */
+export const KEY_WORD_BYTES = 12
+
+/** Capacity of a partial aggregate's table: a few megabytes, which stay untouched (and so unused) until there are groups. */
+export const PARTIAL_GROUPS = 32_768
+
+/** Slots of the index that a table of fixed capacity begins with, as long as they are enough. */
+const FIRST_SLOTS = 2048
 
 /** Where the parts of an entry lie in its records. */
 export class GroupPlaces {
   /** Ints a head, doubles of cells. */
   readonly headInts: number
   readonly cellDoubles: number
-  /** In the head: start of the bytes of key i; the length follows. -1 where the key is not of bytes. */
+  /** In the head: where key i begins (its start in the arena, KEY_LENGTH, KEY_WORDS). -1 where the key is not of bytes. */
   readonly keyBytes: readonly number[]
   /** In the cells: the window's start, -1 where it is not in the key. */
   readonly window: number
@@ -55,8 +71,8 @@ export class GroupPlaces {
     let int = HEAD_KEYS
     this.keyBytes = layout.keys.map((part) => {
       if (part !== 'bytes') return -1
-      int += 2
-      return int - 2
+      int += KEY_INTS
+      return int - KEY_INTS
     })
     this.headInts = int
     let double = 0
@@ -90,10 +106,15 @@ export class GroupTable {
   constructor(
     readonly layout: GroupLayout,
     capacity = 16,
+    /**
+     * Makes a table of fixed capacity: when there is no room for an entry, this has to empty it. Its index, heads and cells are
+     * never replaced, so that generated code may take them as constants, which makes an access three times cheaper.
+     */
+    private readonly onFull?: () => void,
   ) {
     this.places = new GroupPlaces(layout)
     this.capacity = capacity
-    this.mask = capacity * 2 - 1
+    this.mask = (onFull === undefined ? capacity * 2 : Math.min(FIRST_SLOTS, capacity * 2)) - 1
     this.index = new Int32Array(capacity * 2)
     this.heads = new Int32Array(capacity * this.places.headInts)
     this.cells = new Float64Array(capacity * this.places.cellDoubles)
@@ -106,9 +127,17 @@ export class GroupTable {
     this.logList = new Int32Array(capacity)
   }
 
-  /** A new entry with initial cells; its key parts are the caller's to write. May replace every array. */
+  get fixed(): boolean {
+    return this.onFull !== undefined
+  }
+
+  /**
+   * A new entry with initial cells; its key parts are the caller's to write. May replace every array, or, where the capacity is
+   * fixed, drop all other entries; the mask may change in either.
+   */
   insert(hash: number, keyHash: number): number {
-    if (this.size === this.capacity) this.#grow()
+    if (this.size === this.capacity) this.#makeRoom()
+    if (this.size * 2 > this.mask) this.#rebuildIndex(this.mask * 2 + 1)
     const entry = this.size
     this.size += 1
     const head = entry * this.places.headInts
@@ -175,7 +204,7 @@ export class GroupTable {
   reset(): void {
     const { heads, index, mask } = this
     const { headInts } = this.places
-    if (this.size * 8 < index.length) {
+    if (this.size * 8 < mask) {
       // Few entries: their slots are freed one by one. Probing needs the others in place, so they are marked first.
       for (let entry = 0; entry < this.size; entry++) {
         let slot = (heads[entry * headInts] as number) & mask
@@ -190,7 +219,7 @@ export class GroupTable {
         }
       }
     } else {
-      index.fill(0)
+      index.fill(0, 0, mask + 1)
     }
     this.size = 0
     this.arenaLength = 0
@@ -209,6 +238,15 @@ export class GroupTable {
     return bytes
   }
 
+  #makeRoom(): void {
+    if (this.onFull === undefined) {
+      this.#grow()
+      return
+    }
+    this.onFull()
+    assert(this.size < this.capacity, `a full table of ${this.capacity} groups was not emptied`)
+  }
+
   #grow(): void {
     const capacity = this.capacity * 2
     this.heads = grownInts(this.heads, this.heads.length * 2)
@@ -221,13 +259,20 @@ export class GroupTable {
     flags.set(this.flags)
     this.flags = flags
     this.capacity = capacity
-    this.mask = capacity * 2 - 1
     this.index = new Int32Array(capacity * 2)
+    this.#rebuildIndex(capacity * 2 - 1)
+  }
+
+  #rebuildIndex(mask: number): void {
+    const { heads, index } = this
+    const { headInts } = this.places
+    index.fill(0, 0, mask + 1)
     for (let entry = 0; entry < this.size; entry++) {
-      let slot = (this.heads[entry * this.places.headInts] as number) & this.mask
-      while (this.index[slot] !== 0) slot = (slot + 1) & this.mask
-      this.index[slot] = entry + 1
+      let slot = (heads[entry * headInts] as number) & mask
+      while (index[slot] !== 0) slot = (slot + 1) & mask
+      index[slot] = entry + 1
     }
+    this.mask = mask
   }
 }
 

@@ -5,7 +5,7 @@ import type { Env } from '../common/env.js'
 import type { InputPartition } from '../connector/input-partition.js'
 import { groupLayout } from '../operator/aggregate.js'
 import type { ScanInput, Stage } from '../plan/physical-plan.js'
-import { GroupTable } from '../state/group-table.js'
+import { GroupTable, PARTIAL_GROUPS } from '../state/group-table.js'
 import type { BlockBuilder } from '../types/block-builder.js'
 import type { OutputPort } from './output-port.js'
 import type { PartitionPosition } from './protocol.js'
@@ -83,8 +83,8 @@ export class ScanTask implements Task {
     }
     if (stage.output.kind === 'partialAggregate') {
       const grouping = stage.output.grouping
-      this.#toTable = compileToTable(spec, grouping).run
-      this.#table = new GroupTable(groupLayout(grouping, true), 1024)
+      this.#table = new GroupTable(groupLayout(grouping, true), PARTIAL_GROUPS, () => this.#handOn())
+      this.#toTable = compileToTable(spec, grouping, this.#table).run
       this.#writeState = compileState(grouping, true, ansi).run
     } else {
       this.#toBuilder = compileToBuilder(spec, stage.output.schema).run

@@ -1,9 +1,9 @@
 import { compileState, compileToBuilder, compileToTable } from '../codegen/stage-compiler.js'
-import { type RowsFunction, SOURCE_CELLS, type StateFunction } from '../codegen/stage-functions.js'
+import { type PipelineSpec, type RowsFunction, SOURCE_CELLS } from '../codegen/stage-functions.js'
 import { present } from '../common/assert.js'
 import { aggregateStateSchema, groupLayout } from '../operator/aggregate.js'
-import type { Stage } from '../plan/physical-plan.js'
-import { GroupTable } from '../state/group-table.js'
+import type { Grouping, Stage } from '../plan/physical-plan.js'
+import { GroupTable, PARTIAL_GROUPS } from '../state/group-table.js'
 import { BlockBuilder } from '../types/block-builder.js'
 import { BlockScratch } from '../types/block-scratch.js'
 import type { StructType } from '../types/data-type.js'
@@ -29,8 +29,7 @@ export class StagePipeline {
     const spec = { schema: headSchema, operators: stage.pipeline, ansi }
     if (stage.output.kind === 'partialAggregate') {
       const grouping = stage.output.grouping
-      const table = new GroupTable(groupLayout(grouping, true), 1024)
-      this.#take = this.#intoTable(compileToTable(spec, grouping).run, compileState(grouping, true, ansi).run, table)
+      this.#take = this.#intoTable(spec, grouping)
     } else if (stage.pipeline.length > 0) {
       this.#take = this.#intoBuilder(compileToBuilder(spec, stage.output.schema).run)
     }
@@ -81,20 +80,22 @@ export class StagePipeline {
     }
   }
 
-  #intoTable(
-    rows: RowsFunction<GroupTable>,
-    writeState: StateFunction,
-    table: GroupTable,
-  ): (scratch: BlockBuilder) => void {
+  #intoTable(spec: PipelineSpec, grouping: Grouping): (scratch: BlockBuilder) => void {
     const outputs = this.outputs
-    return (scratch) => {
-      const { views, position } = this.#block.encode(scratch)
-      rows(views, position, 0, scratch.rows, this.#cells, table)
+    const writeState = compileState(grouping, true, spec.ansi).run
+    const handOn = (): void => {
       outputs.forEach(({ builder }, target) => {
         builder.ensureRows(builder.rows + table.size)
         writeState(table, null, 0, table.size, builder, 0, target, outputs.length)
       })
       table.reset()
+    }
+    const table = new GroupTable(groupLayout(grouping, true), PARTIAL_GROUPS, handOn)
+    const rows = compileToTable(spec, grouping, table).run
+    return (scratch) => {
+      const { views, position } = this.#block.encode(scratch)
+      rows(views, position, 0, scratch.rows, this.#cells, table)
+      handOn()
     }
   }
 }

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { interpret, type Row } from '../../src/codegen/interpreter.js'
 import { compileMerge, compileResult, compileState, compileToTable } from '../../src/codegen/stage-compiler.js'
-import { SOURCE_CELLS, SourceCell } from '../../src/codegen/stage-functions.js'
+import { type PipelineSpec, type RowsFunction, SOURCE_CELLS, SourceCell } from '../../src/codegen/stage-functions.js'
 import {
   interpretMerge,
   interpretResult,
@@ -33,7 +33,7 @@ const NULLABLE_TIME = 18
 const TIME = 19
 
 interface Engine {
-  readonly toTable: typeof interpretToTable
+  readonly toTable: (spec: PipelineSpec, grouping: Grouping, fixed: GroupTable | undefined) => RowsFunction<GroupTable>
   readonly state: typeof interpretState
   readonly merge: typeof interpretMerge
   readonly result: typeof interpretResult
@@ -45,7 +45,7 @@ const interpreter: Engine = {
   result: interpretResult,
 }
 const compiler: Engine = {
-  toTable: (spec, grouping) => compileToTable(spec, grouping).run,
+  toTable: (spec, grouping, fixed) => compileToTable(spec, grouping, fixed).run,
   state: (grouping, windowInKey, ansi) => compileState(grouping, windowInKey, ansi).run,
   merge: (grouping, ansi, replace) => compileMerge(grouping, ansi, replace).run,
   result: (final, ansi) => compileResult(final, ansi).run,
@@ -172,7 +172,8 @@ function run(
   const tasks = 1 + (mix(seed, 0, 2) % 3)
   const time = grouping.window?.eventTime ?? input(TIME)
   const spec = pipeline(ansi, shuffled, [], { eventTime: time, delayMs, column: 'ts' })
-  const toTable = engine.toTable(spec, grouping)
+  // Tables of fixed capacity are emptied whenever they are full, in the middle of a block.
+  const fixed = mix(seed, 0, 8) % 2 === 0
   const writePartial = engine.state(grouping, true, ansi)
   const stateSchema = aggregateStateSchema(grouping)
   const inbox: BlockRef[][] = Array.from({ length: tasks }, () => [])
@@ -184,12 +185,8 @@ function run(
     const block = blockOf(rows, shuffled)
     const cells = new Float64Array(SOURCE_CELLS)
     cells[SourceCell.maxEventTime] = Number.NEGATIVE_INFINITY
-    const table = new GroupTable(groupLayout(grouping, true), 2)
-    for (let at = 0; at < rows.length; ) {
-      const to = Math.min(rows.length, at + 1 + (mix(seed, at, 3) % 20))
-      toTable(block.views, block.position, at, to, cells, table)
-      at = to
-      if (at < rows.length && mix(seed, at, 4) % 3 !== 0) continue
+    let at = 0
+    const handOn = (): void => {
       for (let target = 0; target < tasks; target++) {
         const builder = new BlockBuilder(stateSchema)
         builder.ensureRows(table.size)
@@ -201,6 +198,15 @@ function run(
         inbox[target]?.splice(mix(seed, at, p) % ((inbox[target]?.length ?? 0) + 1), 0, state)
       }
       table.reset()
+    }
+    const layout = groupLayout(grouping, true)
+    const table: GroupTable = fixed ? new GroupTable(layout, 4, handOn) : new GroupTable(layout, 2)
+    const toTable = engine.toTable(spec, grouping, fixed ? table : undefined)
+    while (at < rows.length) {
+      const to = Math.min(rows.length, at + 1 + (mix(seed, at, 3) % 20))
+      toTable(block.views, block.position, at, to, cells, table)
+      at = to
+      if (at === rows.length || mix(seed, at, 4) % 3 === 0) handOn()
     }
     late += cells[SourceCell.late] as number
     nullEventTimes += cells[SourceCell.nullEventTime] as number

@@ -43,7 +43,7 @@ function add(table: GroupTable, hash: number, id: number): number {
 describe('the places of an entry', () => {
   it('do not overlap, and what a record does not hold is -1', () => {
     const places = new GroupPlaces(layout)
-    expect(places.headInts).toBe(5)
+    expect(places.headInts).toBe(8)
     expect(places.keyBytes).toEqual([3, -1, -1])
     expect(places.window).toBe(0)
     expect(places.keyNumbers).toEqual([-1, 1, -1])
@@ -93,6 +93,34 @@ describe('a group table', () => {
     })
     expect(table.logCount).toBe(1000)
     expect([...table.logList.subarray(0, 1000)].every((entry) => entry % 3 === 0)).toBe(true)
+  })
+
+  it('of fixed capacity keeps its arrays, widens its index, and is emptied when it is full', () => {
+    const emptied: number[] = []
+    const table: GroupTable = new GroupTable(layout, 4096, () => {
+      for (let id = 0; id < table.size; id++) expect(find(table, Math.imul(id, 0x9e3779b1), id)).toBe(id)
+      emptied.push(table.size)
+      table.reset()
+    })
+    const { index, heads, cells } = table
+    expect(table.mask).toBe(2047)
+    for (let n = 0; n < 10_000; n++) {
+      const id = n % 4096
+      expect(add(table, Math.imul(id, 0x9e3779b1), id)).toBe(id)
+    }
+    expect(emptied).toEqual([4096, 4096])
+    expect(table.size).toBe(10_000 - 2 * 4096)
+    expect(table.mask).toBe(8191)
+    expect([table.index, table.heads, table.cells].every((array, i) => array === [index, heads, cells][i])).toBe(true)
+    table.reset()
+    expect(index.every((slot) => slot === 0)).toBe(true)
+  })
+
+  it('of fixed capacity that nobody empties is a bug of ours', () => {
+    const table = new GroupTable(layout, 2, () => undefined)
+    add(table, 1, 0)
+    add(table, 2, 1)
+    expect(() => add(table, 3, 2)).toThrow('assertion failed: a full table of 2 groups was not emptied')
   })
 
   it('tells entries of one hash apart by their chain', () => {
