@@ -1,3 +1,4 @@
+import type { Codec } from '../record/compression.js'
 import type { Message } from '../record/key-scatter.js'
 import type { PreparedBatch } from '../record/prepared-batch.js'
 import type { SendAcks } from './send-acks.js'
@@ -7,6 +8,8 @@ export interface PendingSend {
   readonly messages: readonly Message[]
   /** False: settled when it is in the log, whatever the fsync mode. */
   readonly waitForAck: boolean
+  /** What its batches are to be compressed with in files, where the topic leaves that to producers. Default: none. */
+  readonly codec?: Codec
   readonly written: (parts: readonly WrittenPart[]) => void
   readonly refused: (error: unknown) => void
   /** Given: an invalid record is refused alone, by this, and the others go in. */

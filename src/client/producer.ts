@@ -1,8 +1,10 @@
 import { EventEmitter } from 'node:events'
 import { MillraceError } from '../common/errors.js'
+import { Codec } from '../record/compression.js'
 import type { Message } from '../record/key-scatter.js'
 import { describe } from '../types/invalid-value.js'
 import { checkClientOptions } from './client-options.js'
+import { type Compression, codecOf } from './compression-types.js'
 import type { HostLog } from './host-log.js'
 import type { WrittenPart } from './joined-write.js'
 import { WRITE_BUFFER_RECORDS, WRITE_QUEUE_RECORDS_MAX } from './limits.js'
@@ -11,6 +13,11 @@ import type { TopicSender } from './topic-sender.js'
 export interface ProducerOptions {
   /** A send inside one process is not sent twice, so this is always so; here for code written for kafkajs. */
   readonly idempotent?: boolean | undefined
+  /**
+   * What its records are compressed with in segment files, in topics whose `compression.type` is 'producer', as it is by default.
+   * The engine does it on the way to the disk; a memory topic's records are not. Default: 'none'.
+   */
+  readonly compression?: Compression | undefined
 }
 
 export interface ProducerRecord {
@@ -18,11 +25,14 @@ export interface ProducerRecord {
   readonly messages: readonly Message[]
   /** 0: the promise resolves when the records are in the log, whatever the fsync mode. Default: what the mode promises. */
   readonly acks?: number | undefined
+  /** Instead of the producer's. */
+  readonly compression?: Compression | undefined
 }
 
 export interface ProducerBatch {
   readonly topicMessages: readonly { readonly topic: string; readonly messages: readonly Message[] }[]
   readonly acks?: number | undefined
+  readonly compression?: Compression | undefined
 }
 
 export interface RecordMetadata {
@@ -46,10 +56,12 @@ export class Producer extends EventEmitter {
   #connected = true
   #mustDrain = false
   #writeError: unknown
+  readonly #codec: Codec
 
   constructor(log: HostLog, options: ProducerOptions = {}) {
     super()
-    checkClientOptions('producer', options, ['idempotent'])
+    checkClientOptions('producer', options, ['idempotent', 'compression'])
+    this.#codec = codecOf(options.compression) ?? Codec.none
     this.#log = log
   }
 
@@ -71,11 +83,12 @@ export class Producer extends EventEmitter {
     assertObject('the argument of send', record, '{ topic, messages }')
     const { topic, messages, acks } = record
     assertMessages(topic, messages)
+    const codec = codecOf(record.compression) ?? this.#codec
     if (messages.length === 0) return []
     const sender = this.#log.knownSender(topic) ?? (await this.#log.sender(topic))
     // What was written before goes before.
     this.#buffers.get(topic)?.handOver()
-    const parts = await enqueue(sender, messages, acks !== 0)
+    const parts = await enqueue(sender, messages, acks !== 0, codec)
     return parts.map((part) => metadata(topic, part))
   }
 
@@ -83,7 +96,7 @@ export class Producer extends EventEmitter {
   async sendBatch(batch: ProducerBatch): Promise<RecordMetadata[]> {
     this.#assertConnected()
     assertObject('the argument of sendBatch', batch, '{ topicMessages }')
-    const { topicMessages, acks } = batch
+    const { topicMessages, acks, compression } = batch
     if (!Array.isArray(topicMessages))
       throw badArgument('topicMessages', topicMessages, 'an array of { topic, messages }')
     // All topics are known before anything is written.
@@ -93,7 +106,9 @@ export class Producer extends EventEmitter {
       assertMessages(topic, messages)
       await this.#log.sender(topic)
     }
-    const sent = await Promise.all(topicMessages.map(({ topic, messages }) => this.send({ topic, messages, acks })))
+    const sent = await Promise.all(
+      topicMessages.map(({ topic, messages }) => this.send({ topic, messages, acks, compression })),
+    )
     return sent.flat()
   }
 
@@ -106,6 +121,7 @@ export class Producer extends EventEmitter {
       buffer = new WriteBuffer(
         topic,
         this.#log,
+        this.#codec,
         (error) => this.#refused(error),
         () => this.#settled(),
       )
@@ -162,9 +178,12 @@ class WriteBuffer {
   #resolving: Promise<void> | undefined
   #idle: (() => void)[] = []
 
-  constructor(topic: string, log: HostLog, refused: (error: unknown) => void, settled: () => void) {
+  readonly #codec: Codec
+
+  constructor(topic: string, log: HostLog, codec: Codec, refused: (error: unknown) => void, settled: () => void) {
     this.#topic = topic
     this.#log = log
+    this.#codec = codec
     this.#refused = refused
     this.#settled = settled
   }
@@ -197,6 +216,7 @@ class WriteBuffer {
     sender.enqueue({
       messages,
       waitForAck: true,
+      codec: this.#codec,
       written: () => this.#done(messages.length),
       refused: (error) => {
         this.#refused(error)
@@ -238,8 +258,11 @@ function enqueue(
   sender: TopicSender,
   messages: readonly Message[],
   waitForAck: boolean,
+  codec: Codec,
 ): Promise<readonly WrittenPart[]> {
-  return new Promise((resolve, reject) => sender.enqueue({ messages, waitForAck, written: resolve, refused: reject }))
+  return new Promise((resolve, reject) =>
+    sender.enqueue({ messages, waitForAck, codec, written: resolve, refused: reject }),
+  )
 }
 
 function metadata(topicName: string, part: WrittenPart): RecordMetadata {

@@ -3,6 +3,7 @@ import { APPEND_BUSY, PartitionAppender, partitionError } from '../log/partition
 import { PartitionStatus } from '../log/partition-control.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import type { LogMemory } from '../log/shared-memory.js'
+import { Codec } from '../record/compression.js'
 import type { Message } from '../record/key-scatter.js'
 import type { PreparedBatch } from '../record/prepared-batch.js'
 import { RowsBatchBuilder } from '../record/rows-batch-builder.js'
@@ -22,6 +23,7 @@ export class TopicSender {
   readonly #builder: TypedBatchBuilder | RowsBatchBuilder
   readonly #acks: SendAcks
   readonly #onActive: () => void
+  readonly #leavesCodecToProducers: boolean
   #queue: PendingSend[] = []
   #queuedRecords = 0
   /** The sends being written: joined messages, and how far. */
@@ -37,6 +39,7 @@ export class TopicSender {
   ) {
     this.#env = options.env
     this.#onActive = options.onActive
+    this.#leavesCodecToProducers = topic.config['compression.type'] === 'producer'
     this.appenders = topic.partitions.map((partition) => new PartitionAppender(partition, options.memory))
     const builderOptions = {
       partitions: topic.partitions.length,
@@ -164,7 +167,9 @@ export class TopicSender {
     let records = first.messages.length
     if (records < SMALL_SEND_RECORDS) {
       for (; count < queue.length; count++) {
-        const next = (queue[count] as PendingSend).messages.length
+        const send = queue[count] as PendingSend
+        const next = send.messages.length
+        if ((send.codec ?? Codec.none) !== (first.codec ?? Codec.none)) break
         if (next >= SMALL_SEND_RECORDS || records + next > SLICE_RECORDS) break
         records += next
       }
@@ -224,6 +229,9 @@ export class TopicSender {
   #append(current: JoinedWrite): 'done' | 'busy' | 'memory' {
     const builder = this.#builder
     const { batches } = builder
+    builder.wantedCodec = this.#leavesCodecToProducers
+      ? ((current.sends[0] as PendingSend).codec ?? Codec.none)
+      : Codec.none
     for (; current.nextBatch < batches.length; current.nextBatch++) {
       const batch = batches[current.nextBatch] as PreparedBatch
       const appender = this.appenders[batch.partition] as PartitionAppender

@@ -66,6 +66,7 @@ export const PRODUCER_ID_EXPIRATION_MS = 24 * 3_600_000
 
 /** Kafka's transaction.timeout.ms. */
 export const TRANSACTION_TIMEOUT_MS = 60_000
+
 /** Kafka's log.retention.check.interval.ms; a topic whose own times are shorter is looked at more often. */
 export const CLEANER_CHECK_MS = 300_000
 
@@ -80,3 +81,6 @@ export const CLEANER_SLICE_MS = 1
 
 /** Kafka's log.cleaner.dedupe.buffer.size is 128 MiB for all its threads; here one partition is compacted at a time. */
 export const CLEANER_MAP_BYTES = 64 * 1024 * 1024
+
+/** The same where they are compressed first, which takes gzip about ten milliseconds for so many. */
+export const PACK_SLICE_BYTES = 1024 * 1024

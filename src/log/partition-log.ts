@@ -1,9 +1,10 @@
 import { ENGINE_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
+import { mustPack } from '../record/batch-compression.js'
 import { baseOffsetOf, batchByteLength, nextOffsetOf } from '../record/batch-header.js'
 import type { BufferViews } from '../types/block.js'
-import { WRITE_SLICE_BYTES } from './limits.js'
+import { PACK_SLICE_BYTES, WRITE_SLICE_BYTES } from './limits.js'
 import { PartitionControl, PartitionStatus } from './partition-control.js'
 import { type PartitionDescriptor, partitionName } from './partition-descriptor.js'
 import { PartitionProducers } from './partition-producers.js'
@@ -140,8 +141,9 @@ export class PartitionLog {
         }
         const views = this.#memory.chunks.get(control.chunkId(this.#sequence))
         const from = this.#position
-        batches -= this.#writeRun(views, end, batches)
-        budget -= this.#position - from
+        const slice = mustPack(views.dv, from, this.#limits.compression) ? PACK_SLICE_BYTES : WRITE_SLICE_BYTES
+        batches -= this.#writeRun(views, end, batches, slice)
+        budget -= (this.#position - from) * (WRITE_SLICE_BYTES / slice)
       }
     } catch (error) {
       this.#publishWritten()
@@ -305,13 +307,13 @@ export class PartitionLog {
   }
 
   /** Writes batches of one chunk up to `end` or to where a segment ends; how many. */
-  #writeRun(views: BufferViews, end: number, batchesMax: number): number {
+  #writeRun(views: BufferViews, end: number, batchesMax: number, bytesMax: number): number {
     const from = this.#position
     const segment = this.#segmentFor(views, from)
     let to = from
     let batches = 0
     let nextOffset = this.#written
-    while (to < end && batches < batchesMax && to - from < WRITE_SLICE_BYTES) {
+    while (to < end && batches < batchesMax && to - from < bytesMax) {
       if (to > from && segment.mustRollBefore(views.dv, to, to - from)) break
       segment.noteTime(views.dv, to)
       nextOffset = nextOffsetOf(views.dv, to)

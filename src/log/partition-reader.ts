@@ -1,5 +1,6 @@
 import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
+import { WANTED_CODEC_MASK } from '../record/batch-compression.js'
 import {
   baseOffsetOf,
   batchAttributes,
@@ -14,6 +15,7 @@ import {
 } from '../record/batch-header.js'
 import type { BufferViews } from '../types/block.js'
 import { AbortedTransactions } from './aborted-transactions.js'
+import { BatchOpener } from './batch-opener.js'
 import { PartitionControl, PartitionStatus } from './partition-control.js'
 import { type PartitionDescriptor, partitionName } from './partition-descriptor.js'
 import { PinnedChunk } from './pinned-chunk.js'
@@ -72,6 +74,7 @@ export class PartitionReader {
   #sequence = 0
   #chunkPosition = 0
   #watching = false
+  readonly #opener = new BatchOpener()
 
   constructor(options: PartitionReaderOptions) {
     const { partition, memory, env } = options
@@ -264,8 +267,8 @@ export class PartitionReader {
       this.#nextOffset = damage.toOffset
       return false
     }
-    const { views, position } = segments
-    this.#take(views, position)
+    this.#opener.open(segments.views, segments.position, partitionName(this.partition))
+    this.#take(this.#opener.views, this.#opener.position)
     this.#nextOffset = this.lastOffset + 1
     // What compaction has emptied is kept for its offsets and its producer's sequence; there is nothing in it to hand out.
     if (this.recordCount === 0) return false
@@ -307,7 +310,7 @@ export class PartitionReader {
     this.baseOffset = baseOffsetOf(dv, position)
     this.lastOffset = nextOffsetOf(dv, position) - 1
     this.recordCount = batchRecordCount(dv, position)
-    this.attributes = batchAttributes(dv, position)
+    this.attributes = batchAttributes(dv, position) & ~WANTED_CODEC_MASK
     this.maxTimestamp = batchMaxTimestamp(dv, position)
   }
 

@@ -1,5 +1,6 @@
 import { assert } from '../common/assert.js'
 import type { FileHandle, FileSystem } from '../common/env.js'
+import { packBatches, type TopicCompression } from '../record/batch-compression.js'
 import { batchByteLength, batchMaxTimestamp, nextOffsetOf } from '../record/batch-header.js'
 import type { BufferViews } from '../types/block.js'
 import { segmentPath } from './segment-files.js'
@@ -12,6 +13,7 @@ export interface RollLimits {
   readonly segmentMs: number
   readonly indexIntervalBytes: number
   readonly segmentIndexBytes: number
+  readonly compression: TopicCompression
 }
 
 /**
@@ -67,14 +69,16 @@ export class Segment {
     return this.index.offsetBytes >= this.limits.segmentIndexBytes
   }
 
-  /** Whole batches, `[from, to)` of the views. Where the write throws nothing has changed, and it may be tried again. */
+  /** Whole batches, `[from, to)` of the views, compressed on their way. Where the write throws nothing has changed, and it may be tried again. */
   write(views: BufferViews, from: number, to: number): void {
-    this.handle().write(views.u8.subarray(from, to), this.size)
-    for (let at = from; at < to; at += batchByteLength(views.dv, at)) {
-      this.noteTime(views.dv, at)
-      this.index.note(views.dv, at, this.size + at - from)
+    const run = packBatches(views, from, to, this.limits.compression)
+    const dv = run.views.dv
+    this.handle().write(run.views.u8.subarray(run.from, run.to), this.size)
+    for (let at = run.from; at < run.to; at += batchByteLength(dv, at)) {
+      this.noteTime(dv, at)
+      this.index.note(dv, at, this.size + at - run.from)
     }
-    this.size += to - from
+    this.size += run.to - run.from
   }
 
   noteTime(dv: DataView, at: number): void {

@@ -1,5 +1,7 @@
 import { MillraceError } from '../common/errors.js'
 import { nearestName } from '../common/nearest-name.js'
+import type { TopicCompression } from '../record/batch-compression.js'
+import { assertCanCompress, Codec, type CodecName, defaultLevels } from '../record/compression.js'
 import { BATCH_BYTES_MAX } from './limits.js'
 import type { TopicConfig } from './partition-descriptor.js'
 import type { RollLimits } from './segment.js'
@@ -18,7 +20,9 @@ const INT32_MAX = 0x7fff_ffff
 
 const settings: Readonly<Record<string, Setting>> = {
   'cleanup.policy': { fallback: 'delete', values: ['delete', 'compact', 'compact,delete', 'delete,compact', ''] },
+  'compression.gzip.level': { fallback: defaultLevels.gzip, min: -1, max: 9 },
   'compression.type': { fallback: 'producer', values: ['producer', 'uncompressed', 'gzip', 'snappy', 'lz4', 'zstd'] },
+  'compression.zstd.level': { fallback: defaultLevels.zstd, min: -131_072, max: 22 },
   'delete.retention.ms': { fallback: DAY_MS, min: 0, max: NO_LIMIT },
   'file.delete.delay.ms': { fallback: 60_000, min: 0, max: NO_LIMIT },
   'index.interval.bytes': { fallback: 4096, min: 0, max: INT32_MAX },
@@ -57,7 +61,22 @@ export function rollLimits(config: TopicConfig): RollLimits {
     segmentMs: Number(config['segment.ms']),
     indexIntervalBytes: Number(config['index.interval.bytes']),
     segmentIndexBytes: Number(config['segment.index.bytes']),
+    compression: topicCompression(config),
   }
+}
+
+/** What the engine does with batches on their way to the disk. */
+export function topicCompression(config: TopicConfig): TopicCompression {
+  const type = config['compression.type']
+  const levels = { gzip: Number(config['compression.gzip.level']), zstd: Number(config['compression.zstd.level']) }
+  if (type === 'producer') return { codec: 'producer', levels }
+  return { codec: type === 'uncompressed' ? Codec.none : Codec[type as CodecName], levels }
+}
+
+/** Throws where this Node cannot write what the topic asks for. A topic that another Node made is opened all the same, and written plain. */
+export function assertCanWrite(topic: string, config: TopicConfig): void {
+  const { codec } = topicCompression(config)
+  if (codec !== 'producer') assertCanCompress(codec, `topic ${topic}`)
 }
 
 function checked(topic: string, name: string, setting: Setting, value: string | number): string | number {

@@ -6,7 +6,7 @@ import type { StructType } from '../types/data-type.js'
 import { isCompacted } from './compaction-policy.js'
 import { TOPIC_NAME_LENGTH_MAX, TOPIC_PARTITIONS_MAX } from './limits.js'
 import type { TopicConfig } from './partition-descriptor.js'
-import { completeTopicConfig } from './topic-config.js'
+import { assertCanWrite, completeTopicConfig } from './topic-config.js'
 
 /** What is known of a topic apart from its records. Kept in `<dir>/topics/<name>.json`, replaced as a whole. */
 export interface Topic {
@@ -103,6 +103,7 @@ export class Topics {
       )
     }
     const config = completeTopicConfig(spec.name, spec.config ?? {})
+    assertCanWrite(spec.name, config)
     return Object.freeze({
       id: Buffer.from(this.#env.randomBytes(16)).toString('base64url'),
       name: spec.name,

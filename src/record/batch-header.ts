@@ -19,7 +19,11 @@ import type { BufferViews } from '../types/block.js'
  *   //     51     2  producerEpoch
  *   //     53     4  baseSequence
  *   //     57     4  recordCount
- *   //     61        payload: Kafka's records, or 3 zero bytes and a block where COLUMNS_PAYLOAD is set
+ *   //     61        payload: Kafka's records, or where COLUMNS_PAYLOAD is set:
+ *   //     61     1  columnsVersion        0; a reader refuses what is higher
+ *   //     62     1  padding               zeros at the end of a compressed block, 0 to 7
+ *   //     63     1  0
+ *   //     64        a block, see types/block.ts
  */
 export const BASE_OFFSET = 0
 export const BATCH_LENGTH = BASE_OFFSET + 8
@@ -36,13 +40,17 @@ export const BASE_SEQUENCE = PRODUCER_EPOCH + 2
 export const RECORD_COUNT = BASE_SEQUENCE + 4
 export const BATCH_HEADER_BYTES = RECORD_COUNT + 4
 
+export const COLUMNS_VERSION = BATCH_HEADER_BYTES
+export const COLUMNS_PADDING = COLUMNS_VERSION + 1
 /** Where the block of a typed batch begins. */
 export const COLUMNS_PAYLOAD_OFFSET = 64
+/** The newest layout of a columns payload that is written and read. */
+export const COLUMNS_VERSION_MAX = 0
 /** What batchLength does not count: itself and the base offset before it. */
 export const BATCH_LENGTH_OVERHEAD = BATCH_LENGTH + 4
 export const BATCH_MAGIC = 2
 
-// Attributes, bit by bit. Bits 7 to 15 are unused by Kafka; bit 14 is ours.
+// Attributes, bit by bit. Bits 7 to 15 are unused by Kafka; bit 14 is ours, and in memory bits 7 to 9 (batch-compression.ts).
 export const COMPRESSION_MASK = 0x07
 export const LOG_APPEND_TIME = 1 << 3
 export const TRANSACTIONAL = 1 << 4

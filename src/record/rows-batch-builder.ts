@@ -4,8 +4,10 @@ import { utf8Length, writeUtf8 } from '../common/utf8.js'
 import type { BufferViews } from '../types/block.js'
 import { invalidValue } from '../types/invalid-value.js'
 import { isBytes } from '../types/user-value.js'
+import { WANTED_CODEC_SHIFT } from './batch-compression.js'
 import { BATCH_HEADER_BYTES, type BatchStamp, NO_PRODUCER, sealBatch } from './batch-header.js'
 import { leaveStage, stagePosition, takeStage } from './batch-stage.js'
+import { Codec } from './compression.js'
 import { encodeHeaders } from './headers.js'
 import { KeyScatter, type Message } from './key-scatter.js'
 import { BATCH_BYTES_MAX, cutBatches, type PreparedBatch, recordTooLarge } from './prepared-batch.js'
@@ -27,6 +29,8 @@ export class RowsBatchBuilder {
   readonly batches: PreparedBatch[] = []
   /** Whose batches writeTo() writes. */
   stamp: BatchStamp = NO_PRODUCER
+  /** The codec that the producer wants for what writeTo() writes; see batch-compression.ts. */
+  wantedCodec: Codec = Codec.none
   readonly #scatter: KeyScatter
   readonly #batchBytesMax: number
   /** Of row r: bytes of key, value and headers; -1 = null, and 0 = no headers. */
@@ -113,7 +117,7 @@ export class RowsBatchBuilder {
     sealBatch(stage, start, {
       baseOffset,
       byteLength: batch.byteLength,
-      attributes: this.stamp.attributes,
+      attributes: this.stamp.attributes | (this.wantedCodec << WANTED_CODEC_SHIFT),
       recordCount: batch.records,
       baseTimestamp,
       maxTimestamp: batch.maxTimestamp,

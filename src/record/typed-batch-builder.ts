@@ -4,7 +4,9 @@ import type { BufferViews } from '../types/block.js'
 import { BlockBuilder, type ColumnBuffer, ScratchFull } from '../types/block-builder.js'
 import { compileRowEncoder, type RowEncoder } from '../types/column-builder.js'
 import type { StructType } from '../types/data-type.js'
+import { WANTED_CODEC_SHIFT } from './batch-compression.js'
 import { type BatchStamp, COLUMNS_PAYLOAD, COLUMNS_PAYLOAD_OFFSET, NO_PRODUCER, sealBatch } from './batch-header.js'
+import { Codec } from './compression.js'
 import { encodeHeaders } from './headers.js'
 import { KeyScatter, type Message } from './key-scatter.js'
 import type { PartitionerName } from './partitioner.js'
@@ -43,6 +45,8 @@ export class TypedBatchBuilder {
   readonly batches: PreparedBatch[] = []
   /** Whose batches writeTo() writes. */
   stamp: BatchStamp = NO_PRODUCER
+  /** The codec that the producer wants for what writeTo() writes; see batch-compression.ts. */
+  wantedCodec: Codec = Codec.none
 
   readonly #scatter: KeyScatter
   readonly #builder: BlockBuilder
@@ -110,7 +114,7 @@ export class TypedBatchBuilder {
     sealBatch(views, position, {
       baseOffset,
       byteLength: batch.byteLength,
-      attributes: COLUMNS_PAYLOAD | this.stamp.attributes,
+      attributes: COLUMNS_PAYLOAD | this.stamp.attributes | (this.wantedCodec << WANTED_CODEC_SHIFT),
       recordCount: batch.records,
       baseTimestamp: this.#scatter.timestamps[batch.from] as number,
       maxTimestamp: batch.maxTimestamp,

@@ -1,0 +1,134 @@
+import { createRequire } from 'node:module'
+import * as zlib from 'node:zlib'
+import { MillraceError } from '../common/errors.js'
+import type { ByteSink } from './byte-sink.js'
+import { decodeLz4, encodeLz4 } from './lz4-frame.js'
+import { decodeSnappy, encodeSnappy } from './snappy.js'
+import { zstdFault } from './zstd-frame.js'
+
+/**
+ * Kafka's codecs, by Kafka's numbers. gzip and, from Node 22.15 on, zstd are Node's own; LZ4 and Snappy are small enough formats to be
+ * read with every length held against what is there, which no package without a native build does. zstd is read everywhere, by fzstd.
+ */
+export const Codec = { none: 0, gzip: 1, snappy: 2, lz4: 3, zstd: 4 } as const
+export type Codec = (typeof Codec)[keyof typeof Codec]
+export type CodecName = keyof typeof Codec
+
+/** In the order of their numbers. */
+export const codecNames: readonly CodecName[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
+
+/** Levels, where a codec has them; Kafka's defaults. */
+export interface CompressionLevels {
+  readonly gzip: number
+  readonly zstd: number
+}
+export const defaultLevels: CompressionLevels = { gzip: -1, zstd: 3 }
+
+interface ZstdOfNode {
+  readonly zstdCompressSync?: (bytes: Uint8Array, options: object) => Uint8Array
+  readonly zstdDecompressSync?: (bytes: Uint8Array, options: object) => Uint8Array
+}
+const zstdOfNode: ZstdOfNode = zlib as ZstdOfNode
+/** ZSTD_c_compressionLevel, which the types of Node 20 do not know. */
+const ZSTD_COMPRESSION_LEVEL = 100
+
+export function canCompress(codec: Codec): boolean {
+  return codec !== Codec.zstd || zstdOfNode.zstdCompressSync !== undefined
+}
+
+/** Throws COMPRESSION_UNSUPPORTED where this Node cannot write the codec. `what` begins the message. */
+export function assertCanCompress(codec: Codec, what: string): void {
+  if (canCompress(codec)) return
+  throw new MillraceError('COMPRESSION_UNSUPPORTED', `${what} cannot be compressed with ${codecNames[codec]} here`, {
+    detail: `Node ${process.versions.node} has no zstd, which came with 22.15; reading it works`,
+    hint: "run a newer Node, or choose 'lz4', 'snappy' or 'gzip'",
+  })
+}
+
+/** Appends [from, to) of `source`, compressed. */
+export function compress(
+  codec: Codec,
+  source: Uint8Array,
+  from: number,
+  to: number,
+  sink: ByteSink,
+  levels: CompressionLevels,
+): void {
+  if (codec === Codec.gzip) sink.append(zlib.gzipSync(source.subarray(from, to), { level: levels.gzip }))
+  else if (codec === Codec.snappy) encodeSnappy(source, from, to, sink)
+  else if (codec === Codec.lz4) encodeLz4(source, from, to, sink)
+  else if (codec === Codec.zstd && zstdOfNode.zstdCompressSync !== undefined) {
+    const params = { [ZSTD_COMPRESSION_LEVEL]: levels.zstd }
+    sink.append(zstdOfNode.zstdCompressSync(source.subarray(from, to), { params }))
+  } else assertCanCompress(codec, 'a batch')
+}
+
+/** Appends what [from, to) of `source` becomes; what is wrong with it, if anything. Throws where it becomes larger than the sink allows. */
+export function decompress(
+  codec: number,
+  source: Uint8Array,
+  from: number,
+  to: number,
+  sink: ByteSink,
+): string | undefined {
+  const before = sink.length
+  const fault = decompressBytes(codec, source, from, to, sink)
+  if (fault === undefined) return undefined
+  sink.length = before
+  return `${codecNames[codec] ?? `codec ${codec}`}: ${fault}`
+}
+
+function decompressBytes(
+  codec: number,
+  source: Uint8Array,
+  from: number,
+  to: number,
+  sink: ByteSink,
+): string | undefined {
+  switch (codec) {
+    case Codec.gzip:
+      return byLibrary(sink, (limit) => zlib.gunzipSync(source.subarray(from, to), { maxOutputLength: limit }))
+    case Codec.snappy:
+      return decodeSnappy(source, from, to, sink)
+    case Codec.lz4:
+      return decodeLz4(source, from, to, sink)
+    case Codec.zstd: {
+      const fault = zstdFault(source, from, to, sink.limit)
+      if (fault !== undefined) return fault
+      const native = zstdOfNode.zstdDecompressSync
+      if (native === undefined) return decompressByFzstd(source, from, to, sink)
+      return byLibrary(sink, (limit) => native(source.subarray(from, to), { maxOutputLength: limit }))
+    }
+    default:
+      return 'there is none of that number'
+  }
+}
+
+function byLibrary(sink: ByteSink, run: (limit: number) => Uint8Array): string | undefined {
+  try {
+    // A limit of zero is none to the library.
+    sink.append(run(Math.max(1, sink.limit - sink.length)))
+    return undefined
+  } catch (error) {
+    if (error instanceof MillraceError) throw error
+    if ((error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE') throw sink.tooLarge(sink.limit + 1)
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+interface Fzstd {
+  readonly Decompress: new (onData: (chunk: Uint8Array) => void) => { push(chunk: Uint8Array, final: boolean): void }
+}
+let fzstd: Fzstd | undefined
+
+function decompressByFzstd(source: Uint8Array, from: number, to: number, sink: ByteSink): string | undefined {
+  fzstd ??= createRequire(import.meta.url)('fzstd') as Fzstd
+  try {
+    // Piece by piece, so that the limit is asked before there is more. It keeps what it is given, which must not be shared memory.
+    new fzstd.Decompress((chunk) => sink.append(chunk)).push(new Uint8Array(source.subarray(from, to)), true)
+    return undefined
+  } catch (error) {
+    if (error instanceof MillraceError) throw error
+    return error instanceof Error ? error.message : String(error)
+  }
+}
