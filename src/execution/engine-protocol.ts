@@ -81,6 +81,7 @@ export type FromEngine =
       readonly type: 'commit'
       readonly query: string
       readonly epoch: number
+      readonly hasInput: boolean
       readonly blocks: readonly BlockDescriptor[]
     }
   | { readonly type: 'progress'; readonly query: string; readonly progress: StreamingQueryProgress }

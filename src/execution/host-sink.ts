@@ -6,8 +6,11 @@ import type { BlockRef } from '../types/block.js'
 export interface HostSink {
   /** As early as possible. */
   rows(block: BlockRef, epoch: number, task: number): void | Promise<void>
-  /** All rows of the epoch were given and are committed; awaited before the epoch counts as delivered. */
-  epoch?(epoch: number): void | Promise<void>
+  /**
+   * All rows of the epoch were given and are committed; awaited before the epoch counts as delivered. `hasInput`: the epoch read
+   * records, or comes again after a failure; an epoch that only ends a run may have had nothing to read.
+   */
+  epoch?(epoch: number, hasInput: boolean): void | Promise<void>
 }
 
 /** Frames handled in one turn of the host's event loop. */

@@ -335,7 +335,7 @@ export class QueryRun {
   /** What the last run left unfinished: an epoch to be delivered again, an intent to be run again. */
   async #recoverEpoch(): Promise<void> {
     const { committed, delivered, output, intent } = this.#checkpoint.recovered
-    if (committed !== undefined && !delivered) await this.#deliver(committed.epoch, output)
+    if (committed !== undefined && !delivered) await this.#deliver(committed.epoch, output, true)
     this.#checkpoint.forgetRecovered()
     if (intent === undefined || intent.epoch !== this.#epoch) return
     await this.#runEpoch({ ends: intent.ends, final: intent.final, open: false, intended: true })
@@ -392,7 +392,8 @@ export class QueryRun {
       }
       clock.mark('commitOffsets')
     }
-    await this.#deliver(epoch, output)
+    const hasInput = ends.some((end, i) => end > (this.#offsets[i] as number))
+    await this.#deliver(epoch, output, hasInput)
     this.#offsets = ends
     this.#epoch = epoch + 1
     const progress = clock.end(ends, wait)
@@ -400,13 +401,13 @@ export class QueryRun {
     this.#caughtUp.settle(this.#offsets)
   }
 
-  async #deliver(epoch: number, output: readonly Uint8Array[]): Promise<void> {
+  async #deliver(epoch: number, output: readonly Uint8Array[], hasInput: boolean): Promise<void> {
     if (this.spec.sink.kind === 'rows' || this.spec.sink.kind === 'durable') {
       const delivered = new Promise<void>((resolve) => {
         this.#delivered = { epoch, resolve }
       })
       const blocks = output.map(sharedBlock)
-      this.around.toHost({ type: 'commit', query: this.spec.id, epoch, blocks })
+      this.around.toHost({ type: 'commit', query: this.spec.id, epoch, hasInput, blocks })
       await delivered
       this.#delivered = undefined
     }

@@ -239,7 +239,7 @@ export class EngineSession {
         break
       }
       case 'commit':
-        void this.#commit(message.query, message.epoch, message.blocks)
+        void this.#commit(message)
         break
       case 'progress':
         this.#queries.get(message.query)?.handle.progressed(message.progress)
@@ -271,11 +271,11 @@ export class EngineSession {
     else this.#logger[fields.mode === 'batch' ? 'debug' : 'error']({ ...fields, ...errorFields(error) }, 'query failed')
   }
 
-  async #commit(id: string, epoch: number, blocks: readonly BlockDescriptor[]): Promise<void> {
+  async #commit({ query: id, epoch, hasInput, blocks }: FromEngine & { type: 'commit' }): Promise<void> {
     const sink = this.#queries.get(id)?.sink
     try {
       for (const block of blocks) await sink?.rows({ views: viewsOf(block.buffer), position: block.position }, epoch, 0)
-      await sink?.epoch?.(epoch)
+      await sink?.epoch?.(epoch, hasInput)
       this.#post({ type: 'delivered', query: id, epoch })
     } catch (error) {
       this.#post({ type: 'sinkFailed', query: id, error: sinkError(error) })

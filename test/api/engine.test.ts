@@ -136,6 +136,26 @@ describe('streaming queries', () => {
     expect(epochs).toEqual([...new Set(epochs)].sort((a, b) => a - b))
   })
 
+  it.each(modes)(
+    'foreachBatch is called for an epoch that read records and kept none, and not for one that read nothing (%s)',
+    async (_, trigger) => {
+      const topic = await newTopic()
+      const sizes: number[] = []
+      const query = await mill.readStream
+        .topic(topic, Click)
+        .filter(col('page').eq('/kept'))
+        .writeStream.trigger(trigger)
+        .foreachBatch(async (rows) => void sizes.push(await rows.count()))
+        .start()
+      await send(mill, topic, click('/a', 1))
+      await query.processAllAvailable()
+      await send(mill, topic, click('/kept', 2))
+      await query.processAllAvailable()
+      await query.stop()
+      expect(sizes).toEqual([0, 1])
+    },
+  )
+
   it.each(modes)('an error in foreach ends the query with SINK_FAILED and its cause (%s)', async (_, trigger) => {
     const topic = await newTopic()
     const query = await mill.readStream

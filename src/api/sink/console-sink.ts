@@ -6,7 +6,7 @@ import { readRows } from '../../types/row-reader.js'
 import { renderTable } from '../table-renderer.js'
 
 /**
- * Prints each epoch that has rows, as Spark does:
+ * Prints each epoch that read something or has rows, as Spark prints each batch, an empty one too:
  *
  *   -------------------------------------------
  *   Batch: 3
@@ -46,9 +46,9 @@ export class ConsoleSink implements HostSink {
     if (room > 0) rows.shown.push(...readRows(this.schema, block).slice(0, room))
   }
 
-  epoch(epoch: number): void {
-    const rows = this.#epochs.get(epoch)
-    if (rows === undefined) return
+  epoch(epoch: number, hasInput: boolean): void {
+    const rows = this.#epochs.get(epoch) ?? { shown: [], count: 0 }
+    if (rows.count === 0 && !hasInput) return
     this.#epochs.delete(epoch)
     const { truncate } = this.options
     const table = renderTable(this.schema, rows.shown, { truncate, more: rows.count > rows.shown.length })

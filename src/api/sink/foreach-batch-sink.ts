@@ -2,7 +2,8 @@ import type { HostSink } from '../../execution/session.js'
 import { type BlockRef, blockByteLength, viewsOf } from '../../types/block.js'
 
 /**
- * Gives the rows of an epoch to the user's function once they are durable. The runtime keeps them until the
+ * Gives the rows of an epoch to the user's function once they are durable; an epoch that read records calls it even where no
+ * row came out of them, in every mode, as Spark does for each micro-batch. The runtime keeps them until the
  * function's promise is kept, so an epoch that is delivered again has the same rows.
  */
 export class ForeachBatchSink implements HostSink {
@@ -17,9 +18,9 @@ export class ForeachBatchSink implements HostSink {
     else blocks.push(copy)
   }
 
-  async epoch(epoch: number): Promise<void> {
-    const blocks = this.#epochs.get(epoch)
-    if (blocks === undefined) return
+  async epoch(epoch: number, hasInput: boolean): Promise<void> {
+    const blocks = this.#epochs.get(epoch) ?? []
+    if (blocks.length === 0 && !hasInput) return
     this.#epochs.delete(epoch)
     await this.deliver(blocks, epoch)
   }

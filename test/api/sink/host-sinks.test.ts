@@ -42,9 +42,12 @@ describe('console', () => {
     sink.rows(block(['/a', 1]), 7)
     sink.rows(block(['/b', 2], ['/c', 3]), 7)
     expect(printed).toEqual([])
-    sink.epoch(7)
-    sink.epoch(8)
+    sink.epoch(7, true)
+    sink.epoch(8, false)
     expect(printed).toHaveLength(1)
+    sink.epoch(9, true)
+    expect(printed).toHaveLength(2)
+    expect(printed[1]).toContain('Batch: 9')
     const rule = '-'.repeat(43)
     expect(printed[0]?.split('\n').slice(0, 3)).toEqual([rule, 'Batch: 7', rule])
     expect(printed[0]).toContain('|  /b|    2|')
@@ -167,7 +170,7 @@ describe('foreachBatch', () => {
     sink.rows(block(['/next', 9]), 4)
     reused.views.u8.fill(0)
     sink.rows(block(['/b', 2]), 3)
-    await sink.epoch(3)
+    await sink.epoch(3, true)
     expect(delivered).toEqual([
       {
         epoch: 3,
