@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Consumer } from '../../src/client/consumer.js'
 import { Producer } from '../../src/client/producer.js'
 import { scalar, structType } from '../../src/types/data-type.js'
-import { type OpenLog, openLog, readerOf, readValues, temporaryDirectory } from '../log/log-fixture.js'
+import { type OpenLog, openLog, readerOf, readValues, temporaryDirectory, until } from '../log/log-fixture.js'
 
 const clicks = structType([
   { name: 'user', type: scalar('string'), nullable: false },
@@ -259,7 +259,8 @@ describe('consumer', () => {
     await consumer.run({ eachMessage: ({ message }) => void got.push(String(message.value)) })
     for (let i = 0; i < 20; i++) {
       await producer.send({ topic: 't', messages: [{ value: String(i) }] })
-      await new Promise((resolve) => setTimeout(resolve, 1))
+      // It has nothing more to do when this is here, so the next one finds it asleep.
+      await until(() => got.length === i + 1, 'the record has come')
     }
     await consumer.stop()
     expect(got).toEqual(Array.from({ length: 20 }, (_, i) => String(i)))
@@ -299,12 +300,14 @@ describe('consumer', () => {
         { value: 'p1', partition: 1 },
       ],
     })
-    await new Promise((resolve) => setTimeout(resolve, 5))
-    expect(got).toEqual(['p1'])
+    await until(() => got.length === 1, 'the other partition is read')
+    await producer.send({ topic: 't', messages: [{ value: 'p1 again', partition: 1 }] })
+    await until(() => got.length === 2, 'the other partition is read again')
+    expect(got).toEqual(['p1', 'p1 again'])
     expect(consumer.paused()).toEqual([{ topic: 't', partitions: [0] }])
     consumer.resume([{ topic: 't' }])
-    await new Promise((resolve) => setTimeout(resolve, 5))
-    expect(got).toEqual(['p1', 'p0'])
+    await until(() => got.length === 3, 'the first partition is read')
+    expect(got).toEqual(['p1', 'p1 again', 'p0'])
     await consumer.disconnect()
   })
 

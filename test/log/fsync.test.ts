@@ -185,7 +185,6 @@ describe('a full disk', () => {
     })
     fs.capacity = Number.MAX_SAFE_INTEGER
     const { control } = new RowsAppender(topic, log.memory).appender
-    await new Promise((resolve) => setTimeout(resolve, 300))
     await until(() => control.status() === 0 && control.syncedOffset() === 2, 'the engine has tried again')
     await producer.send({ topic: 't', messages: [{ value: 'after' }] })
     expect(readValues(readerOf(topic, log.memory), 0)).toEqual(['before', 'full', 'after'])

@@ -151,9 +151,9 @@ export async function nextTurn(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve))
 }
 
-/** Turns of the event loop until something is so. */
+/** Turns of the event loop until something is so, for ten seconds. */
 export async function until(condition: () => boolean, what: string): Promise<void> {
-  for (let turn = 0; turn < 20_000; turn++) {
+  for (const end = performance.now() + 10_000; performance.now() < end; ) {
     if (condition()) return
     await nextTurn()
   }
