@@ -81,13 +81,32 @@ export class HostLog {
     return sender
   }
 
+  /** Its settings have changed, or it has got more partitions. What is queued is written as it was meant, then what comes. */
+  topicChanged(topic: TopicDescriptor): void {
+    const before = this.#senders.get(topic.name)
+    if (before === undefined) return
+    const sender: TopicSender = new TopicSender(topic, {
+      memory: this.memory,
+      env: this.env,
+      onActive: () => this.#active.add(sender),
+      after: before,
+    })
+    this.#senders.set(topic.name, sender)
+    for (const listener of this.#topicListeners) listener()
+  }
+
   /** The topic has been deleted. */
   forgetTopic(name: string): void {
     const sender = this.#senders.get(name)
     if (sender === undefined) return
     this.#senders.delete(name)
-    this.#active.delete(sender)
     sender.close(deleted(name))
+    for (const each of this.#active) {
+      if (each.topic.name !== name) continue
+      // One that a change of the topic has replaced may have something queued too.
+      each.close(deleted(name))
+      this.#active.delete(each)
+    }
     for (const listener of this.#topicListeners) listener()
   }
 
@@ -127,7 +146,7 @@ export class HostLog {
   ): void {
     if (this.#closed !== undefined) return
     this.#closed = error
-    for (const sender of this.#senders.values()) sender.close(error)
+    for (const sender of new Set([...this.#senders.values(), ...this.#active])) sender.close(error)
     this.#active.clear()
     for (const listener of this.#listeners) listener()
   }

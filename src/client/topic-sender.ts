@@ -3,6 +3,7 @@ import { APPEND_BUSY, PartitionAppender, partitionError } from '../log/partition
 import { PartitionStatus } from '../log/partition-control.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import type { LogMemory } from '../log/shared-memory.js'
+import { topicRules } from '../log/topic-config.js'
 import { Codec } from '../record/compression.js'
 import type { Message } from '../record/key-scatter.js'
 import type { PreparedBatch } from '../record/prepared-batch.js'
@@ -32,11 +33,19 @@ export class TopicSender {
   #waitsForMemory = false
   #isRunning = false
   #closed: unknown
+  #after: TopicSender | undefined
 
   constructor(
     readonly topic: TopicDescriptor,
-    options: { readonly memory: LogMemory; readonly env: Env; readonly onActive: () => void },
+    options: {
+      readonly memory: LogMemory
+      readonly env: Env
+      readonly onActive: () => void
+      /** The sender of the topic as it was: what it still has queued goes before anything of this one. */
+      readonly after?: TopicSender | undefined
+    },
   ) {
+    this.#after = options.after
     this.#env = options.env
     this.#onActive = options.onActive
     this.#leavesCodecToProducers = topic.config['compression.type'] === 'producer'
@@ -46,6 +55,7 @@ export class TopicSender {
       partitioner: topic.partitioner,
       random: () => options.env.random(),
       batchBytesMax: Number(topic.config['max.message.bytes']),
+      rules: topicRules(topic.config, () => options.env.now()),
     }
     this.#builder =
       topic.schema === undefined
@@ -132,6 +142,13 @@ export class TopicSender {
   }
 
   #runUntil(until: number): void {
+    if (this.#after !== undefined) {
+      if (this.#after.queuedRecords > 0) {
+        this.#comeBack()
+        return
+      }
+      this.#after = undefined
+    }
     for (;;) {
       const current = this.#current ?? this.#take()
       if (current === undefined) break

@@ -50,6 +50,18 @@ export interface Requests {
   deleteTopic: { argument: string; result: undefined }
   listTopics: { argument: undefined; result: readonly import('../log/partition-descriptor.js').TopicDescriptor[] }
   topicState: { argument: string; result: import('../log/log-engine.js').TopicState }
+  alterTopic: {
+    argument: { readonly name: string; readonly change: import('../log/topics.js').TopicChange }
+    result: import('../log/partition-descriptor.js').TopicDescriptor
+  }
+  deleteRecords: {
+    argument: { readonly name: string; readonly partition: number; readonly offset: number }
+    result: number
+  }
+  explainRecord: {
+    argument: { readonly name: string; readonly partition: number; readonly offset: number }
+    result: import('../log/explain-record.js').RecordExplanation
+  }
   compactNow: { argument: string; result: readonly import('../log/log-cleaner.js').CompactedPartition[] }
   start: { argument: QueryStart; result: undefined }
   stop: { argument: string; result: undefined }

@@ -103,6 +103,18 @@ export class Engine {
         return this.log.list()
       case 'topicState':
         return this.log.state(argument as string)
+      case 'alterTopic': {
+        const { name: topic, change } = argument as Requests['alterTopic']['argument']
+        return this.log.alterTopic(topic, change)
+      }
+      case 'deleteRecords': {
+        const { name: topic, partition, offset } = argument as Requests['deleteRecords']['argument']
+        return await this.log.deleteRecords(topic, partition, offset)
+      }
+      case 'explainRecord': {
+        const { name: topic, partition, offset } = argument as Requests['explainRecord']['argument']
+        return await this.log.explainRecord(topic, partition, offset)
+      }
       case 'compactNow':
         return await this.log.compactNow(argument as string)
       case 'start':

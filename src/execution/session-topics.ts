@@ -1,11 +1,12 @@
 import type { HostLog } from '../client/host-log.js'
 import { MillraceError } from '../common/errors.js'
 import { nearestName } from '../common/nearest-name.js'
+import type { RecordExplanation } from '../log/explain-record.js'
 import { isInternalTopic } from '../log/internal-topics.js'
 import type { CompactedPartition } from '../log/log-cleaner.js'
 import type { TopicState } from '../log/log-engine.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
-import { type TopicSpec, unknownTopic } from '../log/topics.js'
+import { type TopicChange, type TopicSpec, unknownTopic } from '../log/topics.js'
 import type { PartitionerName } from '../record/partitioner.js'
 import { type StructType, typeName } from '../types/data-type.js'
 import { describe } from '../types/invalid-value.js'
@@ -43,6 +44,14 @@ export interface TopicDescription extends TopicFacts {
   readonly config: Readonly<Record<string, string | number>>
   readonly partitionStates: TopicState['partitions']
 }
+
+/** What may change of a topic: settings by Kafka's names (null = the default), and the number of its partitions, which can only grow. */
+export type TopicAlteration =
+  | {
+      readonly config?: Readonly<Record<string, string | number | null>>
+      readonly partitions?: number
+    }
+  | Readonly<Record<string, string | number | null>>
 
 /** `mill.topics`. Descriptions are kept on the host, so that building a query asks nobody. */
 export class SessionTopics {
@@ -123,6 +132,69 @@ export class SessionTopics {
   }
 
   /**
+   * Changes settings, by Kafka's names, at once and for good; null gives a setting its default back, what is not named stays. Takes
+   * `{ config: { … }, partitions }` as `create` does, or the settings alone.
+   */
+  async alter(name: string, change: TopicAlteration): Promise<TopicDescription> {
+    const { config, partitions } = alterationOf(name, change)
+    if (partitions !== undefined) refuseInternal(name)
+    this.descriptor(name)
+    this.#changed(await this.request('alterTopic', { name, change: { config, partitions } }))
+    return await this.describe(name)
+  }
+
+  /**
+   * Gives a topic more partitions: `total` is how many it has then. They are empty, and what was sent stays where it is; but from now on a key may
+   * go to another partition than before (its hash modulo the number), so the order of a key's records holds on either side of the change, not
+   * across it. Queries that are running read the partitions that they were started with.
+   */
+  async addPartitions(name: string, total: number): Promise<TopicFacts> {
+    refuseInternal(name)
+    this.descriptor(name)
+    const topic = await this.request('alterTopic', { name, change: { partitions: total } })
+    this.#changed(topic)
+    return factsOf(topic)
+  }
+
+  /**
+   * Deletes the records below an offset in each partition named: its log start offset moves there, at once and durably. Offset -1 means all
+   * that there are now. Answers with the new log start offsets, kafkajs' `lowWatermark`.
+   */
+  async deleteRecords(
+    name: string,
+    partitions: readonly { readonly partition: number; readonly offset: number | string }[],
+  ): Promise<{ partition: number; lowWatermark: string }[]> {
+    this.descriptor(name)
+    if (!Array.isArray(partitions)) {
+      throw new MillraceError('INVALID_ARGUMENT', 'deleteRecords was told no partitions', {
+        detail: `found ${describe(partitions)}, expected an array of { partition, offset }`,
+        hint: `mill.topics.deleteRecords('${name}', [{ partition: 0, offset: 42 }])`,
+      })
+    }
+    return await Promise.all(
+      partitions.map(async ({ partition, offset }) => {
+        const start = await this.request('deleteRecords', { name, partition, offset: wholeNumber(offset, 'offset') })
+        return { partition, lowWatermark: String(start) }
+      }),
+    )
+  }
+
+  /** Says why a record is still there, rule by rule, or what became of it. */
+  async explainRecord(
+    name: string,
+    place: { readonly partition?: number; readonly offset: number | string },
+  ): Promise<RecordExplanation> {
+    this.descriptor(name)
+    const offset = wholeNumber(place.offset, 'offset')
+    return await this.request('explainRecord', { name, partition: place.partition ?? 0, offset })
+  }
+
+  #changed(topic: TopicDescriptor): void {
+    this.#known.set(topic.name, topic)
+    this.log.topicChanged(topic)
+  }
+
+  /**
    * Compacts a topic whose `cleanup.policy` has `compact`, now and whatever its dirty ratio: of each key the last record stays, everything younger
    * than `min.compaction.lag.ms` stays too. Readers that begin after it resolves see the compacted log.
    */
@@ -156,6 +228,36 @@ function refuseInternal(name: string): void {
   throw new MillraceError('TOPIC_NAME_INVALID', `${name} is a topic of the engine's own`, {
     detail: 'it is made when it is needed, and kept',
     hint: 'choose another name; offsets of a group are deleted with mill.groups.delete',
+  })
+}
+
+/** What `alter` takes: as `create` does, or the settings alone, whose names all have a dot. */
+function alterationOf(name: string, change: unknown): TopicChange {
+  if (typeof change !== 'object' || change === null || Array.isArray(change)) {
+    throw new MillraceError('INVALID_ARGUMENT', `the change of topic ${name} is ${describe(change)}`, {
+      detail: 'expected an object with config, partitions, or both',
+      hint: `mill.topics.alter('${name}', { config: { 'retention.ms': 3600000 } })`,
+    })
+  }
+  const names = Object.keys(change)
+  if (names.length > 0 && names.every((each) => each.includes('.'))) return { config: change as TopicChange['config'] }
+  for (const each of names) {
+    if (each === 'config' || each === 'partitions') continue
+    throw new MillraceError('UNKNOWN_OPTION', `alter has no option '${each}'`, {
+      detail: 'there is config, partitions',
+      hint: "Kafka's settings go into config: { 'retention.ms': … }; schema and partitioner cannot change",
+    })
+  }
+  return change
+}
+
+/** Offsets come as text too, as in kafkajs. */
+function wholeNumber(value: unknown, what: string): number {
+  const number = typeof value === 'string' && /^-?\d{1,16}$/.test(value) ? Number(value) : value
+  if (typeof number === 'number' && Number.isSafeInteger(number)) return number
+  throw new MillraceError('INVALID_ARGUMENT', `${what} is ${describe(value)}`, {
+    detail: 'expected a whole number, or one as text',
+    hint: "{ partition: 0, offset: '42' }",
   })
 }
 

@@ -1,5 +1,4 @@
 import {
-  BATCH_HEADER_BYTES,
   baseOffsetOf,
   batchAttributes,
   batchByteLength,
@@ -89,8 +88,8 @@ export class ColumnsCompactor {
     const byteLength = COLUMNS_PAYLOAD_OFFSET + blockBytes + sparseBytes(kept)
     if (byteLength > this.#scratch.u8.length) this.#scratch = viewsOf(new ArrayBuffer(byteLength * 2))
     const out = this.#scratch
-    out.u8.set(views.u8.subarray(position, position + BATCH_HEADER_BYTES), 0)
-    out.u8.fill(0, BATCH_HEADER_BYTES, COLUMNS_PAYLOAD_OFFSET)
+    // Header and version of the payload.
+    out.u8.set(views.u8.subarray(position, position + COLUMNS_PAYLOAD_OFFSET), 0)
     builder.writeTo(out, COLUMNS_PAYLOAD_OFFSET)
     const words = (COLUMNS_PAYLOAD_OFFSET + blockBytes) >> 2
     // The word of padding, where there is one.

@@ -5,7 +5,10 @@ import {
   batchAttributes,
   batchByteLength,
   batchMaxTimestamp,
+  COLUMNS_PAYLOAD,
   COLUMNS_PAYLOAD_OFFSET,
+  COLUMNS_VERSION,
+  COMPRESSION_MASK,
   CONTROL,
   DELETE_HORIZON,
   nextOffsetOf,
@@ -106,7 +109,9 @@ export function emptiedBatch(views: BufferViews, position: number, isTyped: bool
   const byteLength = isTyped ? COLUMNS_PAYLOAD_OFFSET : BATCH_HEADER_BYTES
   const out = viewsOf(new ArrayBuffer(COLUMNS_PAYLOAD_OFFSET))
   out.u8.set(views.u8.subarray(position, position + BATCH_HEADER_BYTES))
-  const attributes = batchAttributes(views.dv, position) & ~SPARSE_OFFSETS
+  const hasColumns = (batchAttributes(views.dv, position) & COLUMNS_PAYLOAD) !== 0
+  if (hasColumns) out.u8[COLUMNS_VERSION] = views.u8[position + COLUMNS_VERSION] as number
+  const attributes = batchAttributes(views.dv, position) & ~(SPARSE_OFFSETS | COMPRESSION_MASK)
   sealCompacted(out, 0, byteLength, 0, attributes, batchMaxTimestamp(views.dv, position))
   return { views: out, position: 0, byteLength }
 }

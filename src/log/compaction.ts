@@ -1,20 +1,24 @@
 import type { Env, FileHandle } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
+import { packBatches } from '../record/batch-compression.js'
 import {
   BATCH_HEADER_BYTES,
   baseOffsetOf,
   batchAttributes,
   batchByteLength,
   batchRecordCount,
+  COMPRESSION_MASK,
   CONTROL,
   hasColumnsPayload,
   nextOffsetOf,
   TRANSACTIONAL,
 } from '../record/batch-header.js'
+import { Codec, type CompressionLevels } from '../record/compression.js'
 import { RecordCursor } from '../record/rows-payload.js'
 import { type BufferViews, viewsOf } from '../types/block.js'
 import type { StructType } from '../types/data-type.js'
 import { headerFault } from './batch-check.js'
+import { BatchOpener } from './batch-opener.js'
 import { BatchScan } from './batch-scan.js'
 import { CleanedSegment } from './cleaned-segment.js'
 import { ColumnsCompactor } from './columns-compactor.js'
@@ -44,6 +48,7 @@ export interface CompactionOptions {
   readonly deleteRetentionMs: number
   readonly segmentBytes: number
   readonly indexIntervalBytes: number
+  readonly levels: CompressionLevels
   readonly slices: WorkSlices
   /** Looked at after every slice: the topic was deleted, or the engine closes. */
   readonly isCancelled: () => boolean
@@ -76,6 +81,7 @@ export class Compaction {
   readonly #directory: string
   readonly #trail = new ProducerTrail()
   readonly #rows = new RowsCompactor()
+  readonly #opener = new BatchOpener()
   readonly #columns: ColumnsCompactor | undefined
   /** Producers of whose running transaction some record has stayed. */
   readonly #openWithData = new Set<number>()
@@ -154,9 +160,10 @@ export class Compaction {
     for (let i = 0; i < segments.length && fullAt === -1; i++) {
       const next = segments[i + 1]?.baseOffset ?? this.#options.endOffset
       if (next <= firstDirtyOffset) continue
-      await this.#eachBatch(segments[i] as SourceSegment, (views, position, baseOffset) => {
-        if (fullAt !== -1 || (batchAttributes(views.dv, position) & CONTROL) !== 0) return
-        if (this.#trail.isAborted(views, position, baseOffset) || batchRecordCount(views.dv, position) === 0) return
+      await this.#eachBatch(segments[i] as SourceSegment, (packed, at, baseOffset) => {
+        if (fullAt !== -1 || (batchAttributes(packed.dv, at) & CONTROL) !== 0) return
+        if (this.#trail.isAborted(packed, at, baseOffset) || batchRecordCount(packed.dv, at) === 0) return
+        const { views, position } = this.#opened(packed, at)
         if (this.#isTyped(views, position)) this.#columnsOf().eachKey(views, position, visit)
         else {
           const cursor = RecordCursor.ofBatch(views, position)
@@ -247,9 +254,7 @@ export class Compaction {
     let kept: CompactedBatch | undefined
     if (batchRecordCount(views.dv, position) > 0 && !this.#trail.isAborted(views, position, baseOffset)) {
       rule.begin(views, position)
-      kept = this.#isTyped(views, position)
-        ? this.#columnsOf().compact(views, position, rule)
-        : this.#rows.compact(views, position, rule)
+      kept = this.#keptRecords(whole, rule)
     }
     if (kept !== undefined) {
       if ((attributes & TRANSACTIONAL) !== 0) this.#openWithData.add(producerIdOf(views, position))
@@ -260,6 +265,28 @@ export class Compaction {
     return batchRecordCount(views.dv, position) === 0
       ? whole
       : emptiedBatch(views, position, this.#columns !== undefined)
+  }
+
+  /** What stays of a batch's records, compressed again as it was. */
+  #keptRecords(whole: CompactedBatch, rule: CompactionRule): CompactedBatch | undefined {
+    const { views, position } = this.#opened(whole.views, whole.position)
+    const compactor = this.#isTyped(views, position) ? this.#columnsOf() : this.#rows
+    const kept = compactor.compact(views, position, rule)
+    if (kept === undefined) return undefined
+    if (kept.views === views) return whole
+    const codec = (batchAttributes(whole.views.dv, whole.position) & COMPRESSION_MASK) as Codec
+    if (codec === Codec.none) return kept
+    const run = packBatches(kept.views, kept.position, kept.position + kept.byteLength, {
+      codec,
+      levels: this.#options.levels,
+    })
+    return { views: run.views, position: run.from, byteLength: run.to - run.from }
+  }
+
+  /** The batch as it was before it was compressed, good until the next one. */
+  #opened(views: BufferViews, position: number): { readonly views: BufferViews; readonly position: number } {
+    this.#opener.open(views, position, partitionName(this.#options.log.descriptor))
+    return this.#opener
   }
 
   /** A marker stays while its transaction has records, and then for as long as a tombstone would. */

@@ -209,6 +209,7 @@ export class LogCleaner {
       deleteRetentionMs: Number(config['delete.retention.ms']),
       segmentBytes: limits.segmentBytes,
       indexIntervalBytes: limits.indexIntervalBytes,
+      levels: limits.compression.levels,
       slices: this.#slices(),
       isCancelled: () => this.#stopped || this.#isGone(log),
     }).run()

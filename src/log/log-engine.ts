@@ -3,20 +3,21 @@ import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
 import { isCompacted } from './compaction-policy.js'
 import { DirectoryLock } from './directory-lock.js'
+import { explainRecord, type RecordExplanation } from './explain-record.js'
 import { PRODUCER_ID_EXPIRATION_MS, TRANSACTIONAL_ID_EXPIRATION_MS } from './limits.js'
 import { type CompactedPartition, LogCleaner } from './log-cleaner.js'
 import { LogReclaimer } from './log-reclaimer.js'
 import { type FsyncMode, LogWriter } from './log-writer.js'
 import { OpenTopics } from './open-topics.js'
 import { PartitionStatus } from './partition-control.js'
-import { partitionKey, type TopicDescriptor } from './partition-descriptor.js'
+import { partitionKey, partitionOf, type TopicDescriptor } from './partition-descriptor.js'
 import type { PartitionLog } from './partition-log.js'
 import { type PartitionState, partitionState } from './partition-state.js'
 import { type CleanEnd, type DamagedRange, type RecoveredPartition, recoverPartition } from './recovery.js'
 import { RecoveryMarks, type RecoveryPoint } from './recovery-marks.js'
 import type { LogMemory } from './shared-memory.js'
 import { rollLimits } from './topic-config.js'
-import type { TopicSpec } from './topics.js'
+import type { TopicChange, TopicSpec } from './topics.js'
 import { TransactionCoordinator } from './transaction-coordinator.js'
 import type { AskOwner } from './transactions.js'
 
@@ -158,6 +159,64 @@ export class LogEngine {
     const descriptor = this.#open.open(topic, () => undefined)
     this.#cleaner.schedule()
     return descriptor
+  }
+
+  /** Other settings, at once; or more partitions, which are empty: what was sent stays where it is. */
+  alterTopic(name: string, change: TopicChange): TopicDescriptor {
+    this.#assertOpen()
+    const before = this.describe(name)
+    const topic = this.#open.topics.planChange(name, change)
+    const added = topic.partitions - before.partitions.length
+    this.#open.assertRoomFor(name, added)
+    if (added > 0 && topic.storage === 'disk') this.#open.makeDirectories(topic, before.partitions.length)
+    this.#open.topics.keep(topic)
+    for (const partition of before.partitions) {
+      const log = this.#open.log(partition)
+      // Before the first gap can come.
+      if (topic.hasGaps) log.control.allowGaps()
+      log.setLimits(rollLimits(topic.config))
+      this.#cleaner.sealed(log)
+    }
+    const descriptor = this.#open.open(topic, () => undefined, before.partitions.length)
+    this.#cleaner.schedule()
+    return descriptor
+  }
+
+  /** The log start offset moves to `offset` (-1 = the log end offset); whole segments below it go. Durable when it resolves, with the new start. */
+  async deleteRecords(name: string, partition: number, offset: number): Promise<number> {
+    this.#assertOpen()
+    const log = this.#open.log(partitionOf(this.describe(name), partition))
+    const { control } = log
+    const to = offset === -1 ? control.logEndOffset() : offset
+    if (!Number.isSafeInteger(to) || to < 0 || to > control.logEndOffset()) {
+      throw new MillraceError(
+        'OFFSET_OUT_OF_RANGE',
+        `records of ${name}-${partition} cannot be deleted up to ${offset}`,
+        {
+          detail: `it has offsets from ${control.logStartOffset()} to ${control.logEndOffset()}, the next to be given`,
+          hint: 'name the first offset that is to stay, or -1 for all there are',
+        },
+      )
+    }
+    // A start that a crash could leave above the end would be a hole.
+    if (log.descriptor.ackWhen !== 'appended') await this.#writer.syncUpTo(log, to)
+    await this.#cleaner.deleteRecords(log, to)
+    return control.logStartOffset()
+  }
+
+  /** Why the record is still there, or what became of it. */
+  async explainRecord(name: string, partition: number, offset: number): Promise<RecordExplanation> {
+    this.#assertOpen()
+    const topic = this.describe(name)
+    const log = this.#open.log(partitionOf(topic, partition))
+    return await explainRecord({
+      env: this.#options.env,
+      memory: this.memory,
+      topic,
+      log,
+      offset,
+      uncleanable: this.#cleaner.failureOf(log),
+    })
   }
 
   /**

@@ -1,3 +1,4 @@
+import { MillraceError } from '../common/errors.js'
 import type { PartitionerName } from '../record/partitioner.js'
 import type { StructType } from '../types/data-type.js'
 
@@ -36,6 +37,16 @@ export type TopicConfig = Readonly<Record<string, string | number>>
 /** A key for what is kept of a partition beside its files: a topic made anew under an old name has another id. */
 export function partitionKey(descriptor: Pick<PartitionDescriptor, 'topic' | 'partition' | 'topicId'>): string {
   return `${descriptor.topic}-${descriptor.partition}@${descriptor.topicId}`
+}
+
+/** Throws where the topic has no such partition. */
+export function partitionOf(topic: TopicDescriptor, partition: number): PartitionDescriptor {
+  const found = topic.partitions[partition]
+  if (found !== undefined) return found
+  throw new MillraceError('UNKNOWN_PARTITION', `topic ${topic.name} has no partition ${partition}`, {
+    detail: `its partitions are 0 to ${topic.partitions.length - 1}`,
+    hint: 'count from 0',
+  })
 }
 
 export function partitionName(descriptor: Pick<PartitionDescriptor, 'topic' | 'partition'>): string {

@@ -179,9 +179,10 @@ export class PartitionLog {
     return this.#active?.baseOffset ?? this.#written
   }
 
-  /** What the topic's settings say from now on; of the segment size the next segment. */
+  /** What the topic's settings say from now on. */
   setLimits(limits: RollLimits): void {
     this.#limits = limits
+    if (this.#active !== undefined) this.#active.limits = limits
   }
 
   /** The segment that was appended to takes no more; the next append begins another. Resolves when it is synced. */

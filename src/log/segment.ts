@@ -34,7 +34,7 @@ export class Segment {
     readonly fs: FileSystem,
     directory: string,
     readonly baseOffset: number,
-    readonly limits: RollLimits,
+    public limits: RollLimits,
     start: { readonly size: number; readonly firstTimestamp?: number | undefined; readonly index?: SegmentIndexWriter },
   ) {
     this.path = segmentPath(directory, baseOffset, 'log')

@@ -2,6 +2,8 @@ import { MillraceError } from '../common/errors.js'
 import { nearestName } from '../common/nearest-name.js'
 import type { TopicCompression } from '../record/batch-compression.js'
 import { assertCanCompress, Codec, type CodecName, defaultLevels } from '../record/compression.js'
+import type { TopicRules } from '../record/topic-rules.js'
+import { isCompacted } from './compaction-policy.js'
 import { BATCH_BYTES_MAX } from './limits.js'
 import type { TopicConfig } from './partition-descriptor.js'
 import type { RollLimits } from './segment.js'
@@ -19,7 +21,10 @@ const NO_LIMIT = Number.MAX_SAFE_INTEGER
 const INT32_MAX = 0x7fff_ffff
 
 const settings: Readonly<Record<string, Setting>> = {
-  'cleanup.policy': { fallback: 'delete', values: ['delete', 'compact', 'compact,delete', 'delete,compact', ''] },
+  'cleanup.policy': {
+    fallback: 'delete',
+    values: ['delete', 'compact', 'compact,delete', 'delete,compact', '', 'none'],
+  },
   'compression.gzip.level': { fallback: defaultLevels.gzip, min: -1, max: 9 },
   'compression.type': { fallback: 'producer', values: ['producer', 'uncompressed', 'gzip', 'snappy', 'lz4', 'zstd'] },
   'compression.zstd.level': { fallback: defaultLevels.zstd, min: -131_072, max: 22 },
@@ -28,6 +33,8 @@ const settings: Readonly<Record<string, Setting>> = {
   'index.interval.bytes': { fallback: 4096, min: 0, max: INT32_MAX },
   'max.compaction.lag.ms': { fallback: NO_LIMIT, min: 1, max: NO_LIMIT },
   'max.message.bytes': { fallback: 1_048_588, min: 0, max: BATCH_BYTES_MAX },
+  'message.timestamp.after.max.ms': { fallback: 3_600_000, min: 0, max: NO_LIMIT },
+  'message.timestamp.before.max.ms': { fallback: NO_LIMIT, min: 0, max: NO_LIMIT },
   'message.timestamp.type': { fallback: 'CreateTime', values: ['CreateTime', 'LogAppendTime'] },
   'min.cleanable.dirty.ratio': { fallback: 0.5, min: 0, max: 1 },
   'min.compaction.lag.ms': { fallback: 0, min: 0, max: NO_LIMIT },
@@ -38,6 +45,18 @@ const settings: Readonly<Record<string, Setting>> = {
   'segment.ms': { fallback: 7 * DAY_MS, min: 1, max: NO_LIMIT },
 }
 
+/** What producers must heed of a topic's settings. */
+export function topicRules(config: TopicConfig, now: () => number): TopicRules {
+  return {
+    logAppendTime: config['message.timestamp.type'] === 'LogAppendTime',
+    beforeMaxMs: Number(config['message.timestamp.before.max.ms']),
+    afterMaxMs: Number(config['message.timestamp.after.max.ms']),
+    requiresKey: isCompacted(config),
+    now,
+  }
+}
+
+/** `none`: kept for ever, which Kafka writes as an empty list. */
 export function completeTopicConfig(topic: string, given: TopicConfig): TopicConfig {
   const config: Record<string, string | number> = {}
   for (const [name, setting] of Object.entries(settings)) config[name] = setting.fallback
@@ -81,7 +100,8 @@ export function assertCanWrite(topic: string, config: TopicConfig): void {
 
 function checked(topic: string, name: string, setting: Setting, value: string | number): string | number {
   if (setting.values !== undefined) {
-    if (typeof value === 'string' && setting.values.includes(value)) return value
+    const text = typeof value === 'string' ? value.replaceAll(' ', '') : value
+    if (typeof text === 'string' && setting.values.includes(text)) return text === 'none' ? '' : text
     throw invalid(topic, name, value, `one of ${setting.values.map((v) => `'${v}'`).join(', ')}`)
   }
   // Kafka's own tools give numbers as text.

@@ -33,6 +33,14 @@ export interface TopicSpec {
   readonly storage?: 'memory' | 'disk' | undefined
 }
 
+/** What may become of a topic later. */
+export interface TopicChange {
+  /** Settings by Kafka's names; null = back to the default. What is not named stays. */
+  readonly config?: Readonly<Record<string, string | number | null>> | undefined
+  /** The new total. */
+  readonly partitions?: number | undefined
+}
+
 export class Topics {
   readonly #env: Env
   readonly #directory: string | undefined
@@ -81,16 +89,7 @@ export class Topics {
       })
     }
     const partitions = spec.partitions ?? 1
-    if (!Number.isInteger(partitions) || partitions < 1 || partitions > TOPIC_PARTITIONS_MAX) {
-      throw new MillraceError(
-        'TOPIC_PARTITIONS_INVALID',
-        `topic ${spec.name} cannot have ${JSON.stringify(partitions)} partitions`,
-        {
-          detail: `expected a whole number from 1 to ${TOPIC_PARTITIONS_MAX}`,
-          hint: 'as many as tasks are to read at once are enough, a few for each core',
-        },
-      )
-    }
+    assertPartitions(spec.name, partitions)
     const partitioner = spec.partitioner ?? 'murmur2'
     if (partitioner !== 'murmur2' && partitioner !== 'murmur3') {
       throw new MillraceError(
@@ -114,6 +113,35 @@ export class Topics {
       config,
       createdAt: this.#env.now(),
       hasGaps: isCompacted(config),
+    })
+  }
+
+  /** The topic as it would be with other settings, or more partitions; keeps nothing yet. */
+  planChange(name: string, change: TopicChange): Topic {
+    const topic = this.get(name)
+    const { partitions } = change
+    if (partitions !== undefined && (!Number.isInteger(partitions) || partitions <= topic.partitions)) {
+      throw new MillraceError(
+        'TOPIC_PARTITIONS_INVALID',
+        `topic ${name} cannot get ${JSON.stringify(partitions)} partitions`,
+        {
+          detail: `it has ${topic.partitions}, and the number given is the new total`,
+          hint: 'partitions can be added but not taken away: their records would go with them',
+        },
+      )
+    }
+    if (partitions !== undefined) assertPartitions(name, partitions)
+    const given: Record<string, string | number> = { ...topic.config }
+    for (const [setting, value] of Object.entries(change.config ?? {})) {
+      if (value === null) delete given[setting]
+      else given[setting] = value
+    }
+    const config = completeTopicConfig(name, given)
+    return Object.freeze({
+      ...topic,
+      partitions: partitions ?? topic.partitions,
+      config,
+      hasGaps: topic.hasGaps || isCompacted(config),
     })
   }
 
@@ -141,6 +169,18 @@ export class Topics {
   #path(name: string): string {
     return `${this.#directory}/${name}.json`
   }
+}
+
+function assertPartitions(name: string, partitions: number): void {
+  if (Number.isInteger(partitions) && partitions >= 1 && partitions <= TOPIC_PARTITIONS_MAX) return
+  throw new MillraceError(
+    'TOPIC_PARTITIONS_INVALID',
+    `topic ${name} cannot have ${JSON.stringify(partitions)} partitions`,
+    {
+      detail: `expected a whole number from 1 to ${TOPIC_PARTITIONS_MAX}`,
+      hint: 'as many as tasks are to read at once are enough, a few for each core',
+    },
+  )
 }
 
 const NAME = /^[a-zA-Z0-9._-]+$/

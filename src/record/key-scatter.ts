@@ -9,6 +9,7 @@ import {
   partitionOfHash,
   StickyPartitioner,
 } from './partitioner.js'
+import { checkTimestamp, keyMissing, type TopicRules } from './topic-rules.js'
 
 /** A record as a producer hands it over. `value` is what the topic wants: an object, or bytes. */
 export interface Message {
@@ -57,6 +58,7 @@ export class KeyScatter {
     readonly partitions: number,
     readonly partitioner: PartitionerName,
     random: () => number,
+    readonly rules?: TopicRules | undefined,
   ) {
     assert(Number.isInteger(partitions) && partitions > 0, `${partitions} partitions`)
     this.firstRow = new Int32Array(partitions)
@@ -150,6 +152,24 @@ export class KeyScatter {
     }
     this.nullKeys = nullKeys
     this.withHeaders = withHeaders
+    if (this.rules !== undefined) this.#applyRules(this.rules, messages, from, to, defaultTimestamp)
+  }
+
+  #applyRules(rules: TopicRules, messages: readonly Message[], from: number, to: number, nowMs: number): void {
+    const timestamps = this.#timestampOf
+    if (rules.requiresKey && this.nullKeys > 0) {
+      for (let i = from; i < to; i++) if (hasNoKey(messages[i] as Message)) throw keyMissing(i)
+    }
+    if (rules.logAppendTime) {
+      timestamps.fill(nowMs, 0, to - from)
+      return
+    }
+    const earliest = nowMs - rules.beforeMaxMs
+    const latest = nowMs + rules.afterMaxMs
+    for (let i = from, n = 0; i < to; i++, n++) {
+      const timestamp = timestamps[n] as number
+      if (timestamp < earliest || timestamp > latest) checkTimestamp(rules, i, timestamp, nowMs)
+    }
   }
 
   #checkMessage(messages: readonly Message[], i: number): void {
@@ -158,7 +178,11 @@ export class KeyScatter {
     const key = message.key
     if (typeof key !== 'string' && key !== null && key !== undefined && !isBytes(key)) throw badKey(i, key)
     if (message.partition !== undefined && message.partition !== null) this.#checkedPartition(i, message.partition)
-    if (message.timestamp !== undefined && message.timestamp !== null) messageTimestamp(i, message.timestamp)
+    const { rules } = this
+    if (rules?.requiresKey === true && hasNoKey(message)) throw keyMissing(i)
+    if (message.timestamp === undefined || message.timestamp === null) return
+    const timestamp = messageTimestamp(i, message.timestamp)
+    if (rules !== undefined && !rules.logAppendTime) checkTimestamp(rules, i, timestamp, rules.now())
   }
 
   #checkedPartition(index: number, partition: unknown): number {
@@ -177,6 +201,8 @@ export class KeyScatter {
     this.timestamps = new Float64Array(capacity + this.partitions)
   }
 }
+
+const hasNoKey = (message: Message): boolean => message.key === null || message.key === undefined
 
 function messageTimestamp(index: number, timestamp: unknown): number {
   const ms =

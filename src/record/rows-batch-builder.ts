@@ -5,7 +5,7 @@ import type { BufferViews } from '../types/block.js'
 import { invalidValue } from '../types/invalid-value.js'
 import { isBytes } from '../types/user-value.js'
 import { WANTED_CODEC_SHIFT } from './batch-compression.js'
-import { BATCH_HEADER_BYTES, type BatchStamp, NO_PRODUCER, sealBatch } from './batch-header.js'
+import { BATCH_HEADER_BYTES, type BatchStamp, LOG_APPEND_TIME, NO_PRODUCER, sealBatch } from './batch-header.js'
 import { leaveStage, stagePosition, takeStage } from './batch-stage.js'
 import { Codec } from './compression.js'
 import { encodeHeaders } from './headers.js'
@@ -44,7 +44,7 @@ export class RowsBatchBuilder {
   #busy = false
 
   constructor(options: BatchBuilderOptions) {
-    this.#scatter = new KeyScatter(options.partitions, options.partitioner ?? 'murmur2', options.random)
+    this.#scatter = new KeyScatter(options.partitions, options.partitioner ?? 'murmur2', options.random, options.rules)
     this.#batchBytesMax = options.batchBytesMax ?? BATCH_BYTES_MAX
   }
 
@@ -117,7 +117,7 @@ export class RowsBatchBuilder {
     sealBatch(stage, start, {
       baseOffset,
       byteLength: batch.byteLength,
-      attributes: this.stamp.attributes | (this.wantedCodec << WANTED_CODEC_SHIFT),
+      attributes: this.stamp.attributes | (this.wantedCodec << WANTED_CODEC_SHIFT) | this.#timestampType(),
       recordCount: batch.records,
       baseTimestamp,
       maxTimestamp: batch.maxTimestamp,
@@ -189,6 +189,10 @@ export class RowsBatchBuilder {
     }
     this.#cut()
     return true
+  }
+
+  #timestampType(): number {
+    return this.#scatter.rules?.logAppendTime === true ? LOG_APPEND_TIME : 0
   }
 
   #cut(): void {

@@ -5,13 +5,21 @@ import { BlockBuilder, type ColumnBuffer, ScratchFull } from '../types/block-bui
 import { compileRowEncoder, type RowEncoder } from '../types/column-builder.js'
 import type { StructType } from '../types/data-type.js'
 import { WANTED_CODEC_SHIFT } from './batch-compression.js'
-import { type BatchStamp, COLUMNS_PAYLOAD, COLUMNS_PAYLOAD_OFFSET, NO_PRODUCER, sealBatch } from './batch-header.js'
+import {
+  type BatchStamp,
+  COLUMNS_PAYLOAD,
+  COLUMNS_PAYLOAD_OFFSET,
+  LOG_APPEND_TIME,
+  NO_PRODUCER,
+  sealBatch,
+} from './batch-header.js'
 import { Codec } from './compression.js'
 import { encodeHeaders } from './headers.js'
 import { KeyScatter, type Message } from './key-scatter.js'
 import type { PartitionerName } from './partitioner.js'
 import { BATCH_BYTES_MAX, cutBatches, type PreparedBatch, recordTooLarge } from './prepared-batch.js'
 import { HEADERS_SLOT, KEY_HASH_SLOT, KEY_SLOT, TIMESTAMP_SLOT, topicRecordSchema, VALUE_SLOT } from './topic-record.js'
+import type { TopicRules } from './topic-rules.js'
 
 export interface BatchBuilderOptions {
   readonly partitions: number
@@ -19,6 +27,8 @@ export interface BatchBuilderOptions {
   /** Uniform in [0, 1): chooses the partitions of records without a key. */
   readonly random: () => number
   readonly batchBytesMax?: number
+  /** Default: none. */
+  readonly rules?: TopicRules | undefined
 }
 
 /** Most that one string or binary column of the scratch may take; prepare() then stops earlier. */
@@ -60,7 +70,7 @@ export class TypedBatchBuilder {
 
   constructor(valueSchema: StructType, options: BatchBuilderOptions) {
     this.schema = topicRecordSchema(valueSchema)
-    this.#scatter = new KeyScatter(options.partitions, options.partitioner ?? 'murmur2', options.random)
+    this.#scatter = new KeyScatter(options.partitions, options.partitioner ?? 'murmur2', options.random, options.rules)
     this.#builder = new BlockBuilder(this.schema)
     this.#builder.setParts(options.partitions)
     this.#builder.columnBytesMax = SCRATCH_COLUMN_BYTES_MAX
@@ -114,7 +124,8 @@ export class TypedBatchBuilder {
     sealBatch(views, position, {
       baseOffset,
       byteLength: batch.byteLength,
-      attributes: COLUMNS_PAYLOAD | this.stamp.attributes | (this.wantedCodec << WANTED_CODEC_SHIFT),
+      attributes:
+        COLUMNS_PAYLOAD | this.stamp.attributes | (this.wantedCodec << WANTED_CODEC_SHIFT) | this.#timestampType(),
       recordCount: batch.records,
       baseTimestamp: this.#scatter.timestamps[batch.from] as number,
       maxTimestamp: batch.maxTimestamp,
@@ -184,6 +195,10 @@ export class TypedBatchBuilder {
       const offsets = column.values
       for (let a = 0; a < activeCount; a++) offsets[firstRow[active[a] as number] as number] = 0
     }
+  }
+
+  #timestampType(): number {
+    return this.#scatter.rules?.logAppendTime === true ? LOG_APPEND_TIME : 0
   }
 
   #cut(): void {

@@ -48,6 +48,36 @@ describe('compaction of a typed topic', () => {
     await consumer.disconnect()
   })
 
+  test.each(['gzip', 'lz4', 'snappy'])('compressed with %s it is compacted, and stays compressed', async (codec) => {
+    const mill = await memory()
+    const config = { 'cleanup.policy': 'compact', 'compression.type': codec }
+    await mill.topics.create('positions', { schema: Position, config })
+    await mill.topics.create('raw', { config })
+    const producer = mill.producer()
+    const page = '/page'.repeat(40)
+    const values = Array.from({ length: 400 }, (_, i) => ({ user: `u${i % 150}`, page, visits: i, at: 1000 + i }))
+    await producer.send({ topic: 'positions', messages: values.map((value) => ({ key: value.user, value })) })
+    await producer.send({
+      topic: 'raw',
+      messages: values.map((value) => ({ key: value.user, value: page + value.visits })),
+    })
+    const [typed] = await mill.topics.compactNow('positions')
+    const [rows] = await mill.topics.compactNow('raw')
+    expect(typed).toMatchObject({ recordsBefore: 400, recordsAfter: 150 })
+    expect(rows).toMatchObject({ recordsBefore: 400, recordsAfter: 150 })
+    expect(typed?.bytesAfter).toBeLessThan(150 * 200)
+    expect(rows?.bytesAfter).toBeLessThan(150 * 200)
+    expect(await mill.read.topic('positions').collect()).toEqual(values.slice(250))
+    const raw = await mill.read.format('log').option('subscribe', 'raw').load().collect()
+    expect(raw.map((row) => Buffer.from(row.value as Uint8Array).toString())).toEqual(
+      values.slice(250).map((value) => page + value.visits),
+    )
+    // A batch of which every record was overtaken, and another round over what is compacted.
+    await producer.send({ topic: 'positions', messages: values.map((value) => ({ key: value.user, value })) })
+    expect((await mill.topics.compactNow('positions'))[0]).toMatchObject({ recordsAfter: 150 })
+    expect(await mill.read.topic('positions').collect()).toEqual(values.slice(250))
+  })
+
   test('rows with gaps between them keep their offsets through another round, and a read may begin in a gap', async () => {
     const mill = await memory()
     await mill.topics.create('positions', { schema: Position, config: { 'cleanup.policy': 'compact' } })
@@ -85,5 +115,85 @@ describe('compaction of a typed topic', () => {
       .load()
       .collect()
     expect(rows).toEqual([])
+  })
+})
+
+describe('a topic later', () => {
+  test('alter, addPartitions, deleteRecords and explainRecord', async () => {
+    const mill = await memory()
+    await mill.topics.create('events', { partitions: 2 })
+    const producer = mill.producer()
+    await producer.send({ topic: 'events', messages: [{ key: 'a', value: '1', partition: 1 }] })
+    const described = await mill.topics.alter('events', { 'retention.ms': 1000, 'max.message.bytes': 200 })
+    expect(described.config['retention.ms']).toBe(1000)
+    await expect(
+      producer.send({ topic: 'events', messages: [{ key: 'a', value: 'x'.repeat(300) }] }),
+    ).rejects.toMatchObject({ code: expect.stringMatching(/TOO_LARGE/) })
+    await mill.topics.alter('events', { config: { 'retention.ms': null, 'max.message.bytes': null } })
+    expect(await mill.topics.addPartitions('events', 4)).toMatchObject({ partitions: 4 })
+    const [sent] = await producer.send({
+      topic: 'events',
+      messages: [{ key: 'a', value: 'x'.repeat(300), partition: 3 }],
+    })
+    expect(sent).toMatchObject({ partition: 3, baseOffset: 0 })
+    expect(await mill.topics.explainRecord('events', { partition: 1, offset: 0 })).toMatchObject({ state: 'present' })
+    expect(await mill.topics.deleteRecords('events', [{ partition: 1, offset: '1' }])).toEqual([
+      { partition: 1, lowWatermark: '1' },
+    ])
+    expect(await mill.topics.explainRecord('events', { partition: 1, offset: 0 })).toMatchObject({ state: 'deleted' })
+    await expect(mill.topics.alter('events', { schema: 'x' } as never)).rejects.toMatchObject({
+      code: 'UNKNOWN_OPTION',
+    })
+    await expect(mill.topics.alter('events', { 'retention.ms': -5 })).rejects.toMatchObject({
+      code: 'TOPIC_CONFIG_INVALID',
+    })
+    await expect(mill.topics.alter('event', { 'retention.ms': 5 })).rejects.toMatchObject({ code: 'UNKNOWN_TOPIC' })
+  })
+
+  test('what is queued when partitions are added keeps its order per key', async () => {
+    const mill = await memory()
+    await mill.topics.create('events', { partitions: 1 })
+    const producer = mill.producer()
+    const sends: Promise<unknown>[] = []
+    for (let i = 0; i < 50; i++) sends.push(producer.send({ topic: 'events', messages: [{ key: 'k', value: `${i}` }] }))
+    const added = mill.topics.addPartitions('events', 3)
+    for (let i = 50; i < 100; i++)
+      sends.push(producer.send({ topic: 'events', messages: [{ key: 'k', value: `${i}`, partition: 0 }] }))
+    await added
+    for (let i = 100; i < 150; i++)
+      sends.push(producer.send({ topic: 'events', messages: [{ key: 'k', value: `${i}`, partition: 0 }] }))
+    await Promise.all(sends)
+    const rows = await mill.read.format('log').option('subscribe', 'events').load().collect()
+    const values = rows.filter((row) => row.partition === 0).map((row) => Number(Buffer.from(row.value as Uint8Array)))
+    expect(values).toEqual(Array.from({ length: 150 }, (_, i) => i))
+  })
+
+  test('LogAppendTime gives every record the time of its append', async () => {
+    const mill = await memory()
+    await mill.topics.create('events', { config: { 'message.timestamp.type': 'LogAppendTime' } })
+    const before = Date.now()
+    await mill.producer().send({ topic: 'events', messages: [{ value: 'x', timestamp: 5 }] })
+    const [row] = await mill.read.format('log').option('subscribe', 'events').load().collect()
+    expect(row?.timestamp).toBeGreaterThanOrEqual(before)
+    expect(row?.timestampType).toBe(1)
+  })
+
+  test('K-10: a record from too far in the future is refused by default, one from the past where the topic says so', async () => {
+    const mill = await memory()
+    await mill.topics.create('events', { config: { 'message.timestamp.before.max.ms': 1000 } })
+    const producer = mill.producer()
+    const send = (timestamp: number) => producer.send({ topic: 'events', messages: [{ value: 'x', timestamp }] })
+    await expect(send(Date.now() + 2 * 3_600_000)).rejects.toMatchObject({ code: 'INVALID_TIMESTAMP' })
+    await expect(send(Date.now() - 60_000)).rejects.toMatchObject({ code: 'INVALID_TIMESTAMP' })
+    await send(Date.now())
+    await mill.topics.alter('events', { 'message.timestamp.before.max.ms': null })
+    await send(1000)
+  })
+
+  test('a compacted topic takes no record without a key', async () => {
+    const mill = await memory()
+    await mill.topics.create('state', { config: { 'cleanup.policy': 'compact' } })
+    const send = mill.producer().send({ topic: 'state', messages: [{ key: 'k', value: 'v' }, { value: 'lost' }] })
+    await expect(send).rejects.toMatchObject({ code: 'INVALID_RECORD' })
   })
 })
