@@ -81,6 +81,11 @@ export class Millrace {
     return this.#open().log.topics
   }
 
+  /** Consumer groups: `list`, `describe` with lag, `delete`, `resetOffsets`. */
+  get groups(): EngineSession['log']['groups'] {
+    return this.#open().log.groups
+  }
+
   producer(...args: Parameters<EngineSession['log']['producer']>): ReturnType<EngineSession['log']['producer']> {
     return this.#open().log.producer(...args)
   }

@@ -18,7 +18,6 @@ const ofTheNetwork = new Set([
   'maxWaitTimeInMs',
   'metadataMaxAge',
   'minBytes',
-  'rebalanceTimeout',
   'retry',
   'sessionTimeout',
 ])

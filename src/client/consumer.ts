@@ -1,77 +1,85 @@
 import { EventEmitter } from 'node:events'
 import { MillraceError } from '../common/errors.js'
-import { checkClientOptions } from './client-options.js'
+import type { TopicDescriptor } from '../log/partition-descriptor.js'
+import { AssignedPartitions, type PartitionFilter } from './assigned-partitions.js'
+import { placeOf, type TopicPartition } from './assignor.js'
+import { AutoCommit } from './auto-commit.js'
+import { consumerEvents } from './consumer-events.js'
+import { type ConsumerOptions, type ResolvedConsumerOptions, resolveConsumerOptions } from './consumer-options.js'
+import { ConsumerRun, nextTurn } from './consumer-run.js'
+import type { Group } from './group.js'
+import type { GroupCoordinator } from './group-coordinator.js'
+import { GroupMembership } from './group-membership.js'
+import type { OffsetCommit } from './group-offsets.js'
 import type { HostLog } from './host-log.js'
 import { CONSUMER_TURN_MS } from './limits.js'
+import type { CommittedOffset } from './offset-record.js'
 import { PartitionFetcher } from './partition-fetcher.js'
 import type { ConsumerMessage } from './record-decoder.js'
-
-export interface ConsumerOptions {
-  readonly groupId?: string | undefined
-}
-
-export interface TopicPartition {
-  readonly topic: string
-  readonly partition: number
-}
-
-export interface EachMessagePayload extends TopicPartition {
-  readonly message: ConsumerMessage
-  readonly heartbeat: () => Promise<void>
-  readonly pause: () => () => void
-}
-
-export interface EachBatchPayload {
-  readonly batch: {
-    readonly topic: string
-    readonly partition: number
-    readonly messages: readonly ConsumerMessage[]
-    /** The log end offset, as text. */
-    readonly highWatermark: string
-    isEmpty(): boolean
-    firstOffset(): string | null
-    lastOffset(): string
-    offsetLag(): string
-  }
-  readonly resolveOffset: (offset: string) => void
-  readonly heartbeat: () => Promise<void>
-  readonly pause: () => () => void
-  readonly isRunning: () => boolean
-  readonly isStale: () => boolean
-}
-
-export interface RunOptions {
-  readonly eachMessage?: (payload: EachMessagePayload) => Promise<void> | void
-  readonly eachBatch?: (payload: EachBatchPayload) => Promise<void> | void
-}
+import { type RunOptions, resolveRunOptions } from './run-options.js'
+import { checkSeek, type SeekTarget, seekTo, wholeNumber } from './seek-target.js'
+import { resetOffset, type StartOffsetRules, startOffset } from './start-offset.js'
+import { type ConsumerSubscription, Subscription } from './subscription.js'
 
 export type IteratedMessage = ConsumerMessage & TopicPartition
 
+/** An offset to commit: the next record to be read, as text or a number. */
+export interface TopicPartitionOffset extends TopicPartition {
+  readonly offset: string | number
+  readonly metadata?: string | null | undefined
+}
+
 /**
  * Reads topics on the host's thread, in the shapes of kafkajs. It sleeps on the host's doorbell, never on a timer. What is handed out is
- * a copy. Order holds within a partition; partitions take turns, one record batch each.
+ * a copy. Order holds within a partition; partitions take turns. With a `groupId` it shares the partitions with the other consumers of the
+ * group while it runs, and its offsets are kept; without one it reads all of them and keeps its place in memory.
  *
- *   'crash'   the callback of run() has thrown, or the log has; the consumer has stopped
+ *   'crash'   a callback of run() has thrown, or the log has; the consumer has stopped
+ *   'skip'    a message was given up, as `onError: { then: 'skip' }` says
+ *   and those of `consumer.events`
  */
 export class Consumer extends EventEmitter {
+  readonly events = consumerEvents
   readonly #log: HostLog
-  readonly #fetchers: PartitionFetcher[] = []
-  #turn = 0
+  readonly #coordinator: GroupCoordinator | undefined
+  readonly #options: ResolvedConsumerOptions
+  readonly #partitions: AssignedPartitions
+  readonly #subscription: Subscription
+  readonly #rules: StartOffsetRules
+  /** What was sought or paused before the group has assigned the partition. */
+  readonly #sought = new Map<string, SeekTarget>()
+  readonly #left = new Map<string, { readonly position: number; readonly committed: CommittedOffset | undefined }>()
+  #membership: GroupMembership | undefined
+  #autoCommit: AutoCommit | undefined
+  #run: ConsumerRun | undefined
   #running: Promise<void> | undefined
+  #isIterating = false
   #stopping = false
-  #wake: (() => void) | undefined
-  #endRings: (() => void) | undefined
+  #endListening: (() => void)[] = []
   #failure: unknown
+  /** Rejects when the group goes on without this consumer: a handler that does not end holds up nobody, not even its own consumer. */
+  #expulsion: Promise<never> = new Promise(() => undefined)
+  #expel: (error: unknown) => void = () => undefined
   /** Somebody waits in finished() and will hear of its end. */
   #isAwaited = false
 
   constructor(
     log: HostLog,
     readonly options: ConsumerOptions = {},
+    coordinator?: GroupCoordinator,
   ) {
     super()
-    checkClientOptions('consumer', options, ['groupId'])
+    this.#options = resolveConsumerOptions(options)
     this.#log = log
+    this.#coordinator = coordinator
+    this.#partitions = new AssignedPartitions(log)
+    this.#subscription = new Subscription(log)
+    this.#rules = {
+      reset: this.#options.reset,
+      subscription: this.#subscription,
+      now: () => log.env.now(),
+      onReset: (notice) => this.#say(consumerEvents.OFFSET_RESET, notice),
+    }
   }
 
   /** Nothing to connect to; here for code written for kafkajs. */
@@ -80,45 +88,61 @@ export class Consumer extends EventEmitter {
   }
 
   /** Where it begins is settled when this resolves: what is sent afterwards will be seen. */
-  async subscribe(subscription: {
-    readonly topics?: readonly string[]
-    readonly topic?: string
-    readonly fromBeginning?: boolean
-  }): Promise<void> {
-    const names = subscription.topics ?? (subscription.topic === undefined ? undefined : [subscription.topic])
-    if (!Array.isArray(names) || names.length === 0 || names.some((name) => typeof name !== 'string')) {
-      throw new MillraceError('INVALID_ARGUMENT', 'subscribe was told no topics', {
-        detail: "expected { topics: ['name'], fromBeginning?: boolean }",
-        hint: "consumer.subscribe({ topics: ['user-clicks'], fromBeginning: true })",
-      })
+  async subscribe(subscription: ConsumerSubscription): Promise<void> {
+    this.#log.assertOpen()
+    if (this.#running !== undefined || this.#isIterating) throw isRunning('subscribe() comes before run()')
+    await this.#subscription.add(subscription)
+    if (this.#endListening.length === 0) {
+      this.#endListening = [
+        this.#log.onRing(() => this.#partitions.ring()),
+        this.#log.onTopicsChanged(() => this.#openAll()),
+      ]
     }
-    const topics = await Promise.all(names.map((name: string) => this.#log.topic(name)))
-    for (const topic of topics) {
-      if (this.#fetchers.some((fetcher) => fetcher.topic === topic.name)) continue
-      for (const partition of topic.partitions) {
-        this.#fetchers.push(new PartitionFetcher(topic, partition, this.#log, subscription.fromBeginning === true))
-      }
-    }
-    this.#endRings ??= this.#log.onRing(() => this.#ring())
-    this.#ring()
+    this.#openAll()
   }
 
-  /** Starts handing out records; resolves at once, as in kafkajs. `finished` tells of the end. */
+  /**
+   * Starts handing out records; in a group it resolves when the first partitions are assigned. `finished` tells of the end.
+   */
   async run(options: RunOptions): Promise<void> {
-    const { eachMessage, eachBatch } = options
-    if ((eachMessage === undefined) === (eachBatch === undefined)) {
-      throw new MillraceError('INVALID_ARGUMENT', 'run takes one callback', {
-        detail: 'expected eachMessage or eachBatch',
-        hint: 'consumer.run({ eachMessage: async ({ topic, partition, message }) => { … } })',
-      })
-    }
-    this.#assertIdle()
-    this.#stopping = false
-    this.#running = this.#runLoop(eachMessage, eachBatch).finally(() => {
-      this.#running = undefined
+    const run = resolveRunOptions(options, this.#options.autoCommit)
+    this.#begin()
+    const { signal } = run
+    if (signal?.aborted === true) return
+    const stop = (): void => void this.stop()
+    signal?.addEventListener('abort', stop)
+    const consumerRun = new ConsumerRun({
+      env: this.#log.env,
+      partitions: this.#partitions,
+      run,
+      handled: (messages) => this.#autoCommit?.handled(messages),
+      commitIfDue: () => this.#autoCommit?.ifDue() ?? Promise.resolve(),
+      commit: (offsets) => this.commitOffsets(offsets),
+      skipped: (fetcher, message, error) =>
+        this.emit('skip', { topic: fetcher.topic, partition: fetcher.partition, message, error }),
     })
+    this.#run = consumerRun
+    let hasJoined = false
+    const joined = this.#join(run.autoCommit).then(() => {
+      hasJoined = true
+    })
+    this.#running = joined
+      .then(() => Promise.race([consumerRun.finished(), this.#expulsion]))
+      .finally(() => this.#leave())
+      .catch((error: unknown) => {
+        // Who called run() hears of a join that failed, and nobody else needs to.
+        if (hasJoined) this.#crashed(error)
+        throw error
+      })
+      .finally(() => {
+        signal?.removeEventListener('abort', stop)
+        this.#running = undefined
+        this.#run = undefined
+        this.#say(consumerEvents.STOP, { groupId: this.#options.groupId })
+      })
     // Its error is given to who asks: 'crash' now, finished() and stop() later.
     this.#running.catch(() => undefined)
+    await joined
   }
 
   /** Resolves when it has stopped; rejects with what stopped it. */
@@ -128,219 +152,303 @@ export class Consumer extends EventEmitter {
     if (this.#failure !== undefined) throw this.#failure
   }
 
-  /** One message after the other. Leaving the loop, by `break` too, stops the consumer; positions are kept. */
+  /**
+   * One message after the other. Leaving the loop, by `break` too, stops the consumer; its place is kept. A message is done with, and may be
+   * committed, when the loop asks for the next one.
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<IteratedMessage, void, undefined> {
-    this.#assertIdle()
-    this.#stopping = false
-    let until = this.#log.env.monotonic() + CONSUMER_TURN_MS
-    for (;;) {
-      const fetcher = await this.#nextWithRecords()
-      if (fetcher === undefined) return
-      const fetch = fetcher.fetch()
-      for (const message of fetch.messages) {
-        if (this.#stopping || !fetcher.isCurrent(fetch)) break
-        fetcher.passed(message)
-        yield Object.assign(message, { topic: fetcher.topic, partition: fetcher.partition })
-        if (this.#log.env.monotonic() > until) {
-          await nextTurn()
-          until = this.#log.env.monotonic() + CONSUMER_TURN_MS
+    this.#begin()
+    this.#isIterating = true
+    const { env } = this.#log
+    let until = env.monotonic() + CONSUMER_TURN_MS
+    try {
+      await this.#join(this.#options.autoCommit)
+      for (;;) {
+        const fetcher = await this.#partitions.claim(() => this.#stopping)
+        if (fetcher === undefined) break
+        try {
+          const fetch = fetcher.fetch()
+          for (let i = 0; i < fetch.messages.length; i++) {
+            if (this.#stopping || !fetcher.isCurrent(fetch)) break
+            const message = fetch.messages[i] as ConsumerMessage
+            fetcher.inHand = fetch.offsetAt(i)
+            fetcher.position = fetch.offsetAfter(i)
+            yield Object.assign(message, { topic: fetcher.topic, partition: fetcher.partition })
+            fetcher.inHand = -1
+            this.#autoCommit?.handled(1)
+            if (env.monotonic() > until) {
+              await nextTurn()
+              until = env.monotonic() + CONSUMER_TURN_MS
+            }
+          }
+        } finally {
+          this.#partitions.release(fetcher)
         }
       }
+    } finally {
+      await this.#leave()
+      this.#isIterating = false
+      this.#say(consumerEvents.STOP, { groupId: this.#options.groupId })
     }
+    if (this.#failure !== undefined) throw this.#failure
   }
 
-  /** The next record of the partition to be handed out. */
-  seek(to: TopicPartition & { readonly offset: string | number }): void {
-    const offset = Number(to.offset)
-    if (!Number.isSafeInteger(offset)) {
-      throw new MillraceError('INVALID_ARGUMENT', `offset is ${JSON.stringify(to.offset)}`, {
-        detail: 'expected a whole number, or one as text',
-        hint: "consumer.seek({ topic, partition: 0, offset: '42' })",
-      })
-    }
-    this.#fetcher(to).seek(offset)
-    this.#ring()
+  /** Which record of the partition is handed out next. In a group the partition may also be assigned later. */
+  seek(to: SeekTarget): void {
+    this.#log.assertOpen()
+    checkSeek(to)
+    const fetcher = this.#partitions.find(to)
+    if (fetcher !== undefined) {
+      seekTo(fetcher, to)
+      this.#partitions.ring()
+    } else if (this.#options.groupId !== undefined && this.#membership === undefined) {
+      this.#sought.set(placeOf(to), to)
+    } else this.#partitions.get(to)
   }
 
-  pause(topics: readonly { readonly topic: string; readonly partitions?: readonly number[] | undefined }[]): void {
-    for (const fetcher of this.#matching(topics)) fetcher.pause()
+  /** To the first record that there still is. Without an argument: of all partitions. */
+  seekToBeginning(partitions?: readonly TopicPartition[]): void {
+    for (const f of this.#chosen(partitions)) f.seek(f.logStartOffset())
+    this.#partitions.ring()
   }
 
-  resume(topics: readonly { readonly topic: string; readonly partitions?: readonly number[] | undefined }[]): void {
-    for (const fetcher of this.#matching(topics)) fetcher.resume()
-    this.#ring()
+  /** To what is sent from now on. Without an argument: of all partitions. */
+  seekToEnd(partitions?: readonly TopicPartition[]): void {
+    for (const f of this.#chosen(partitions)) f.seek(f.logEndOffset())
+    this.#partitions.ring()
+  }
+
+  pause(topics: readonly PartitionFilter[]): void {
+    for (const fetcher of this.#partitions.matching(topics)) fetcher.pause()
+  }
+
+  resume(topics: readonly PartitionFilter[]): void {
+    for (const fetcher of this.#partitions.matching(topics)) fetcher.resume()
+    this.#partitions.ring()
   }
 
   paused(): { topic: string; partitions: number[] }[] {
     const byTopic = new Map<string, number[]>()
-    for (const fetcher of this.#fetchers) {
-      if (fetcher.isPaused) byTopic.set(fetcher.topic, [...(byTopic.get(fetcher.topic) ?? []), fetcher.partition])
+    for (const { topic, partition, isPaused } of this.#partitions.all) {
+      if (isPaused) byTopic.set(topic, [...(byTopic.get(topic) ?? []), partition])
     }
     return [...byTopic].map(([topic, partitions]) => ({ topic, partitions }))
   }
 
+  /** Partitions that it reads now. */
+  assignment(): TopicPartition[] {
+    return this.#partitions.all.map(({ topic, partition }) => ({ topic, partition }))
+  }
+
   /** Next offset to be handed out, per partition. */
   positions(): (TopicPartition & { readonly offset: string })[] {
-    return this.#fetchers.map((fetcher) => ({
-      topic: fetcher.topic,
-      partition: fetcher.partition,
-      offset: String(fetcher.position),
+    return this.#partitions.all.map(({ topic, partition, position }) => ({
+      topic,
+      partition,
+      offset: String(position),
     }))
   }
 
-  /** Ends run() or the iteration; the callback in progress is waited for. */
+  /** Commits these offsets; without an argument, how far everything was handed out. Resolves when they are durable as the fsync mode promises. */
+  async commitOffsets(offsets?: readonly TopicPartitionOffset[]): Promise<void> {
+    const membership = this.#membership
+    if (membership === undefined) {
+      throw new MillraceError('UNKNOWN_MEMBER_ID', 'this consumer is not a member of a group', {
+        detail:
+          this.#options.groupId === undefined
+            ? 'it has no groupId'
+            : `it is not running in group ${this.#options.groupId}`,
+        hint: "mill.consumer({ groupId: 'audit' }), subscribe, run, then commit",
+      })
+    }
+    const commits: OffsetCommit[] =
+      offsets === undefined
+        ? this.#partitions.all.map(({ topic, partition, position }) => ({ topic, partition, offset: position }))
+        : offsets.map(({ topic, partition, offset, metadata }) => ({
+            topic,
+            partition,
+            offset: wholeNumber(offset),
+            metadata,
+          }))
+    await membership.commit(commits)
+    this.#say(consumerEvents.COMMIT_OFFSETS, { groupId: this.#options.groupId, offsets: commits })
+  }
+
+  /** Ends run() or the iteration; the callbacks in progress are told by their signal, and waited for. So not to be awaited within one. */
   async stop(): Promise<void> {
     this.#stopping = true
-    this.#ring()
+    this.#run?.stop()
+    for (const fetcher of this.#partitions.all) fetcher.abort(stopped())
+    this.#partitions.ring()
     await this.#running?.catch(() => undefined)
   }
 
   async disconnect(): Promise<void> {
     await this.stop()
-    this.#endRings?.()
-    this.#endRings = undefined
-    for (const fetcher of this.#fetchers.splice(0)) fetcher.close()
+    // A loop that is not asking for more does not end by itself.
+    if (this.#isIterating) await this.#leave()
+    for (const end of this.#endListening.splice(0)) end()
+    this.#partitions.remove(this.#partitions.all)
   }
 
-  async #runLoop(eachMessage: RunOptions['eachMessage'], eachBatch: RunOptions['eachBatch']): Promise<void> {
-    try {
-      let until = this.#log.env.monotonic() + CONSUMER_TURN_MS
-      for (
-        let fetcher = await this.#nextWithRecords();
-        fetcher !== undefined;
-        fetcher = await this.#nextWithRecords()
-      ) {
-        if (eachMessage !== undefined) await this.#giveMessages(fetcher, eachMessage)
-        else if (eachBatch !== undefined) await this.#giveBatch(fetcher, eachBatch)
-        if (this.#log.env.monotonic() > until) {
-          await nextTurn()
-          until = this.#log.env.monotonic() + CONSUMER_TURN_MS
-        }
-      }
-    } catch (error) {
-      this.#failure = error
-      // An error that nobody is there to hear must not look like an end.
-      if (!this.emit('crash', error) && !this.#isAwaited) {
-        process.emitWarning(`a consumer has stopped: ${String(error)}`, 'MillraceWarning')
-      }
-      throw error
-    }
-  }
-
-  async #giveMessages(fetcher: PartitionFetcher, eachMessage: NonNullable<RunOptions['eachMessage']>): Promise<void> {
-    const fetch = fetcher.fetch()
-    let until = this.#log.env.monotonic() + CONSUMER_TURN_MS
-    for (const message of fetch.messages) {
-      if (this.#stopping || !fetcher.isCurrent(fetch)) return
-      const { seeks } = fetcher
-      const given = eachMessage({
-        topic: fetcher.topic,
-        partition: fetcher.partition,
-        message,
-        heartbeat: async () => undefined,
-        pause: () => this.#pauseOne(fetcher),
-      })
-      if (given !== undefined) await given
-      // A seek within the callback has the last word.
-      if (fetcher.seeks === seeks) fetcher.passed(message)
-      if (this.#log.env.monotonic() > until) {
-        await nextTurn()
-        until = this.#log.env.monotonic() + CONSUMER_TURN_MS
-      }
-    }
-  }
-
-  async #giveBatch(fetcher: PartitionFetcher, eachBatch: NonNullable<RunOptions['eachBatch']>): Promise<void> {
-    const { seeks } = fetcher
-    const fetch = fetcher.fetch()
-    const { messages } = fetch
-    const end = fetcher.logEndOffset()
-    const first = messages[0]
-    const last = messages[messages.length - 1]
-    if (first === undefined || last === undefined) return
-    await eachBatch({
-      batch: {
-        topic: fetcher.topic,
-        partition: fetcher.partition,
-        messages,
-        highWatermark: String(end),
-        isEmpty: () => false,
-        firstOffset: () => first.offset,
-        lastOffset: () => last.offset,
-        offsetLag: () => String(Math.max(0, end - 1 - Number(last.offset))),
-      },
-      resolveOffset: (offset) => {
-        if (fetcher.isCurrent(fetch)) fetcher.passedOffset(Number(offset))
-      },
-      heartbeat: async () => undefined,
-      pause: () => this.#pauseOne(fetcher),
-      isRunning: () => !this.#stopping,
-      isStale: () => !fetcher.isCurrent(fetch),
-    })
-    if (fetcher.seeks === seeks) fetcher.passed(last)
-  }
-
-  /** The next partition in turn that has something; sleeps until there is one. Undefined: stop. */
-  async #nextWithRecords(): Promise<PartitionFetcher | undefined> {
-    for (;;) {
-      const closed = this.#log.closedWith
-      if (this.#stopping) return undefined
-      if (closed !== undefined) throw closed
-      for (let i = 0; i < this.#fetchers.length; i++) {
-        const fetcher = this.#fetchers[this.#turn++ % this.#fetchers.length] as PartitionFetcher
-        if (fetcher.hasRecords()) return fetcher
-      }
-      // No ring is lost: this thread's rings are heard in turns of their own, and there was none since the look.
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve
-      })
-    }
-  }
-
-  #ring(): void {
-    const wake = this.#wake
-    this.#wake = undefined
-    wake?.()
-  }
-
-  #pauseOne(fetcher: PartitionFetcher): () => void {
-    fetcher.pause()
-    return () => {
-      fetcher.resume()
-      this.#ring()
-    }
-  }
-
-  #matching(
-    topics: readonly { readonly topic: string; readonly partitions?: readonly number[] | undefined }[],
-  ): PartitionFetcher[] {
-    return this.#fetchers.filter((fetcher) =>
-      topics.some(
-        (t) => t.topic === fetcher.topic && (t.partitions === undefined || t.partitions.includes(fetcher.partition)),
-      ),
-    )
-  }
-
-  #fetcher(of: TopicPartition): PartitionFetcher {
-    const found = this.#fetchers.find((fetcher) => fetcher.topic === of.topic && fetcher.partition === of.partition)
-    if (found !== undefined) return found
-    throw new MillraceError('NOT_ASSIGNED', `${of.topic}-${of.partition} is not read by this consumer`, {
-      detail: `it reads ${this.#fetchers.map((f) => `${f.topic}-${f.partition}`).join(', ') || 'nothing'}`,
-      hint: 'subscribe to the topic first',
-    })
-  }
-
-  #assertIdle(): void {
+  #begin(): void {
     this.#log.assertOpen()
-    if (this.#running !== undefined)
-      throw new MillraceError('CONSUMER_RUNNING', 'the consumer is running already', {
-        detail: 'run() or a for-await loop has it',
-        hint: 'stop() it first',
+    if (this.#running !== undefined || this.#isIterating) throw isRunning('run() or a for-await loop has it')
+    if (this.#subscription.isEmpty) {
+      throw new MillraceError('NOT_SUBSCRIBED', 'the consumer reads no topic', {
+        detail: 'subscribe() was not called',
+        hint: "await consumer.subscribe({ topics: ['user-clicks'] })",
       })
+    }
     this.#failure = undefined
+    this.#stopping = false
+    this.#expulsion = new Promise((_, reject) => {
+      this.#expel = reject
+    })
+    this.#expulsion.catch(() => undefined)
+    for (const fetcher of this.#partitions.all) fetcher.renew()
+  }
+
+  /** Becomes a member of its group, if it has one. */
+  async #join(autoCommit: ResolvedConsumerOptions['autoCommit']): Promise<void> {
+    const { groupId, clientId, assignors, rebalanceTimeoutMs } = this.#options
+    if (groupId === undefined) return
+    const coordinator = this.#coordinator
+    if (coordinator === undefined) throw new Error('assertion failed: a consumer with a group has no coordinator')
+    const membership = new GroupMembership({
+      groupId,
+      memberId: `${clientId}-${Buffer.from(this.#log.env.randomBytes(8)).toString('hex')}`,
+      clientId,
+      assignors,
+      rebalanceTimeoutMs,
+      coordinator,
+      partitions: this.#partitions,
+      topics: () => this.#subscription.topics(),
+      open: (topic, partition, group) => this.#openAssigned(topic, partition, group, coordinator),
+      commitsOnRevoke: () => autoCommit.enabled,
+      onRebalancing: () => this.#say(consumerEvents.REBALANCING, { groupId, memberId: membership.memberId }),
+      onAssigned: (generation) =>
+        this.#say(consumerEvents.GROUP_JOIN, {
+          groupId,
+          memberId: membership.memberId,
+          generationId: generation,
+          memberAssignment: membership.assignment(),
+        }),
+      onExpelled: (error) => this.#expelled(error),
+      onClose: () => this.disconnect(),
+    })
+    this.#membership = membership
+    this.#autoCommit = new AutoCommit(
+      this.#log.env,
+      autoCommit,
+      () => membership.commitPositions(this.#partitions.all),
+      (error) => this.#expelled(error),
+    )
+    await membership.join()
+    this.#sought.clear()
+  }
+
+  /** Out of the group: what was done with is committed, and the partitions are for others. */
+  async #leave(): Promise<void> {
+    const membership = this.#membership
+    await this.#autoCommit?.stop()
+    this.#autoCommit = undefined
+    if (membership === undefined) return
+    const places = this.#partitions.all.map((f) => ({ f, key: placeOf(f), position: f.position }))
+    try {
+      await membership.leave()
+    } finally {
+      this.#membership = undefined
+      this.#partitions.remove(this.#partitions.all)
+      const known = new Map(this.#subscription.topics().map((topic) => [topic.name, topic]))
+      for (const { f, key, position } of places) {
+        const topic = known.get(f.topic)
+        if (topic === undefined) continue
+        const committed = this.#coordinator?.offsets.get(this.#options.groupId ?? '', topic, f.partition)
+        this.#left.set(key, { position, committed })
+      }
+    }
+  }
+
+  /** Without a group: every partition of every topic that is subscribed to. */
+  #openAll(): void {
+    if (this.#options.groupId !== undefined) return
+    for (const topic of this.#subscription.topics()) {
+      for (const { partition } of topic.partitions) {
+        if (this.#partitions.find({ topic: topic.name, partition }) !== undefined) continue
+        const fetcher = this.#newFetcher(topic, partition)
+        fetcher.position = startOffset(fetcher, topic, this.#rules)
+        this.#partitions.add(fetcher)
+      }
+    }
+  }
+
+  #openAssigned(
+    topic: TopicDescriptor,
+    partition: number,
+    group: Group,
+    coordinator: GroupCoordinator,
+  ): PartitionFetcher {
+    const fetcher = this.#newFetcher(topic, partition)
+    const committed = coordinator.offsets.get(this.#options.groupId ?? '', topic, partition)
+    fetcher.committed = committed?.offset ?? -1
+    const left = this.#left.get(placeOf(fetcher))
+    this.#left.delete(placeOf(fetcher))
+    const sought = this.#sought.get(placeOf(fetcher))
+    // Where nobody has committed since this consumer left the partition, it goes on where it was.
+    const resumed = left !== undefined && left.committed === committed && left.position <= fetcher.logEndOffset()
+    fetcher.position = resumed ? left.position : startOffset(fetcher, topic, this.#rules, group, committed)
+    if (sought !== undefined) seekTo(fetcher, sought)
+    return fetcher
+  }
+
+  #newFetcher(topic: TopicDescriptor, partition: number): PartitionFetcher {
+    const descriptor = topic.partitions[partition]
+    if (descriptor === undefined) throw new Error(`assertion failed: ${topic.name} has no partition ${partition}`)
+    return new PartitionFetcher({
+      topic,
+      partition: descriptor,
+      log: this.#log,
+      isolation: this.#options.isolation,
+      endsWithTopic: this.#options.groupId !== undefined,
+      outOfRange: (fetcher, error) => resetOffset(fetcher, topic, this.#rules, error),
+    })
+  }
+
+  #chosen(partitions: readonly TopicPartition[] | undefined): readonly PartitionFetcher[] {
+    return partitions === undefined ? this.#partitions.all : partitions.map((place) => this.#partitions.get(place))
+  }
+
+  /** The group goes on without it: it stops, and says why. */
+  #expelled(error: unknown): void {
+    this.#failure ??= error
+    this.#stopping = true
+    this.#run?.stop()
+    this.#partitions.ring()
+    this.#expel(error)
+  }
+
+  #crashed(error: unknown): void {
+    this.#failure = error
+    this.#say(consumerEvents.CRASH, { groupId: this.#options.groupId, error })
+    // An error that nobody is there to hear must not look like an end.
+    if (!this.emit('crash', error) && !this.#isAwaited) {
+      process.emitWarning(`a consumer has stopped: ${String(error)}`, 'MillraceWarning')
+    }
+  }
+
+  #say(type: string, payload: object): void {
+    this.emit(type, { type, timestamp: this.#log.env.now(), payload })
   }
 }
 
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
+function isRunning(detail: string): MillraceError {
+  return new MillraceError('CONSUMER_RUNNING', 'the consumer is running already', { detail, hint: 'stop() it first' })
+}
+
+function stopped(): MillraceError {
+  return new MillraceError('CONSUMER_STOPPED', 'the consumer stops', {
+    detail: 'stop() or disconnect() was called',
+    hint: 'end soon; what is not finished is handed out again',
+  })
 }

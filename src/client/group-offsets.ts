@@ -1,13 +1,13 @@
 import { MillraceError } from '../common/errors.js'
 import { OFFSETS_TOPIC } from '../log/internal-topics.js'
-import type { PartitionDescriptor, TopicDescriptor } from '../log/partition-descriptor.js'
+import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import { PartitionReader } from '../log/partition-reader.js'
 import type { Message } from '../record/key-scatter.js'
+import { placeOf, type TopicPartition } from './assignor.js'
 import type { HostLog } from './host-log.js'
 import { OFFSET_METADATA_BYTES_MAX } from './limits.js'
 import { type CommittedOffset, OFFSET_STRING_BYTES_MAX, offsetMessage, readOffsetRecord } from './offset-record.js'
 import { RecordDecoder } from './record-decoder.js'
-import { everythingVisible, type Visibility } from './visibility.js'
 
 /** What is to be committed. */
 export interface OffsetCommit {
@@ -34,15 +34,12 @@ export interface GroupOffset {
  */
 export class GroupOffsets {
   readonly #log: HostLog
-  /** What is shown of the internal topic while it is loaded: nothing of a transaction that was aborted or is open. */
-  readonly #visibilityOf: (partition: PartitionDescriptor) => Visibility
   readonly #groups = new Map<string, Map<string, GroupOffset>>()
   #loading: Promise<void> | undefined
   #topic: Promise<TopicDescriptor> | undefined
 
-  constructor(log: HostLog, visibilityOf: (partition: PartitionDescriptor) => Visibility = () => everythingVisible) {
+  constructor(log: HostLog) {
     this.#log = log
-    this.#visibilityOf = visibilityOf
   }
 
   /** What was committed before is known when this resolves; read once. */
@@ -53,7 +50,7 @@ export class GroupOffsets {
 
   /** Of the topic as it is now; undefined where nothing is committed. After `load`. */
   get(group: string, topic: Pick<TopicDescriptor, 'name' | 'id'>, partition: number): CommittedOffset | undefined {
-    const found = this.#groups.get(group)?.get(placeOf(topic.name, partition))?.committed
+    const found = this.#groups.get(group)?.get(placeOf({ topic: topic.name, partition }))?.committed
     return found === undefined || (found.topicId !== '' && found.topicId !== topic.id) ? undefined : found
   }
 
@@ -98,10 +95,7 @@ export class GroupOffsets {
   }
 
   /** Tombstones for these partitions of the group. */
-  async forget(
-    group: string,
-    places: readonly { readonly topic: string; readonly partition: number }[],
-  ): Promise<void> {
+  async forget(group: string, places: readonly TopicPartition[]): Promise<void> {
     if (places.length === 0) return
     await this.ensureTopic()
     await this.#write(
@@ -135,13 +129,17 @@ export class GroupOffsets {
   async #load(): Promise<void> {
     const topic = this.#log.listTopics().find((known) => known.name === OFFSETS_TOPIC)
     for (const partition of topic?.partitions ?? []) {
-      const reader = new PartitionReader({ partition, memory: this.#log.memory, env: this.#log.env })
+      const reader = new PartitionReader({
+        partition,
+        memory: this.#log.memory,
+        env: this.#log.env,
+        // Nothing of a transaction that was aborted, or is open.
+        isolation: 'read_committed',
+      })
       const decoder = new RecordDecoder(topic as TopicDescriptor)
-      const visibility = this.#visibilityOf(partition)
       try {
         reader.seek(reader.logStartOffset())
-        while (reader.next(visibility.limitOffset())) {
-          if (visibility.hides(reader)) continue
+        while (reader.next()) {
           for (const message of decoder.decode(reader, reader.baseOffset)) {
             const record = readOffsetRecord(message.key, message.value as Buffer | null, message.headers)
             if (record !== undefined) this.#set(record.group, record.topic, record.partition, record.committed)
@@ -154,7 +152,7 @@ export class GroupOffsets {
   }
 
   #set(group: string, topic: string, partition: number, committed: CommittedOffset | undefined): void {
-    const place = placeOf(topic, partition)
+    const place = placeOf({ topic, partition })
     const offsets = this.#groups.get(group)
     if (committed !== undefined) {
       if (offsets === undefined) this.#groups.set(group, new Map([[place, { topic, partition, committed }]]))
@@ -225,8 +223,4 @@ function checkMetadata(topic: string, partition: number, metadata: unknown): voi
     detail: `found ${typeof metadata === 'string' ? `${Buffer.byteLength(metadata)} bytes` : typeof metadata}, expected a text of at most ${OFFSET_METADATA_BYTES_MAX} bytes`,
     hint: 'keep a key here, and what is large elsewhere',
   })
-}
-
-function placeOf(topic: string, partition: number): string {
-  return `${partition}:${topic}`
 }

@@ -20,3 +20,30 @@ export const CONSUMER_TURN_MS = 5
 
 /** Kafka's offset.metadata.max.bytes: what a commit may carry beside its offset. */
 export const OFFSET_METADATA_BYTES_MAX = 4096
+
+/** How often committed offsets are looked through for such as have expired: Kafka's offsets.retention.check.interval.ms. */
+export const GROUP_EXPIRY_CHECK_MS = 600_000
+
+/** Kafka's offsets.retention.minutes, as milliseconds: seven days. */
+export const OFFSETS_RETENTION_MS = 7 * 24 * 3_600_000
+
+/** How long handlers of a revoked partition are waited for before their consumer is expelled: kafkajs' rebalanceTimeout. */
+export const REBALANCE_TIMEOUT_MS = 60_000
+
+/** Kafka's auto.commit.interval.ms. */
+export const AUTO_COMMIT_INTERVAL_MS = 5000
+
+/** Records that a consumer takes out of the log at a time at least, where there are so many: Kafka's max.poll.records. Record batches are taken whole. */
+export const FETCH_RECORDS = 500
+
+/** Waits between tries of a handler double up to this. */
+export const RETRY_BACKOFF_MS_MAX = 30_000
+
+/** How many messages are given out between two looks at the clock. */
+export const MESSAGES_PER_LOOK = 64
+
+/** Bytes of record batches that a consumer takes out at a time, and one record batch more: what it holds of a large partition. */
+export const FETCH_BYTES = 1024 * 1024
+
+/** How long an engine that closes waits for the handlers of its consumers. */
+export const CLOSE_TIMEOUT_MS = 5000

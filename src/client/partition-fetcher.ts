@@ -1,85 +1,176 @@
+import { MillraceError } from '../common/errors.js'
 import type { PartitionDescriptor, TopicDescriptor } from '../log/partition-descriptor.js'
-import { PartitionReader } from '../log/partition-reader.js'
+import { type IsolationLevel, PartitionReader } from '../log/partition-reader.js'
 import type { HostLog } from './host-log.js'
+import { FETCH_BYTES, FETCH_RECORDS } from './limits.js'
 import { type ConsumerMessage, RecordDecoder } from './record-decoder.js'
 
-/** Records of one record batch, taken out at once. Stale as soon as the consumer has sought elsewhere or paused. */
-export interface Fetch {
-  readonly messages: readonly ConsumerMessage[]
-  readonly generation: number
+/** Records of one or more record batches, taken out at once. Stale as soon as the consumer has sought elsewhere, paused, or lost the partition. */
+export class Fetch {
+  /** The offsets have no gaps between them. */
+  readonly #isDense: boolean
+  readonly #firstOffset: number
+
+  constructor(
+    readonly messages: readonly ConsumerMessage[],
+    readonly generation: number,
+    /** Where to go on when all of the messages are done with. */
+    readonly nextOffset: number,
+  ) {
+    const first = messages[0]
+    this.#firstOffset = first === undefined ? nextOffset : Number(first.offset)
+    const last = messages[messages.length - 1]
+    this.#isDense = last === undefined || Number(last.offset) - this.#firstOffset === messages.length - 1
+  }
+
+  offsetAt(index: number): number {
+    return this.#isDense ? this.#firstOffset + index : Number(this.messages[index]?.offset)
+  }
+
+  /** Where to go on behind the message; behind the last one that is behind what is hidden after it, too. */
+  offsetAfter(index: number): number {
+    return index === this.messages.length - 1 ? this.nextOffset : this.offsetAt(index) + 1
+  }
 }
 
-/** A consumer's place in one partition: what it has handed out, and whether it may hand out more. */
+export interface PartitionFetcherOptions {
+  readonly topic: TopicDescriptor
+  readonly partition: PartitionDescriptor
+  readonly log: HostLog
+  /** Where to go on where the position is not in the log any more; it may throw instead. Default: an error. */
+  readonly outOfRange?: ((fetcher: PartitionFetcher, error: MillraceError) => number) | undefined
+  /** Default read_uncommitted. */
+  readonly isolation?: IsolationLevel | undefined
+  /** A topic that is deleted is no error here: nothing more comes, and the group will take the partition away. */
+  readonly endsWithTopic?: boolean
+}
+
+/** A consumer's place in one partition: what it has handed out, whether it may hand out more, and whether anybody is at it. */
 export class PartitionFetcher {
   readonly topic: string
+  readonly topicId: string
   readonly partition: number
   /** Next offset to be handed out. */
-  position: number
+  position = 0
+  /** What the group has on record, as far as this consumer knows; -1 for nothing. */
+  committed = -1
+  /** Offset of a message that somebody holds who has not said yet that it is done; -1 for none. */
+  inHand = -1
   isPaused = false
+  /** Taken away: nothing is handed out any more. */
+  isRevoked = false
   /** How often it was sought: who hands out a record looks whether its place was taken away meanwhile. */
   seeks = 0
   readonly #reader: PartitionReader
   readonly #decoder: RecordDecoder
+  readonly #outOfRange: PartitionFetcherOptions['outOfRange']
+  readonly #endsWithTopic: boolean
   #generation = 0
-  /** Offset of the last record of the last fetch, and the next one that there may be a record at. */
-  #lastFetched = -1
-  #behindFetched = 0
   /** The reader's place is not `position`. */
   #hasMoved = true
+  #isClaimed = false
+  #idle: (() => void)[] = []
+  #abort = new AbortController()
 
-  constructor(topic: TopicDescriptor, partition: PartitionDescriptor, log: HostLog, fromBeginning: boolean) {
+  constructor(options: PartitionFetcherOptions) {
+    const { topic, partition, log } = options
     this.topic = topic.name
+    this.topicId = topic.id
     this.partition = partition.partition
-    this.#reader = new PartitionReader({ partition, memory: log.memory, env: log.env })
+    this.#reader = new PartitionReader({ partition, memory: log.memory, env: log.env, isolation: options.isolation })
     this.#decoder = new RecordDecoder(topic)
+    this.#outOfRange = options.outOfRange
+    this.#endsWithTopic = options.endsWithTopic === true
     this.#reader.watch()
-    this.position = fromBeginning ? this.#reader.logStartOffset() : this.#reader.logEndOffset()
   }
 
-  hasRecords(): boolean {
-    if (this.isPaused) return false
+  /** For handlers: aborted when the partition is taken away or the consumer stops. */
+  get signal(): AbortSignal {
+    return this.#abort.signal
+  }
+
+  /** Everything below is done with. */
+  get committable(): number {
+    return this.inHand === -1 ? this.position : this.inHand
+  }
+
+  /** Whoever hands out records has the partition to itself until `release`. False where there is nothing, or nothing to be had now. */
+  tryClaim(): boolean {
+    if (this.#isClaimed || this.isPaused || this.isRevoked) return false
     this.#align()
-    return this.#reader.hasNew()
+    if (!this.#reader.hasNew()) return false
+    this.#isClaimed = true
+    return true
   }
 
-  /** The records of the next record batch. */
+  release(): void {
+    this.#isClaimed = false
+    for (const resolve of this.#idle.splice(0)) resolve()
+  }
+
+  /** Resolves when nobody is at it. */
+  idle(): Promise<void> {
+    return this.#isClaimed ? new Promise((resolve) => this.#idle.push(resolve)) : Promise.resolve()
+  }
+
+  /** Handlers are told to end; what is taken out counts as stale. */
+  abort(reason: unknown): void {
+    this.#generation += 1
+    this.#hasMoved = true
+    this.#abort.abort(reason)
+  }
+
+  /** After `abort`, for a consumer that runs again. */
+  renew(): void {
+    if (this.#abort.signal.aborted) this.#abort = new AbortController()
+    this.inHand = -1
+  }
+
+  /** The records of the next record batches. Until they are handed out the position stays in front of them. */
   fetch(): Fetch {
+    try {
+      return this.#fetch()
+    } catch (error) {
+      if (!this.#endsWithTopic || !(error instanceof MillraceError) || error.code !== 'TOPIC_DELETED') throw error
+      this.isRevoked = true
+      return new Fetch([], this.#generation, this.position)
+    }
+  }
+
+  #fetch(): Fetch {
     this.#align()
     const reader = this.#reader
-    const messages = reader.next() ? this.#decoder.decode(reader, this.position) : []
+    let messages: ConsumerMessage[] = []
+    let bytes = 0
+    while (messages.length < FETCH_RECORDS && bytes < FETCH_BYTES && reader.next()) {
+      bytes += reader.byteLength
+      const decoded = this.#decoder.decode(reader, this.position)
+      if (messages.length === 0) messages = decoded
+      else for (const message of decoded) messages.push(message)
+    }
     // Everything has been copied: the chunk need not be held while callbacks run.
     reader.release()
-    const last = messages[messages.length - 1]
     // Markers, what was aborted and what was compacted away are passed without anybody being told.
-    if (last === undefined) this.position = Math.max(this.position, reader.nextOffset)
-    else {
-      this.#lastFetched = Number(last.offset)
-      this.#behindFetched = reader.nextOffset
-    }
-    // Until they are handed out the place is in front of them.
-    return { messages, generation: this.#generation }
+    if (messages.length === 0) this.position = Math.max(this.position, reader.nextOffset)
+    return new Fetch(messages, this.#generation, reader.nextOffset)
   }
 
   isCurrent(fetch: Fetch): boolean {
     return fetch.generation === this.#generation
   }
 
-  passed(message: ConsumerMessage): void {
-    this.passedOffset(Number(message.offset))
-  }
-
-  passedOffset(offset: number): void {
-    this.position = offset === this.#lastFetched ? this.#behindFetched : offset + 1
-  }
-
+  /** The next record to be handed out; between the log's start and its end. */
   seek(offset: number): void {
+    this.#reader.seek(offset)
     this.position = offset
+    this.inHand = -1
     this.seeks += 1
     this.#generation += 1
     this.#hasMoved = true
   }
 
   pause(): void {
+    if (this.isPaused) return
     this.isPaused = true
     this.#generation += 1
     this.#hasMoved = true
@@ -89,18 +180,47 @@ export class PartitionFetcher {
     this.isPaused = false
   }
 
+  logStartOffset(): number {
+    return this.#reader.logStartOffset()
+  }
+
   logEndOffset(): number {
     return this.#reader.logEndOffset()
   }
 
+  /** The first record that is not older than the time; the log end offset where there is none. */
+  offsetForTimestamp(timestamp: number): number {
+    const reader = this.#reader
+    this.#hasMoved = true
+    const end = reader.logEndOffset()
+    // The batch is known by its greatest time; within it the first such record is looked for.
+    const from = reader.offsetForTimestamp(timestamp)
+    while (from < end && reader.next(end)) {
+      const found = this.#decoder.decode(reader, from).find((message) => Number(message.timestamp) >= timestamp)
+      if (found === undefined) continue
+      reader.release()
+      return Number(found.offset)
+    }
+    return end
+  }
+
   close(): void {
+    this.isRevoked = true
     this.#reader.close()
   }
 
   /** After a seek, a pause or a stop amid a batch the reader goes back to where the consumer is. */
   #align(): void {
     if (!this.#hasMoved && this.#reader.nextOffset === this.position) return
-    this.#reader.seek(this.position)
+    try {
+      this.#reader.seek(this.position)
+    } catch (error) {
+      if (this.#outOfRange === undefined || !(error instanceof MillraceError) || error.code !== 'OFFSET_OUT_OF_RANGE') {
+        throw error
+      }
+      this.position = this.#outOfRange(this, error)
+      this.#reader.seek(this.position)
+    }
     this.#hasMoved = false
   }
 }

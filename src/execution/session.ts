@@ -1,7 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import type { MessagePort } from 'node:worker_threads'
-import { Consumer, type ConsumerOptions } from '../client/consumer.js'
+import { Consumer } from '../client/consumer.js'
+import type { ConsumerOptions } from '../client/consumer-options.js'
+import { GroupCoordinator } from '../client/group-coordinator.js'
+import { Groups } from '../client/groups.js'
 import { HostLog } from '../client/host-log.js'
+import { OFFSETS_RETENTION_MS } from '../client/limits.js'
 import { Producer, type ProducerOptions } from '../client/producer.js'
 import { HOST_SLOT } from '../common/doorbell.js'
 import { nodeEnv } from '../common/env.js'
@@ -77,11 +81,13 @@ export class EngineSession {
   /** Topics, and what makes producers and consumers. */
   readonly log: {
     readonly topics: SessionTopics
+    readonly groups: Groups
     producer(options?: ProducerOptions): Producer
     consumer(options?: ConsumerOptions): Consumer
   }
   readonly #memory: LogMemory
   readonly #hostLog: HostLog
+  readonly #coordinator: GroupCoordinator
   readonly #listening: { close(): void }
   readonly #waiting = new Map<number, Waiting>()
   readonly #queries = new Map<string, HostedQuery>()
@@ -131,10 +137,13 @@ export class EngineSession {
       createTopic: (spec) => this.log.topics.createInternal(spec),
     })
     const topics = new SessionTopics((name, argument) => this.#request(name, argument), this.#hostLog)
+    const coordinator = new GroupCoordinator(this.#hostLog, { offsetsRetentionMs: OFFSETS_RETENTION_MS })
+    this.#coordinator = coordinator
     this.log = {
       topics,
+      groups: new Groups(this.#hostLog, coordinator),
       producer: (producerOptions) => new Producer(this.#hostLog, producerOptions),
-      consumer: (consumerOptions) => new Consumer(this.#hostLog, consumerOptions),
+      consumer: (consumerOptions) => new Consumer(this.#hostLog, consumerOptions, coordinator),
     }
     threads.attachHost((port) => this.#memory.chunks.attachThread(port))
     this.#listening = this.#memory.bells.listen(HOST_SLOT, () => this.#rung())
@@ -187,6 +196,7 @@ export class EngineSession {
   async #close(): Promise<void> {
     let failure: unknown
     if (this.#dead === undefined) {
+      await this.#coordinator.close()
       await this.#request('close', { timeoutMs: this.#closeTimeoutMs }).catch((error: unknown) => {
         failure = error
       })

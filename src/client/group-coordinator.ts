@@ -1,0 +1,134 @@
+import { Group, type GroupMember } from './group.js'
+import { GroupOffsets, type OffsetCommit } from './group-offsets.js'
+import type { HostLog } from './host-log.js'
+import { CLOSE_TIMEOUT_MS, GROUP_EXPIRY_CHECK_MS } from './limits.js'
+
+/**
+ * All groups of one engine: their members, which are consumers of this thread, and their committed offsets. Topics that come, go or get
+ * partitions make the groups that subscribe to them rebalance. Offsets of a group without members are forgotten after
+ * `offsetsRetentionMs`; those of a group with members are written again before they get that old.
+ */
+export class GroupCoordinator {
+  readonly offsets: GroupOffsets
+  readonly #log: HostLog
+  readonly #groups = new Map<string, Group>()
+  readonly #offsetsRetentionMs: number
+  #cancelExpiry: (() => void) | undefined
+
+  constructor(log: HostLog, options: { readonly offsetsRetentionMs: number; readonly offsets?: GroupOffsets }) {
+    this.#log = log
+    this.offsets = options.offsets ?? new GroupOffsets(log)
+    this.#offsetsRetentionMs = options.offsetsRetentionMs
+    log.onTopicsChanged(() => {
+      for (const group of this.#groups.values()) if (group.members.length > 0) void group.rebalance()
+    })
+  }
+
+  /** Resolves when the member has its first assignment. */
+  async join(groupId: string, member: GroupMember): Promise<Group> {
+    await this.offsets.load()
+    const group = this.#group(groupId)
+    await group.join(member)
+    this.#expireLater()
+    return group
+  }
+
+  /** Undefined where it has never had members since the engine was opened; it may have offsets all the same. */
+  group(groupId: string): Group | undefined {
+    return this.#groups.get(groupId)
+  }
+
+  /** Groups that have, or had, members, and groups that have committed. */
+  async ids(): Promise<readonly string[]> {
+    await this.offsets.load()
+    const active = [...this.#groups].filter(([, group]) => group.members.length > 0).map(([id]) => id)
+    return [...new Set([...active, ...this.offsets.groups()])].sort()
+  }
+
+  /** A commit of a member; refused where it is not the member's to make. */
+  async commit(
+    groupId: string,
+    member: { readonly memberId: string; readonly generation: number },
+    commits: readonly OffsetCommit[],
+  ): Promise<void> {
+    this.#group(groupId).checkCommit(member.memberId, member.generation, commits)
+    await this.offsets.commit(groupId, commits)
+  }
+
+  /** Its offsets are gone, and it is forgotten. Only for a group without members. */
+  async forget(groupId: string): Promise<void> {
+    await this.offsets.forget(groupId, this.offsets.of(groupId))
+    this.#groups.delete(groupId)
+  }
+
+  /** Forgets what is older than the retention and has no owner; rewrites what has one. Called now and then, and by tests. */
+  async expireOffsets(): Promise<void> {
+    await this.offsets.load()
+    const now = this.#log.env.now()
+    for (const groupId of this.offsets.groups()) {
+      const group = this.#groups.get(groupId)
+      const isActive = group !== undefined && group.members.length > 0
+      const old = this.offsets.of(groupId).filter(({ committed }) => {
+        // A group that lost its members a moment ago has its offsets for as long as one that committed a moment ago.
+        const since = Math.max(committed.commitTimestamp, group?.emptySince ?? 0)
+        return isActive
+          ? now - committed.commitTimestamp > this.#offsetsRetentionMs / 2
+          : now - since > this.#offsetsRetentionMs
+      })
+      if (isActive) await this.#renew(groupId, old)
+      else await this.offsets.forget(groupId, old)
+    }
+  }
+
+  /** Members stop, commit and leave; those whose handlers do not end in time are left behind, with what they had committed. */
+  async close(): Promise<void> {
+    this.#cancelExpiry?.()
+    this.#cancelExpiry = undefined
+    const members = [...this.#groups.values()].flatMap((group) => group.members.map(({ member }) => member))
+    if (members.length === 0) return
+    let cancel = (): void => undefined
+    const late = new Promise<void>((resolve) => {
+      cancel = this.#log.env.timer(CLOSE_TIMEOUT_MS, resolve)
+    })
+    await Promise.race([Promise.allSettled(members.map((member) => member.close())), late])
+    cancel()
+  }
+
+  async #renew(groupId: string, old: ReturnType<GroupOffsets['of']>): Promise<void> {
+    const known = new Map(this.#log.listTopics().map((topic) => [topic.name, topic.id]))
+    await this.offsets.commit(
+      groupId,
+      old
+        .filter(({ topic, committed }) => known.get(topic) === committed.topicId)
+        .map(({ topic, partition, committed }) => ({
+          topic,
+          partition,
+          offset: committed.offset,
+          metadata: committed.metadata,
+        })),
+    )
+  }
+
+  #group(groupId: string): Group {
+    let group = this.#groups.get(groupId)
+    if (group === undefined) {
+      group = new Group({
+        id: groupId,
+        env: this.#log.env,
+        partitionsOf: (topic) => this.#log.listTopics().find((t) => t.name === topic)?.partitions.length ?? 0,
+      })
+      this.#groups.set(groupId, group)
+    }
+    return group
+  }
+
+  #expireLater(): void {
+    this.#cancelExpiry ??= this.#log.env.timer(GROUP_EXPIRY_CHECK_MS, () => {
+      this.#cancelExpiry = undefined
+      if (this.#log.closedWith !== undefined) return
+      // What cannot be written now is looked at again in ten minutes.
+      this.expireOffsets().catch(() => undefined)
+      this.#expireLater()
+    })
+  }
+}

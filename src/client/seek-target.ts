@@ -1,0 +1,28 @@
+import { MillraceError } from '../common/errors.js'
+import type { TopicPartition } from './assignor.js'
+import type { PartitionFetcher } from './partition-fetcher.js'
+
+/** Where to go: an offset, or the first record that is not older than a time. */
+export type SeekTarget = TopicPartition &
+  ({ readonly offset: string | number } | { readonly timestamp: number | string | Date })
+
+/** Throws where it cannot be a place in any partition. */
+export function checkSeek(to: SeekTarget): void {
+  if ('timestamp' in to && Number.isFinite(Number(to.timestamp))) return
+  const offset = 'offset' in to ? to.offset : undefined
+  if (Number.isSafeInteger(wholeNumber(offset)) && wholeNumber(offset) >= 0) return
+  throw new MillraceError('INVALID_ARGUMENT', `offset is ${JSON.stringify(offset)}`, {
+    detail: 'expected a whole number that is not negative, or one as text, or a timestamp',
+    hint: "consumer.seek({ topic, partition: 0, offset: '42' }); seekToBeginning() and seekToEnd() go to the ends",
+  })
+}
+
+export function seekTo(fetcher: PartitionFetcher, to: SeekTarget): void {
+  fetcher.seek('timestamp' in to ? fetcher.offsetForTimestamp(Number(to.timestamp)) : wholeNumber(to.offset))
+}
+
+/** NaN for what is none, which is refused where the offset is used, with its figures. */
+export function wholeNumber(offset: unknown): number {
+  if (typeof offset === 'number') return offset
+  return typeof offset === 'string' && /^\d+$/.test(offset) ? Number(offset) : Number.NaN
+}
