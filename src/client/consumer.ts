@@ -4,6 +4,7 @@ import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import { AssignedPartitions, type PartitionFilter } from './assigned-partitions.js'
 import { placeOf, type TopicPartition } from './assignor.js'
 import { AutoCommit } from './auto-commit.js'
+import { isRunning, notSubscribed, stopped } from './consumer-errors.js'
 import { consumerEvents } from './consumer-events.js'
 import { type ConsumerOptions, type ResolvedConsumerOptions, resolveConsumerOptions } from './consumer-options.js'
 import { ConsumerRun, nextTurn } from './consumer-run.js'
@@ -294,12 +295,7 @@ export class Consumer extends EventEmitter {
   #begin(): void {
     this.#log.assertOpen()
     if (this.#running !== undefined || this.#isIterating) throw isRunning('run() or a for-await loop has it')
-    if (this.#subscription.isEmpty) {
-      throw new MillraceError('NOT_SUBSCRIBED', 'the consumer reads no topic', {
-        detail: 'subscribe() was not called',
-        hint: "await consumer.subscribe({ topics: ['user-clicks'] })",
-      })
-    }
+    if (this.#subscription.isEmpty) throw notSubscribed()
     this.#failure = undefined
     this.#stopping = false
     this.#expulsion = new Promise((_, reject) => {
@@ -440,15 +436,4 @@ export class Consumer extends EventEmitter {
   #say(type: string, payload: object): void {
     this.emit(type, { type, timestamp: this.#log.env.now(), payload })
   }
-}
-
-function isRunning(detail: string): MillraceError {
-  return new MillraceError('CONSUMER_RUNNING', 'the consumer is running already', { detail, hint: 'stop() it first' })
-}
-
-function stopped(): MillraceError {
-  return new MillraceError('CONSUMER_STOPPED', 'the consumer stops', {
-    detail: 'stop() or disconnect() was called',
-    hint: 'end soon; what is not finished is handed out again',
-  })
 }

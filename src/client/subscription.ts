@@ -32,7 +32,9 @@ export class Subscription {
   async add(subscription: ConsumerSubscription): Promise<void> {
     const wanted = checked(subscription)
     const fromBeginning = subscription.fromBeginning === true
-    const topics = await Promise.all(wanted.map((one) => (typeof one === 'string' ? this.#log.topic(one) : Promise.resolve(undefined))))
+    const topics = await Promise.all(
+      wanted.map((one) => (typeof one === 'string' ? this.#log.topic(one) : Promise.resolve(undefined))),
+    )
     for (const topic of topics) {
       if (topic === undefined || this.#names.has(topic.name)) continue
       this.#names.set(topic.name, fromBeginning)
