@@ -103,8 +103,8 @@ export class Group {
   /** The member has stopped and committed; it is gone at once, and the others are told in time. */
   leave(memberId: string): void {
     if (!this.#members.delete(memberId)) return
-    if (this.#members.size === 0 && this.#rebalancing === undefined) this.#becomeEmpty()
-    else void this.rebalance()
+    if (this.#members.size === 0) this.#becomeEmpty()
+    if (this.#members.size > 0 || this.#rebalancing !== undefined) void this.rebalance()
   }
 
   /** Topics or subscriptions have changed, or members. Resolves when all that changed before the call is in force. */
