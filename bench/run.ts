@@ -56,8 +56,8 @@ async function findBenches(): Promise<Found[]> {
 function runLine(file: string): Promise<readonly Line[]> {
   return new Promise((resolve, reject) => {
     let lines: readonly Line[] | undefined
-    const child = fork(here('./lib/child.ts'), [file, options.quick ? 'quick' : 'full'], {
-      execArgv: ['--import', 'tsx'],
+    const child = fork(here('./lib/launch.js'), ['./child.ts', file, options.quick ? 'quick' : 'full'], {
+      execArgv: [],
     })
     const timer = setTimeout(() => {
       child.kill('SIGKILL')

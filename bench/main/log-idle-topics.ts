@@ -53,9 +53,8 @@ const bench: Bench = {
 export default bench
 
 async function idle(dir: string, seconds: number): Promise<IdleCost> {
-  const child = fork(fileURLToPath(new URL('../lib/idle-topics.ts', import.meta.url)), [dir, String(seconds)], {
-    execArgv: ['--expose-gc', '--import', 'tsx'],
-  })
+  const launch = fileURLToPath(new URL('../lib/launch.js', import.meta.url))
+  const child = fork(launch, ['./idle-topics.ts', dir, String(seconds)], { execArgv: ['--expose-gc'] })
   const [cost] = (await once(child, 'message')) as [IdleCost]
   await once(child, 'exit')
   return cost

@@ -48,9 +48,8 @@ async function recordsIn(mill: Millrace): Promise<number> {
 
 /** Fills a log in another process, which then closes it or is killed; the records it was told are stored. */
 async function fill(dir: string, mebibytes: number, end: 'close' | 'kill'): Promise<number> {
-  const child = fork(fileURLToPath(new URL('../lib/fill-log.ts', import.meta.url)), [dir, String(mebibytes), end], {
-    execArgv: ['--import', 'tsx'],
-  })
+  const launch = fileURLToPath(new URL('../lib/launch.js', import.meta.url))
+  const child = fork(launch, ['./fill-log.ts', dir, String(mebibytes), end], { execArgv: [] })
   let records = 0
   child.on('message', (message: number) => {
     records = message
