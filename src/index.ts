@@ -157,11 +157,19 @@ export type { Consumer, IteratedMessage, TopicPartitionOffset } from './client/c
 export type { ConsumerOptions } from './client/consumer-options.js'
 export type { GroupDescription, GroupListing, GroupPartition, Groups, OffsetChange } from './client/groups.js'
 export type { AutoOffsetReset } from './client/offset-reset.js'
-export type { Producer, ProducerBatch, ProducerRecord, RecordMetadata } from './client/producer.js'
+export type {
+  Producer,
+  ProducerBatch,
+  ProducerOptions,
+  ProducerRecord,
+  RecordMetadata,
+} from './client/producer.js'
+export type { Acks } from './client/producer-settings.js'
 export type { ConsumerMessage } from './client/record-decoder.js'
 export type { ConsumerBatch, EachBatchPayload, EachMessagePayload, RunOptions } from './client/run-options.js'
 export type { SeekTarget } from './client/seek-target.js'
 export type { ConsumerSubscription } from './client/subscription.js'
+export type { SendOffsets, Transaction } from './client/transaction.js'
 export { type ErrorShape, MillraceError } from './common/errors.js'
 export type { Logger } from './common/logger.js'
 export type { StreamingQueryProgress, StreamingQueryStatus } from './execution/progress.js'

@@ -7,7 +7,14 @@ export const sourceFormats: readonly SourceFormat[] = ['log', 'memory', 'rate']
 /** Option of the real cluster's address; absent or `embedded` it is the log of this engine. */
 export const BOOTSTRAP_SERVERS = 'kafka.bootstrap.servers'
 
-const log = ['subscribe', 'startingOffsets', 'endingOffsets', 'maxOffsetsPerTrigger', BOOTSTRAP_SERVERS]
+const log = [
+  'subscribe',
+  'startingOffsets',
+  'endingOffsets',
+  'maxOffsetsPerTrigger',
+  'isolationLevel',
+  BOOTSTRAP_SERVERS,
+]
 const known: Readonly<Record<SourceFormat, readonly string[]>> = {
   log,
   memory: ['table'],
@@ -56,6 +63,10 @@ function checkValue(name: string, value: string, streaming: boolean): void {
     case 'rowsPerSecond':
     case 'numPartitions':
       if (!/^[1-9]\d{0,14}$/.test(value)) throw invalidOption(name, value, 'a whole number from 1 on')
+      return
+    case 'isolationLevel':
+      if (value !== 'read_committed' && value !== 'read_uncommitted')
+        throw invalidOption(name, value, `'read_committed' or 'read_uncommitted'`)
       return
     case BOOTSTRAP_SERVERS:
       if (value !== 'embedded') {

@@ -14,6 +14,7 @@ const ofTheNetwork = new Set([
   'heartbeatInterval',
   'maxBytes',
   'maxBytesPerPartition',
+  'max.in.flight.requests.per.connection',
   'maxInFlightRequests',
   'maxWaitTimeInMs',
   'metadataMaxAge',
@@ -34,12 +35,7 @@ export function checkClientOptions(client: 'producer' | 'consumer', options: unk
     const nearest = nearestName(name, known)
     throw new MillraceError('UNKNOWN_OPTION', `a ${client} has no option '${name}'`, {
       detail: `there is ${known.join(', ')}`,
-      hint:
-        name === 'transactionalId'
-          ? 'this version has no transactions; the records of one send to one topic are valid or refused together'
-          : nearest === undefined
-            ? 'leave it out'
-            : `did you mean '${nearest}'?`,
+      hint: nearest === undefined ? 'leave it out' : `did you mean '${nearest}'?`,
     })
   }
 }

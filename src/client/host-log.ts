@@ -3,6 +3,7 @@ import { MillraceError } from '../common/errors.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import type { LogMemory } from '../log/shared-memory.js'
 import type { TopicSpec } from '../log/topics.js'
+import type { CoordinatorClient } from './producer-identity.js'
 import { TopicSender } from './topic-sender.js'
 
 export interface HostLogOptions {
@@ -14,6 +15,8 @@ export interface HostLogOptions {
   readonly listTopics: () => readonly TopicDescriptor[]
   /** For internal topics. Resolves when the topic is there, and durably so. */
   readonly createTopic: (spec: TopicSpec) => Promise<TopicDescriptor>
+  /** Of transactions; and it gives producers their ids. */
+  readonly coordinator: CoordinatorClient
 }
 
 /**
@@ -24,6 +27,7 @@ export class HostLog {
   readonly memory: LogMemory
   readonly env: Env
   readonly listTopics: HostLogOptions['listTopics']
+  readonly coordinator: CoordinatorClient
   readonly #resolveTopic: HostLogOptions['resolveTopic']
   readonly #createTopic: HostLogOptions['createTopic']
   readonly #senders = new Map<string, TopicSender>()
@@ -39,6 +43,7 @@ export class HostLog {
     this.env = options.env
     this.#resolveTopic = options.resolveTopic
     this.listTopics = options.listTopics
+    this.coordinator = options.coordinator
     this.#createTopic = options.createTopic
   }
 

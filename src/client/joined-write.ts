@@ -1,7 +1,8 @@
-import type { Codec } from '../record/compression.js'
+import type { ProducerSession } from '../log/producer-session.js'
+import { Codec } from '../record/compression.js'
 import type { Message } from '../record/key-scatter.js'
 import type { PreparedBatch } from '../record/prepared-batch.js'
-import type { SendAcks } from './send-acks.js'
+import type { AckLevel, SendAcks } from './send-acks.js'
 
 /** One call of `send` for one topic. Settled once, when it is acknowledged or refused. */
 export interface PendingSend {
@@ -10,10 +11,25 @@ export interface PendingSend {
   readonly waitForAck: boolean
   /** What its batches are to be compressed with in files, where the topic leaves that to producers. Default: none. */
   readonly codec?: Codec
+  /** Default: what the topic's fsync mode promises. */
+  readonly ackLevel?: AckLevel
+  /** Whose it is, where batches carry a producer id. */
+  readonly producer?: ProducerSession | undefined
+  /** Bytes of a batch that are enough. */
+  readonly batchBytes?: number | undefined
+  /** On the monotonic clock: until then a full disk is waited out. */
+  readonly deliverBy?: number | undefined
   readonly written: (parts: readonly WrittenPart[]) => void
   readonly refused: (error: unknown) => void
   /** Given: an invalid record is refused alone, by this, and the others go in. */
   readonly recordRefused?: (error: unknown) => void
+}
+
+/** Whether the two may share batches. */
+export function mayShare(a: PendingSend, b: PendingSend): boolean {
+  return (
+    a.producer === b.producer && a.batchBytes === b.batchBytes && (a.codec ?? Codec.none) === (b.codec ?? Codec.none)
+  )
 }
 
 /** What a send wrote to one partition. */
@@ -91,25 +107,37 @@ export class JoinedWrite {
     this.#lastParts.set(batch.partition, part)
   }
 
+  /** Of the send that gives up first. */
+  get deliverBy(): number {
+    let least = Number.POSITIVE_INFINITY
+    for (const { deliverBy } of this.sends) least = Math.min(least, deliverBy ?? Number.NEGATIVE_INFINITY)
+    return least
+  }
+
   finish(acks: SendAcks): void {
-    let waits = false
     for (let s = 0; s < this.sends.length; s++) {
       const send = this.sends[s] as PendingSend
-      if (send.waitForAck) waits = true
-      else send.written(this.#parts[s] as WrittenPart[])
+      if (!send.waitForAck) send.written(this.#parts[s] as WrittenPart[])
     }
-    if (!waits) return
+    this.#expect(acks, 'written')
+    this.#expect(acks, 'promised')
+  }
+
+  #expect(acks: SendAcks, level: AckLevel): void {
+    const waits = (send: PendingSend): boolean => send.waitForAck && (send.ackLevel ?? 'promised') === level
+    if (!this.sends.some(waits)) return
     acks.expect(
       [...this.#targets],
       () => {
         for (let s = 0; s < this.sends.length; s++) {
           const send = this.sends[s] as PendingSend
-          if (send.waitForAck) send.written(this.#parts[s] as WrittenPart[])
+          if (waits(send)) send.written(this.#parts[s] as WrittenPart[])
         }
       },
       (error) => {
-        for (const send of this.sends) if (send.waitForAck) send.refused(error)
+        for (const send of this.sends) if (waits(send)) send.refused(error)
       },
+      { level, deliverBy: this.deliverBy },
     )
   }
 }

@@ -47,3 +47,12 @@ export const FETCH_BYTES = 1024 * 1024
 
 /** How long an engine that closes waits for the handlers of its consumers. */
 export const CLOSE_TIMEOUT_MS = 5000
+
+/** Kafka's delivery.timeout.ms: how long an idempotent producer waits out what may pass, such as a full disk. */
+export const DELIVERY_TIMEOUT_MS = 120_000
+
+/** Kafka's max.block.ms: how long a send waits for room in its producer's buffer. */
+export const MAX_BLOCK_MS = 60_000
+
+/** How soon a send that found the disk full is tried again. */
+export const SPACE_RETRY_MS = 100

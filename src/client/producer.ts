@@ -1,133 +1,154 @@
 import { EventEmitter } from 'node:events'
 import { MillraceError } from '../common/errors.js'
+import type { ProducerSession } from '../log/producer-session.js'
 import { Codec } from '../record/compression.js'
 import type { Message } from '../record/key-scatter.js'
-import { describe } from '../types/invalid-value.js'
-import { checkClientOptions } from './client-options.js'
-import { type Compression, codecOf } from './compression-types.js'
+import { codecOf } from './compression-types.js'
+import { GroupOffsets } from './group-offsets.js'
 import type { HostLog } from './host-log.js'
-import type { WrittenPart } from './joined-write.js'
-import { WRITE_BUFFER_RECORDS, WRITE_QUEUE_RECORDS_MAX } from './limits.js'
+import type { PendingSend, WrittenPart } from './joined-write.js'
+import { WRITE_QUEUE_RECORDS_MAX } from './limits.js'
+import { notInTransaction, ProducerIdentity } from './producer-identity.js'
+import {
+  assertBatch,
+  assertRecord,
+  assertTopic,
+  type ProducerBatch,
+  type ProducerRecord,
+  type RecordMetadata,
+} from './producer-record.js'
+import {
+  acksOf,
+  idempotentAcks,
+  type ProducerOptions,
+  type ProducerSettings,
+  producerSettings,
+} from './producer-settings.js'
+import { SendBuffer } from './send-buffer.js'
 import type { TopicSender } from './topic-sender.js'
+import { Transaction, type TransactionalOffsets } from './transaction.js'
+import { WriteBuffer } from './write-buffer.js'
 
-export interface ProducerOptions {
-  /** A send inside one process is not sent twice, so this is always so; here for code written for kafkajs. */
-  readonly idempotent?: boolean | undefined
-  /**
-   * What its records are compressed with in segment files, in topics whose `compression.type` is 'producer', as it is by default.
-   * The engine does it on the way to the disk; a memory topic's records are not. Default: 'none'.
-   */
-  readonly compression?: Compression | undefined
-}
-
-export interface ProducerRecord {
-  readonly topic: string
-  readonly messages: readonly Message[]
-  /** 0: the promise resolves when the records are in the log, whatever the fsync mode. Default: what the mode promises. */
-  readonly acks?: number | undefined
-  /** Instead of the producer's. */
-  readonly compression?: Compression | undefined
-}
-
-export interface ProducerBatch {
-  readonly topicMessages: readonly { readonly topic: string; readonly messages: readonly Message[] }[]
-  readonly acks?: number | undefined
-  readonly compression?: Compression | undefined
-}
-
-export interface RecordMetadata {
-  readonly topicName: string
-  readonly partition: number
-  readonly errorCode: number
-  readonly baseOffset: number
-  readonly recordCount: number
-}
+export type { ProducerBatch, ProducerRecord, RecordMetadata } from './producer-record.js'
+export type { ProducerOptions } from './producer-settings.js'
 
 /**
- * Sends records, in the shapes of kafkajs. There is no linger: what is sent in one turn of the event loop is
- * joined, and goes when the turn ends. `write` is `send` without a promise for each record.
+ * Sends records, in the shapes of kafkajs. What is sent in one turn of the event loop is joined, and goes when the turn ends, or when
+ * `linger.ms` is over. `write` is `send` without a promise for each record. With a transactionalId everything is sent in transactions.
  *
  *   'drain'   write() said false, and now there is room again
  *   'error'   a record given to write() was refused (only where somebody listens; flush() rejects in any case)
  */
 export class Producer extends EventEmitter {
   readonly #log: HostLog
+  readonly #settings: ProducerSettings
+  readonly #codec: Codec
+  readonly #identity: ProducerIdentity | undefined
+  readonly #offsets: TransactionalOffsets
+  readonly #buffer: SendBuffer
   readonly #buffers = new Map<string, WriteBuffer>()
+  /** Of an idempotent producer, once it is known. */
+  #session: ProducerSession | undefined
+  #transaction: Transaction | 'beginning' | undefined
   #connected = true
   #mustDrain = false
   #writeError: unknown
-  readonly #codec: Codec
 
-  constructor(log: HostLog, options: ProducerOptions = {}) {
+  constructor(log: HostLog, options: ProducerOptions = {}, offsets: TransactionalOffsets = new GroupOffsets(log)) {
     super()
-    checkClientOptions('producer', options, ['idempotent', 'compression'])
-    this.#codec = codecOf(options.compression) ?? Codec.none
+    this.#settings = producerSettings(options)
+    this.#codec = codecOf(this.#settings.compression) ?? Codec.none
     this.#log = log
+    this.#offsets = offsets
+    this.#buffer = new SendBuffer(log.env, this.#settings)
+    const { isIdempotent, transactionalId, transactionTimeoutMs } = this.#settings
+    if (isIdempotent) this.#identity = new ProducerIdentity(log.coordinator, transactionalId, transactionTimeoutMs)
   }
 
-  /** Nothing to connect to; here for code written for kafkajs. */
+  /** With a transactionalId it fences whoever had that id before. Else there is nothing to connect to; here for code written for kafkajs. */
   async connect(): Promise<void> {
     this.#log.assertOpen()
     this.#connected = true
+    await this.#identity?.init()
   }
 
+  /** A transaction that is open is aborted. */
   async disconnect(): Promise<void> {
     if (!this.#connected) return
     await this.flush()
     this.#connected = false
+    const transaction = this.#transaction
+    if (transaction instanceof Transaction && transaction.isActive()) await transaction.abort()
+  }
+
+  isIdempotent(): boolean {
+    return this.#identity !== undefined
   }
 
   /** Resolves when all of the records are acknowledged; rejects with nothing written where one of them is not valid. */
   async send(record: ProducerRecord): Promise<RecordMetadata[]> {
     this.#assertConnected()
-    assertObject('the argument of send', record, '{ topic, messages }')
-    const { topic, messages, acks } = record
-    assertMessages(topic, messages)
-    const codec = codecOf(record.compression) ?? this.#codec
-    if (messages.length === 0) return []
-    const sender = this.#log.knownSender(topic) ?? (await this.#log.sender(topic))
-    // What was written before goes before.
-    this.#buffers.get(topic)?.handOver()
-    const parts = await enqueue(sender, messages, acks !== 0, codec)
-    return parts.map((part) => metadata(topic, part))
+    assertRecord('the argument of send', record)
+    this.#assertNoTransactions()
+    return await this.#send(record, this.#session ?? (await this.#ownSession()))
   }
 
   /** Several topics at once. Each topic's part is written as a whole or not at all. */
   async sendBatch(batch: ProducerBatch): Promise<RecordMetadata[]> {
     this.#assertConnected()
-    assertObject('the argument of sendBatch', batch, '{ topicMessages }')
-    const { topicMessages, acks, compression } = batch
-    if (!Array.isArray(topicMessages))
-      throw badArgument('topicMessages', topicMessages, 'an array of { topic, messages }')
-    // All topics are known before anything is written.
-    for (const part of topicMessages) {
-      assertObject('a part of topicMessages', part, '{ topic, messages }')
-      const { topic, messages } = part
-      assertMessages(topic, messages)
-      await this.#log.sender(topic)
+    assertBatch(batch)
+    this.#assertNoTransactions()
+    return await this.#sendBatch(batch, this.#session ?? (await this.#ownSession()))
+  }
+
+  /** Begins a transaction; one at a time. The first one asks the engine for the producer's id, and fences whoever had it before. */
+  async transaction(): Promise<Transaction> {
+    this.#assertConnected()
+    const identity = this.#identity
+    if (identity?.transactionalId === undefined) throw noTransactionalId()
+    if (this.#transaction !== undefined) throw transactionOpen(identity.transactionalId)
+    this.#transaction = 'beginning'
+    let session: ProducerSession
+    try {
+      session = await identity.begin()
+    } catch (error) {
+      this.#transaction = undefined
+      throw error
     }
-    const sent = await Promise.all(
-      topicMessages.map(({ topic, messages }) => this.send({ topic, messages, acks, compression })),
+    const transaction = new Transaction(
+      {
+        send: (record, of) => this.#sendIn(record, of),
+        sendBatch: (batch, of) => this.#sendBatchIn(batch, of),
+        hurry: (work) => this.#buffer.hurry(work),
+        end: (of, commit) => identity.end(of, commit),
+        offsets: this.#offsets,
+        over: () => {
+          this.#transaction = undefined
+        },
+      },
+      session,
     )
-    return sent.flat()
+    this.#transaction = transaction
+    return transaction
   }
 
   /** Takes one record; false asks the caller to wait for 'drain' before more. */
   write(topic: string, message: Message): boolean {
     this.#assertConnected()
-    if (typeof topic !== 'string') throw badArgument('topic', topic, 'the name of a topic')
+    assertTopic(topic)
+    this.#assertNoTransactions()
     let buffer = this.#buffers.get(topic)
     if (buffer === undefined) {
       buffer = new WriteBuffer(
         topic,
         this.#log,
-        this.#codec,
+        (sender, send) => this.#enqueueWritten(sender, send),
         (error) => this.#refused(error),
         () => this.#settled(),
       )
       this.#buffers.set(topic, buffer)
     }
-    if (buffer.add(message) < WRITE_QUEUE_RECORDS_MAX) return true
+    if (buffer.add(message) < WRITE_QUEUE_RECORDS_MAX && !this.#buffer.isFull) return true
     this.#mustDrain = true
     return false
   }
@@ -135,10 +156,83 @@ export class Producer extends EventEmitter {
   /** Resolves when everything written before the call is acknowledged; rejects with the first record refused since the last flush. */
   async flush(): Promise<void> {
     for (const buffer of this.#buffers.values()) buffer.handOver()
-    await Promise.all([...this.#buffers.values()].map((buffer) => buffer.idle()))
+    await this.#buffer.hurry(async () => {
+      await Promise.all([...this.#buffers.values()].map((buffer) => buffer.idle()))
+    })
     const error = this.#writeError
     this.#writeError = undefined
     if (error !== undefined) throw error
+  }
+
+  async #sendIn(record: ProducerRecord, session: ProducerSession): Promise<RecordMetadata[]> {
+    this.#assertConnected()
+    assertRecord('the argument of send', record)
+    return await this.#send(record, session)
+  }
+
+  async #sendBatchIn(batch: ProducerBatch, session: ProducerSession): Promise<RecordMetadata[]> {
+    this.#assertConnected()
+    assertBatch(batch)
+    return await this.#sendBatch(batch, session)
+  }
+
+  async #sendBatch(batch: ProducerBatch, session: ProducerSession | undefined): Promise<RecordMetadata[]> {
+    const { topicMessages, acks, compression } = batch
+    // All topics are known before anything is written.
+    for (const { topic } of topicMessages) await this.#log.sender(topic)
+    const sent = await Promise.all(
+      topicMessages.map(({ topic, messages }) => this.#send({ topic, messages, acks, compression }, session)),
+    )
+    return sent.flat()
+  }
+
+  async #send(record: ProducerRecord, session: ProducerSession | undefined): Promise<RecordMetadata[]> {
+    const { topic, messages } = record
+    const codec = codecOf(record.compression) ?? this.#codec
+    const acks = acksOf(record.acks) ?? this.#settings.acks
+    if (session !== undefined) idempotentAcks(acks)
+    if (messages.length === 0) return []
+    const sender = this.#log.knownSender(topic) ?? (await this.#log.sender(topic))
+    // What was written before goes before.
+    this.#buffers.get(topic)?.handOver()
+    const room = this.#buffer.room({ messages })
+    if (room !== undefined) await room
+    const parts = await new Promise<readonly WrittenPart[]>((written, refused) => {
+      const send: PendingSend = { messages, waitForAck: acks !== 0, written, refused }
+      this.#buffer.add(sender, this.#with(send, codec, acks === 1 ? 'written' : 'promised', session))
+    })
+    return parts.map((part) => metadata(topic, part))
+  }
+
+  #with(
+    send: PendingSend,
+    codec: Codec,
+    ackLevel: 'written' | 'promised',
+    producer: ProducerSession | undefined,
+  ): PendingSend {
+    const { batchBytes, deliveryTimeoutMs } = this.#settings
+    const deliverBy = producer === undefined ? undefined : this.#log.env.monotonic() + deliveryTimeoutMs
+    return { ...send, codec, ackLevel, producer, batchBytes, deliverBy }
+  }
+
+  #enqueueWritten(sender: TopicSender, send: PendingSend): void {
+    const level = this.#settings.acks === 1 ? 'written' : 'promised'
+    const acked = { ...send, waitForAck: this.#settings.acks !== 0 }
+    const session = this.#session
+    if (this.#identity === undefined || session !== undefined) {
+      this.#buffer.add(sender, this.#with(acked, this.#codec, level, session))
+      return
+    }
+    this.#ownSession().then(
+      (known) => this.#buffer.add(sender, this.#with(acked, this.#codec, level, known)),
+      (error: unknown) => send.refused(error),
+    )
+  }
+
+  async #ownSession(): Promise<ProducerSession | undefined> {
+    if (this.#identity === undefined) return undefined
+    this.#session = await this.#identity.session()
+    return this.#session
   }
 
   #refused(error: unknown): void {
@@ -147,10 +241,15 @@ export class Producer extends EventEmitter {
   }
 
   #settled(): void {
-    if (!this.#mustDrain) return
+    if (!this.#mustDrain || this.#buffer.isFull) return
     for (const buffer of this.#buffers.values()) if (buffer.pending >= WRITE_QUEUE_RECORDS_MAX / 2) return
     this.#mustDrain = false
     this.emit('drain')
+  }
+
+  #assertNoTransactions(): void {
+    const { transactionalId } = this.#settings
+    if (transactionalId !== undefined) throw notInTransaction(transactionalId)
   }
 
   #assertConnected(): void {
@@ -164,124 +263,20 @@ export class Producer extends EventEmitter {
   }
 }
 
-/** What `write` has taken for one topic. */
-class WriteBuffer {
-  /** Taken and not yet acknowledged or refused. */
-  pending = 0
-  readonly #topic: string
-  readonly #log: HostLog
-  readonly #refused: (error: unknown) => void
-  readonly #settled: () => void
-  #messages: Message[] = []
-  #handOverIsComing = false
-  #sender: TopicSender | undefined
-  #resolving: Promise<void> | undefined
-  #idle: (() => void)[] = []
-
-  readonly #codec: Codec
-
-  constructor(topic: string, log: HostLog, codec: Codec, refused: (error: unknown) => void, settled: () => void) {
-    this.#topic = topic
-    this.#log = log
-    this.#codec = codec
-    this.#refused = refused
-    this.#settled = settled
-  }
-
-  /** How many are pending now. */
-  add(message: Message): number {
-    this.#messages.push(message)
-    this.pending += 1
-    if (this.#messages.length >= WRITE_BUFFER_RECORDS) {
-      this.handOver()
-      this.#sender?.flushNow()
-    } else if (!this.#handOverIsComing) {
-      this.#handOverIsComing = true
-      queueMicrotask(() => this.handOver())
-    }
-    return this.pending
-  }
-
-  handOver(): void {
-    this.#handOverIsComing = false
-    if (this.#messages.length === 0) return
-    const sender = this.#log.knownSender(this.#topic)
-    if (sender === undefined) {
-      this.#resolve()
-      return
-    }
-    this.#sender = sender
-    const messages = this.#messages
-    this.#messages = []
-    sender.enqueue({
-      messages,
-      waitForAck: true,
-      codec: this.#codec,
-      written: () => this.#done(messages.length),
-      refused: (error) => {
-        this.#refused(error)
-        this.#done(messages.length)
-      },
-      recordRefused: this.#refused,
-    })
-  }
-
-  idle(): Promise<void> {
-    return this.pending === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve))
-  }
-
-  #resolve(): void {
-    this.#resolving ??= this.#log
-      .sender(this.#topic)
-      .then(
-        () => this.handOver(),
-        (error: unknown) => {
-          const lost = this.#messages.length
-          this.#messages = []
-          this.#refused(error)
-          this.#done(lost)
-        },
-      )
-      .finally(() => {
-        this.#resolving = undefined
-      })
-  }
-
-  #done(records: number): void {
-    this.pending -= records
-    if (this.pending === 0) for (const resolve of this.#idle.splice(0)) resolve()
-    this.#settled()
-  }
-}
-
-function enqueue(
-  sender: TopicSender,
-  messages: readonly Message[],
-  waitForAck: boolean,
-  codec: Codec,
-): Promise<readonly WrittenPart[]> {
-  return new Promise((resolve, reject) =>
-    sender.enqueue({ messages, waitForAck, codec, written: resolve, refused: reject }),
-  )
-}
-
 function metadata(topicName: string, part: WrittenPart): RecordMetadata {
   return { topicName, partition: part.partition, errorCode: 0, baseOffset: part.baseOffset, recordCount: part.records }
 }
 
-function assertMessages(topic: unknown, messages: unknown): void {
-  if (typeof topic !== 'string') throw badArgument('topic', topic, 'the name of a topic')
-  if (!Array.isArray(messages))
-    throw badArgument('messages', messages, 'an array of { key, value, headers, timestamp, partition }')
+function noTransactionalId(): MillraceError {
+  return new MillraceError('NO_TRANSACTIONAL_ID', 'the producer has no transactionalId', {
+    detail: "found a producer without one, expected a text that is this producer's alone and the same after a restart",
+    hint: "mill.producer({ transactionalId: 'orders-1' })",
+  })
 }
 
-function assertObject(name: string, found: unknown, expected: string): void {
-  if (typeof found !== 'object' || found === null) throw badArgument(name, found, expected)
-}
-
-function badArgument(name: string, found: unknown, expected: string): MillraceError {
-  return new MillraceError('INVALID_ARGUMENT', `${name} is not valid`, {
-    detail: `found ${describe(found)}, expected ${expected}`,
-    hint: "producer.send({ topic: 'user-clicks', messages: [{ key: 'u1', value }] })",
+function transactionOpen(transactionalId: string): MillraceError {
+  return new MillraceError('TRANSACTION_OPEN', 'the producer has a transaction open already', {
+    detail: `transactionalId ${JSON.stringify(transactionalId)} has one at a time`,
+    hint: 'commit or abort it first, or use another producer with a transactionalId of its own',
   })
 }

@@ -1,12 +1,23 @@
 import { type PartitionAppender, partitionError } from '../log/partition-appender.js'
 import { PartitionStatus } from '../log/partition-control.js'
 
+/** What an acknowledgement says: that the bytes are the operating system's, or what the topic's fsync mode promises. */
+export type AckLevel = 'written' | 'promised'
+
+export interface ExpectOptions {
+  readonly level?: AckLevel
+  /** On the monotonic clock: until then a full disk is waited out, since the records are in the log and will be written. */
+  readonly deliverBy?: number
+}
+
 interface Expected {
   /** Partition, and the offset up to which it must be acknowledged. */
   readonly targets: readonly (readonly [partition: number, offset: number])[]
   done: number
   readonly acked: () => void
   readonly refused: (error: unknown) => void
+  readonly level: AckLevel
+  readonly deliverBy: number
 }
 
 /**
@@ -16,10 +27,13 @@ interface Expected {
 export class SendAcks {
   readonly #appenders: readonly PartitionAppender[]
   readonly #acked: Float64Array
+  readonly #now: () => number
   #waiting: Expected[] = []
 
-  constructor(appenders: readonly PartitionAppender[]) {
+  /** `now`: the monotonic clock. */
+  constructor(appenders: readonly PartitionAppender[], now: () => number) {
     this.#appenders = appenders
+    this.#now = now
     this.#acked = new Float64Array(appenders.length)
   }
 
@@ -27,8 +41,13 @@ export class SendAcks {
     return this.#waiting.length
   }
 
-  expect(targets: Expected['targets'], acked: () => void, refused: (error: unknown) => void): void {
-    this.#waiting.push({ targets, done: 0, acked, refused })
+  expect(
+    targets: Expected['targets'],
+    acked: () => void,
+    refused: (error: unknown) => void,
+    { level = 'promised', deliverBy = Number.NEGATIVE_INFINITY }: ExpectOptions = {},
+  ): void {
+    this.#waiting.push({ targets, done: 0, acked, refused, level, deliverBy })
   }
 
   settle(): void {
@@ -50,12 +69,13 @@ export class SendAcks {
     const { targets } = expected
     while (expected.done < targets.length) {
       const [partition, offset] = targets[expected.done] as readonly [number, number]
-      if (this.#ackedOffset(partition) < offset) {
+      if (this.#ackedOffset(partition, expected.level) < offset) {
         const appender = this.#appenders[partition] as PartitionAppender
         const status = appender.control.status()
         if (status === PartitionStatus.ok) return false
+        if (status === PartitionStatus.noSpace && this.#now() < expected.deliverBy) return false
         // The status may have come with the last acknowledgement: look once more before giving up.
-        if (appender.ackedOffset() < offset) {
+        if (reached(appender, expected.level) < offset) {
           expected.refused(partitionError(appender.descriptor, status))
           return true
         }
@@ -66,11 +86,17 @@ export class SendAcks {
     return true
   }
 
-  #ackedOffset(partition: number): number {
+  #ackedOffset(partition: number, level: AckLevel): number {
+    if (level === 'written') return reached(this.#appenders[partition] as PartitionAppender, level)
     const known = this.#acked[partition] as number
     if (known >= 0) return known
     const acked = (this.#appenders[partition] as PartitionAppender).ackedOffset()
     this.#acked[partition] = acked
     return acked
   }
+}
+
+function reached(appender: PartitionAppender, level: AckLevel): number {
+  if (level === 'promised' || appender.descriptor.ackWhen === 'appended') return appender.ackedOffset()
+  return appender.control.writtenOffset()
 }

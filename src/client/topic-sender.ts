@@ -1,16 +1,18 @@
 import type { Env } from '../common/env.js'
+import { MillraceError } from '../common/errors.js'
 import { APPEND_BUSY, PartitionAppender, partitionError } from '../log/partition-appender.js'
 import { PartitionStatus } from '../log/partition-control.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import type { LogMemory } from '../log/shared-memory.js'
 import { topicRules } from '../log/topic-config.js'
+import { NO_PRODUCER } from '../record/batch-header.js'
 import { Codec } from '../record/compression.js'
 import type { Message } from '../record/key-scatter.js'
 import type { PreparedBatch } from '../record/prepared-batch.js'
 import { RowsBatchBuilder } from '../record/rows-batch-builder.js'
 import { TypedBatchBuilder } from '../record/typed-batch-builder.js'
-import { JoinedWrite, type PendingSend } from './joined-write.js'
-import { SLICE_RECORDS, SMALL_SEND_RECORDS, TURN_MS } from './limits.js'
+import { JoinedWrite, mayShare, type PendingSend } from './joined-write.js'
+import { SLICE_RECORDS, SMALL_SEND_RECORDS, SPACE_RETRY_MS, TURN_MS } from './limits.js'
 import { SendAcks } from './send-acks.js'
 
 /**
@@ -61,7 +63,7 @@ export class TopicSender {
       topic.schema === undefined
         ? new RowsBatchBuilder(builderOptions)
         : new TypedBatchBuilder(topic.schema, builderOptions)
-    this.#acks = new SendAcks(this.appenders)
+    this.#acks = new SendAcks(this.appenders, () => options.env.monotonic())
   }
 
   /** Records handed over and not yet in the log. */
@@ -186,7 +188,7 @@ export class TopicSender {
       for (; count < queue.length; count++) {
         const send = queue[count] as PendingSend
         const next = send.messages.length
-        if ((send.codec ?? Codec.none) !== (first.codec ?? Codec.none)) break
+        if (!mayShare(send, first)) break
         if (next >= SMALL_SEND_RECORDS || records + next > SLICE_RECORDS) break
         records += next
       }
@@ -210,7 +212,10 @@ export class TopicSender {
         return 'more'
       }
     } catch (error) {
-      return this.#refuse(current, error)
+      if (!isDiskFull(error) || this.#env.monotonic() >= current.deliverBy) return this.#refuse(current, error)
+      // Nothing of this batch is in the log, and what was before it stays: it goes on from here.
+      this.#env.timer(SPACE_RETRY_MS, () => this.rung())
+      return 'memory'
     }
     this.#queuedRecords -= current.messages.length
     current.finish(this.#acks)
@@ -238,6 +243,7 @@ export class TopicSender {
   #prepare(current: JoinedWrite): void {
     const { messages, prepared } = current
     const to = Math.min(messages.length, prepared + SLICE_RECORDS)
+    this.#builder.batchBytesAim = (current.sends[0] as PendingSend).batchBytes
     current.prepared = this.#builder.prepare(messages, prepared, to, this.#env.now())
     current.isPrepared = true
     current.nextBatch = 0
@@ -249,10 +255,12 @@ export class TopicSender {
     builder.wantedCodec = this.#leavesCodecToProducers
       ? ((current.sends[0] as PendingSend).codec ?? Codec.none)
       : Codec.none
+    const { producer } = current.sends[0] as PendingSend
+    builder.stamp = producer?.stamp ?? NO_PRODUCER
     for (; current.nextBatch < batches.length; current.nextBatch++) {
       const batch = batches[current.nextBatch] as PreparedBatch
       const appender = this.appenders[batch.partition] as PartitionAppender
-      const baseOffset = appender.tryAppend(batch, builder)
+      const baseOffset = appender.tryAppend(batch, builder, producer)
       if (baseOffset < 0) return baseOffset === APPEND_BUSY ? 'busy' : 'memory'
       current.appended(batch, baseOffset, builder.order)
     }
@@ -314,3 +322,5 @@ export class TopicSender {
     }
   }
 }
+
+const isDiskFull = (error: unknown): boolean => error instanceof MillraceError && error.code === 'DISK_FULL'

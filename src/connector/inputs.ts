@@ -8,6 +8,7 @@ import { VALUE_SLOT } from '../record/topic-record.js'
 import type { BufferViews } from '../types/block.js'
 import { columnSlots, type StructType, topLevelSlots } from '../types/data-type.js'
 import type { InputPartition } from './input-partition.js'
+import { isolationOf } from './isolation.js'
 import { LogInput } from './log-input.js'
 import { MemoryInput } from './memory-input.js'
 import { RateInput } from './rate-input.js'
@@ -66,6 +67,7 @@ function openInput(scan: ScanInput, partition: ScanPartition, around: InputSurro
     partition: topic.partition,
     memory: around.memory,
     env: around.env,
+    isolation: isolationOf(scan.source.options),
   })
   if (scan.source.format === 'topic') return new TopicInput(reader, partition.offset)
   return new LogInput(reader, topic.partition, topic.schema, scan.schema, partition.offset)

@@ -57,7 +57,7 @@ export class EngineInbox {
     while (reader.next()) {
       if (reader.type === FrameType.data) {
         if (this.logSink === undefined) this.#keep(reader)
-        else if (!this.logSink.write(reader.views, reader.position)) return
+        else if (!this.logSink.write(reader.epoch, reader.views, reader.position)) return
       } else if (reader.type === FrameType.barrier) {
         assert(wait?.epoch === reader.epoch, `barrier of epoch ${reader.epoch} at the sink`)
         this.#barriersAtSink += 1

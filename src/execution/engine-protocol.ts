@@ -63,6 +63,15 @@ export interface Requests {
     result: import('../log/explain-record.js').RecordExplanation
   }
   compactNow: { argument: string; result: readonly import('../log/log-cleaner.js').CompactedPartition[] }
+  initProducer: {
+    argument: import('../log/transactions.js').InitProducer
+    result: import('../log/transactions.js').ProducerGrant
+  }
+  endTransaction: {
+    argument: import('../log/transactions.js').EndTransaction
+    result: import('../log/transactions.js').ProducerGrant
+  }
+  listTransactions: { argument: undefined; result: readonly import('../log/transactions.js').TransactionState[] }
   start: { argument: QueryStart; result: undefined }
   stop: { argument: string; result: undefined }
   drain: { argument: string; result: undefined }
@@ -76,6 +85,8 @@ export type RequestName = keyof Requests
 export type ToEngine =
   | { readonly type: 'request'; readonly id: number; readonly name: RequestName; readonly argument: unknown }
   | { readonly type: 'worker'; readonly slot: number; readonly control: MessagePort; readonly memory: MessagePort }
+  /** Sent before the first record of the transaction is appended. */
+  | { readonly type: 'beginTransaction'; readonly producerId: number; readonly producerEpoch: number }
   | { readonly type: 'workerDied'; readonly slot: number; readonly error: ErrorShape }
   /** All rows of the epoch are with the host's sink. */
   | { readonly type: 'sinkReached'; readonly query: string; readonly epoch: number }

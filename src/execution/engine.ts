@@ -4,10 +4,12 @@ import type { Env } from '../common/env.js'
 import { MillraceError, toErrorShape } from '../common/errors.js'
 import type { LogEntry } from '../common/logger.js'
 import { LogEngine, type RecoveryFinding } from '../log/log-engine.js'
+import { OwnedTransactions } from '../log/owned-transactions.js'
 import { LogMemory } from '../log/shared-memory.js'
 import type { FromWorker, ToWorker } from '../worker/protocol.js'
 import type { EngineStart, FromEngine, QueryStart, RequestName, Requests, ToEngine } from './engine-protocol.js'
 import type { LogSink } from './log-sink.js'
+import { checkpointOwner, outcomeIn } from './query-checkpoint.js'
 import type { QueryRun } from './query-run.js'
 
 /** What lives on the engine thread: the log's files and the coordinators of all queries. */
@@ -39,6 +41,7 @@ export class Engine {
       syncIntervalMs: start.syncIntervalMs,
       memory,
       spillDirectory: start.spillDirectory,
+      askOwner: (owner, transaction) => outcomeIn(env, owner, transaction),
     })
     for (const entry of recoveryEntries(log.findings)) toHost({ type: 'log', entry })
     engine = new Engine(env, log, toHost)
@@ -57,6 +60,9 @@ export class Engine {
         control.on('message', (said: FromWorker) => this.#runs.get(said.query)?.onMessage(said))
         break
       }
+      case 'beginTransaction':
+        this.log.transactions.begin(message.producerId, message.producerEpoch)
+        break
       case 'workerDied':
         this.#workers.delete(message.slot)
         this.log.forgetThread(message.slot)
@@ -117,6 +123,12 @@ export class Engine {
       }
       case 'compactNow':
         return await this.log.compactNow(argument as string)
+      case 'initProducer':
+        return await this.log.transactions.initProducer(argument as Requests['initProducer']['argument'])
+      case 'endTransaction':
+        return await this.log.transactions.end(argument as Requests['endTransaction']['argument'])
+      case 'listTransactions':
+        return this.log.transactions.list()
       case 'start':
         return await this.#start(argument as QueryStart)
       case 'stop':
@@ -161,6 +173,10 @@ export class Engine {
           spec.plan.schema,
           this.#memory,
           this.env,
+          new OwnedTransactions(
+            this.log.transactions,
+            spec.checkpoint === undefined ? undefined : checkpointOwner(spec.checkpoint),
+          ),
           (error) => of.fail(error),
           () => of.onRing(),
         )

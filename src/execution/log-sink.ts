@@ -1,6 +1,7 @@
 import { TopicSender } from '../client/topic-sender.js'
 import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
+import type { OwnedTransaction, OwnedTransactions, TransactionName } from '../log/owned-transactions.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import type { LogMemory } from '../log/shared-memory.js'
 import type { Message } from '../record/key-scatter.js'
@@ -14,19 +15,21 @@ const PENDING_ROWS_MAX = 100_000
 /**
  * Appends a query's rows to a topic, on the engine thread. A typed topic takes the columns that bear its fields' names, an
  * untyped one the columns `value` and `key`, as Spark's Kafka sink does; a column `key` beside a typed value is the record's key.
- * At least once: rows of an epoch that was not committed are appended again after a crash.
+ * Exactly once for readers of committed records: the rows of an epoch are one transaction, and the epoch's commit in the checkpoint is
+ * what commits it. Rows of an epoch that was not committed are appended again after a crash, and the first ones are aborted.
  */
 export class LogSink {
   readonly #sender: TopicSender
   readonly #toMessage: (row: Row) => Message
+  readonly #epochs = new Map<number, SinkEpoch>()
   #pending = 0
-  #waiting: { readonly resolve: () => void; readonly reject: (error: unknown) => void }[] = []
 
   constructor(
     topic: TopicDescriptor,
     private readonly schema: StructType,
     memory: LogMemory,
     env: Env,
+    private readonly transactions: OwnedTransactions,
     private readonly onFailure: (error: unknown) => void,
     private readonly onRoom: () => void,
   ) {
@@ -36,16 +39,20 @@ export class LogSink {
   }
 
   /** False: no room now, the block is to be offered again. */
-  write(views: BufferViews, position: number): boolean {
+  write(epoch: number, views: BufferViews, position: number): boolean {
     if (this.#pending >= PENDING_ROWS_MAX) return false
+    const of = this.#epoch(epoch)
+    if (of.transaction === undefined) return false
     const messages = readRows(this.schema, { views, position }).map(this.#toMessage)
+    of.pending += messages.length
     this.#pending += messages.length
     this.#sender.enqueue({
       messages,
       waitForAck: true,
-      written: () => this.#settle(messages.length),
+      producer: of.transaction.session,
+      written: () => this.#settle(of, messages.length),
       refused: (error) => {
-        this.#settle(messages.length)
+        this.#settle(of, messages.length)
         this.onFailure(error)
       },
     })
@@ -57,18 +64,65 @@ export class LogSink {
     if (this.#pending > 0) this.#sender.rung()
   }
 
-  /** Resolves when everything written so far is acknowledged by the topic. */
-  sync(): Promise<void> {
-    if (this.#pending === 0) return Promise.resolve()
-    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
+  /** All rows of the epoch are on the disk; what the record that commits the epoch must name. Undefined where it has no rows. */
+  async prepare(epoch: number): Promise<TransactionName | undefined> {
+    const of = this.#epochs.get(epoch)
+    if (of?.transaction === undefined) {
+      await this.transactions.syncLastMarkers()
+      return undefined
+    }
+    if (of.pending > 0)
+      await new Promise<void>((resolve) => {
+        of.settled = resolve
+      })
+    await of.transaction.prepare()
+    return of.transaction.name
   }
 
-  #settle(rows: number): void {
+  /** Called before the record that commits the epoch is written. Without such a record the coordinator's decides. */
+  async decide(epoch: number): Promise<void> {
+    const transaction = this.#epochs.get(epoch)?.transaction
+    if (this.transactions.owner === undefined) await transaction?.decide()
+    else transaction?.deciding()
+  }
+
+  /** The epoch is committed: its rows are shown. */
+  async commit(epoch: number): Promise<void> {
+    const of = this.#epochs.get(epoch)
+    this.#epochs.delete(epoch)
+    await of?.transaction?.commit()
+  }
+
+  /** What was not committed will never be seen. */
+  async close(): Promise<void> {
+    await this.transactions.close()
+  }
+
+  #epoch(epoch: number): SinkEpoch {
+    const known = this.#epochs.get(epoch)
+    if (known !== undefined) return known
+    const of: SinkEpoch = { transaction: undefined, pending: 0, settled: undefined }
+    this.#epochs.set(epoch, of)
+    this.transactions.begin().then((transaction) => {
+      of.transaction = transaction
+      this.onRoom()
+    }, this.onFailure)
+    return of
+  }
+
+  #settle(of: SinkEpoch, rows: number): void {
+    of.pending -= rows
     this.#pending -= rows
     this.onRoom()
-    if (this.#pending > 0) return
-    for (const waiting of this.#waiting.splice(0)) waiting.resolve()
+    if (of.pending === 0) of.settled?.()
   }
+}
+
+interface SinkEpoch {
+  transaction: OwnedTransaction | undefined
+  /** Rows that are not acknowledged. */
+  pending: number
+  settled: (() => void) | undefined
 }
 
 function typedMessage(topic: string, value: StructType, schema: StructType): (row: Row) => Message {

@@ -1,7 +1,11 @@
+import { resolve } from 'node:path'
 import { EpochLog, type EpochRecord, jsonPayload, RecordType, recordJson } from '../checkpoint/epoch-log.js'
 import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
 import type { BlockDescriptor } from '../connector/inputs.js'
+import type { TransactionName } from '../log/owned-transactions.js'
+import type { TransactionCoordinator } from '../log/transaction-coordinator.js'
+import type { Outcome } from '../log/transaction-recovery.js'
 import type { PartitionPosition } from '../worker/protocol.js'
 
 /** Who a checkpoint belongs to; compared before a query goes on from it. */
@@ -20,6 +24,8 @@ export interface EpochEnd {
   readonly positions: readonly PartitionPosition[]
   /** Windows that end at or before it are closed. */
   readonly closedUntil: number
+  /** Of the log sink: its transaction is committed by the record that says this. */
+  readonly transaction?: TransactionName | undefined
 }
 
 export interface StateRecord {
@@ -42,6 +48,7 @@ export interface Recovered {
 interface EndJson {
   readonly positions: readonly (readonly [number, number, number | string])[]
   readonly closedUntil: number | string
+  readonly transaction?: readonly [producerId: number, producerEpoch: number]
 }
 
 /** JSON has no infinities, and a watermark begins and ends with one. */
@@ -130,6 +137,13 @@ export class QueryCheckpoint {
     }
   }
 
+  /** What an earlier run could not tell of its last transaction, this checkpoint can. Once it is known to be the query's. */
+  resolveInDoubt(transactions: TransactionCoordinator, directory: string): void {
+    const own = checkpointOwner(directory)
+    const { recovered } = this
+    transactions.resolveInDoubt((owner, of) => (owner === own ? outcomeOfCommit(recovered, of) : 'unknown'))
+  }
+
   intent(epoch: number, ends: readonly number[], final: boolean): void {
     this.log?.append(RecordType.intent, epoch, { ends, final })
   }
@@ -200,6 +214,35 @@ export class QueryCheckpoint {
   }
 }
 
+/**
+ * How a transaction ended whose owner is the checkpoint in this directory: only the newest commit is ever asked for, since the markers of those
+ * before were on the disk when it was written. Where there is no checkpoint there is no record that could have committed anything.
+ */
+export function outcomeIn(env: Env, directory: string, transaction: TransactionName): Outcome {
+  if (!env.fs.exists(`${directory}/epochs.log`)) return 'abort'
+  let checkpoint: QueryCheckpoint
+  try {
+    checkpoint = QueryCheckpoint.open(env, directory)
+  } catch {
+    return 'unknown'
+  }
+  try {
+    return outcomeOfCommit(checkpoint.recovered, transaction)
+  } finally {
+    checkpoint.close()
+  }
+}
+
+/** The checkpoint's name as an owner of transactions: the same from wherever the process was started. */
+export function checkpointOwner(directory: string): string {
+  return resolve(directory)
+}
+
+export function outcomeOfCommit(recovered: Recovered, { producerId, producerEpoch }: TransactionName): Outcome {
+  const named = recovered.committed?.end.transaction
+  return named?.producerId === producerId && named.producerEpoch === producerEpoch ? 'commit' : 'abort'
+}
+
 export function sharedBlock(bytes: Uint8Array): BlockDescriptor {
   const buffer = new SharedArrayBuffer((bytes.length + 7) & ~7)
   new Uint8Array(buffer).set(bytes)
@@ -210,6 +253,9 @@ function endJson(end: EpochEnd): EndJson {
   return {
     positions: end.positions.map((p) => [p.index, p.offset, toText(p.maxEventTime)]),
     closedUntil: toText(end.closedUntil),
+    ...(end.transaction === undefined
+      ? {}
+      : { transaction: [end.transaction.producerId, end.transaction.producerEpoch] }),
   }
 }
 
@@ -254,6 +300,10 @@ function recover(records: readonly EpochRecord[]): Recovered {
           end: {
             positions: json.positions.map(([index, offset, time]) => ({ index, offset, maxEventTime: Number(time) })),
             closedUntil: Number(json.closedUntil),
+            transaction:
+              json.transaction === undefined
+                ? undefined
+                : { producerId: json.transaction[0], producerEpoch: json.transaction[1] },
           },
         }
         delivered = false

@@ -102,6 +102,7 @@ export class QueryRun {
           },
           spec.checkpoint,
         )
+        this.#checkpoint.resolveInDoubt(log.transactions, spec.checkpoint)
       } catch (error) {
         this.#checkpoint.close()
         throw error
@@ -271,6 +272,7 @@ export class QueryRun {
     this.#source.watch(false)
     for (const slot of this.#slots) this.around.toWorker(slot, { type: 'undeploy', query: this.spec.id })
     try {
+      await this.#logSink?.close()
       this.#checkpoint.close()
     } catch (error) {
       this.fail(error)
@@ -370,12 +372,9 @@ export class QueryRun {
     this.#wait = undefined
     const ends = this.#source.earliest()
     for (const p of wait.positions) ends[p.index] = p.offset
-    const end: EpochEnd = {
-      positions: wait.positions,
-      closedUntil: wait.closedUntil,
-    }
     // With or without a checkpoint: an epoch is over when its rows are in the topic.
-    await this.#logSink?.sync()
+    const transaction = await this.#logSink?.prepare(epoch)
+    const end: EpochEnd = { positions: wait.positions, closedUntil: wait.closedUntil, transaction }
     if (checkpoint.isDurable) {
       // Where a goal was open before, tasks may have read on beyond the ends that were synced with the intent.
       const planned = goal.ends
@@ -385,13 +384,16 @@ export class QueryRun {
       if (planned === null) checkpoint.intent(epoch, ends, goal.final)
       for (const { stage, block } of wait.state) checkpoint.state(epoch, stage, block, snapshot)
       for (const block of output) checkpoint.output(epoch, block)
+      // One record commits the epoch, and with it the transaction of the sink.
+      await this.#logSink?.decide(epoch)
       if (snapshot) checkpoint.compact(epoch, ends, wait.state, output, end)
       else {
         checkpoint.commit(epoch, end)
         await checkpoint.sync()
       }
       clock.mark('commitOffsets')
-    }
+    } else await this.#logSink?.decide(epoch)
+    await this.#logSink?.commit(epoch)
     const hasInput = ends.some((end, i) => end > (this.#offsets[i] as number))
     await this.#deliver(epoch, output, hasInput)
     this.#offsets = ends

@@ -3,6 +3,7 @@ import { ENGINE_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
 import type { BlockDescriptor, ScanPartition } from '../connector/inputs.js'
+import { isolationOf } from '../connector/isolation.js'
 import { RateInput } from '../connector/rate-input.js'
 import { PartitionControl } from '../log/partition-control.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
@@ -23,6 +24,8 @@ interface InputPartitionInfo {
  */
 export class QuerySource {
   readonly description: string
+  /** It ends where the oldest open transaction begins. */
+  readonly #committed: boolean
   readonly #partitions: readonly InputPartitionInfo[]
   readonly #rate:
     | { readonly rowsPerSecond: number; readonly startedAt: number; readonly partitions: number }
@@ -35,6 +38,7 @@ export class QuerySource {
     private readonly env: Env,
     startedAt: number,
   ) {
+    this.#committed = isolationOf(spec.options) === 'read_committed'
     if (spec.format === 'topic' || spec.format === 'log') {
       this.#partitions = topics.flatMap((topic) =>
         topic.partitions.map((p) => ({
@@ -72,7 +76,7 @@ export class QuerySource {
   /** How far each input partition reaches now. */
   latest(): number[] {
     return this.#partitions.map((p) => {
-      if (p.control !== undefined) return p.control.logEndOffset()
+      if (p.control !== undefined) return this.#committed ? p.control.lastStableOffset() : p.control.logEndOffset()
       if (this.#rate !== undefined) return RateInput.due(this.env.now(), this.#rate, p.partition)
       return this.blocks.reduce(
         (rows, b) => rows + (new Int32Array(b.buffer)[(b.position + BLOCK_ROW_COUNT) >> 2] as number),

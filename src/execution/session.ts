@@ -135,6 +135,11 @@ export class EngineSession {
       resolveTopic: async (name) => this.log.topics.descriptor(name),
       listTopics: () => this.log.topics.descriptors(),
       createTopic: (spec) => this.log.topics.createInternal(spec),
+      coordinator: {
+        init: (request) => this.#request('initProducer', request),
+        begin: (producerId, producerEpoch) => this.#post({ type: 'beginTransaction', producerId, producerEpoch }),
+        end: (request) => this.#request('endTransaction', request),
+      },
     })
     const topics = new SessionTopics((name, argument) => this.#request(name, argument), this.#hostLog)
     const coordinator = new GroupCoordinator(this.#hostLog, { offsetsRetentionMs: OFFSETS_RETENTION_MS })
@@ -142,7 +147,7 @@ export class EngineSession {
     this.log = {
       topics,
       groups: new Groups(this.#hostLog, coordinator),
-      producer: (producerOptions) => new Producer(this.#hostLog, producerOptions),
+      producer: (producerOptions) => new Producer(this.#hostLog, producerOptions, coordinator.offsets),
       consumer: (consumerOptions) => new Consumer(this.#hostLog, consumerOptions, coordinator),
     }
     threads.attachHost((port) => this.#memory.chunks.attachThread(port))

@@ -134,6 +134,8 @@ export class LogEngine {
       ringHost: () => memory.bells.ring(HOST_SLOT),
     })
     this.transactions = this.#openTransactions()
+    // Markers that recovery has written, when nobody was listening to the bell.
+    this.#writer.run()
   }
 
   /** Looks for work and does a slice of it; whatever is left is done in turns of the event loop of their own. */

@@ -84,6 +84,17 @@ export class TransactionCoordinator {
     }
   }
 
+  /** An owner's record may have been written, or not: the transaction stays open until the owner, or the next start, can tell. */
+  leaveInDoubt(
+    transaction: { readonly producerId: number; readonly producerEpoch: number },
+    ends: readonly TransactionEnd[],
+  ): void {
+    for (const { topic, partition } of ends) {
+      const log = this.log.partition(topic, partition)
+      if (log !== undefined) this.#inDoubt.push({ log, ...transaction })
+    }
+  }
+
   /** A new epoch for the transactional id: whoever had it before is fenced, and what they left open is aborted. */
   async initProducer({ transactionalId, timeoutMs }: InitProducer): Promise<ProducerGrant> {
     if (transactionalId === undefined) {

@@ -22,7 +22,7 @@ export function recordTooLarge(path: string, bytes: number | string, bytesMax: n
 }
 
 /**
- * Cuts rows [from, to) into runs whose batches are not over `bytesMax`. `bytesOf` tells the size of a batch.
+ * Cuts rows [from, to) into runs whose batches are not over `bytesAim`, unless a row alone is, and never over `bytesMax`. `bytesOf` tells the size of a batch.
  * Calls `emit` for each run in order; returns the row that alone is too large, or -1.
  */
 export function cutBatches(
@@ -31,14 +31,17 @@ export function cutBatches(
   bytesMax: number,
   bytesOf: (from: number, to: number) => number,
   emit: (from: number, to: number, bytes: number) => void,
+  bytesAim = bytesMax,
 ): number {
+  const aim = Math.min(bytesAim, bytesMax)
   for (let at = from; at < to; ) {
     let count = to - at
     let bytes = bytesOf(at, at + count)
-    while (bytes > bytesMax) {
-      if (count === 1) return at
+    while (bytes > aim) {
+      if (count === 1 && bytes > bytesMax) return at
+      if (count === 1) break
       // Aim a little below, so that the next try mostly fits.
-      count = Math.max(1, Math.min(count - 1, Math.floor((count * bytesMax * 0.98) / bytes)))
+      count = Math.max(1, Math.min(count - 1, Math.floor((count * aim * 0.98) / bytes)))
       bytes = bytesOf(at, at + count)
     }
     emit(at, at + count, bytes)

@@ -29,6 +29,8 @@ export class RowsBatchBuilder {
   readonly batches: PreparedBatch[] = []
   /** Whose batches writeTo() writes. */
   stamp: BatchStamp = NO_PRODUCER
+  /** Larger batches are cut; undefined: only what is too large. */
+  batchBytesAim: number | undefined
   /** The codec that the producer wants for what writeTo() writes; see batch-compression.ts. */
   wantedCodec: Codec = Codec.none
   readonly #scatter: KeyScatter
@@ -214,6 +216,7 @@ export class RowsBatchBuilder {
           for (let i = a + 1; i < b; i++) maxTimestamp = Math.max(maxTimestamp, timestamps[i] as number)
           this.batches.push({ partition: p, from: a, to: b, records: b - a, byteLength, maxTimestamp })
         },
+        this.batchBytesAim,
       )
       if (large !== -1) {
         const path = `messages[${this.#scatter.order[large]}]`

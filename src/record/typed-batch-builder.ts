@@ -55,6 +55,8 @@ export class TypedBatchBuilder {
   readonly batches: PreparedBatch[] = []
   /** Whose batches writeTo() writes. */
   stamp: BatchStamp = NO_PRODUCER
+  /** Larger batches are cut; undefined: only what is too large. */
+  batchBytesAim: number | undefined
   /** The codec that the producer wants for what writeTo() writes; see batch-compression.ts. */
   wantedCodec: Codec = Codec.none
 
@@ -227,6 +229,7 @@ export class TypedBatchBuilder {
             maxTimestamp: greatest(timestamps, a, b),
           })
         },
+        this.batchBytesAim,
       )
       if (large !== -1) {
         const bytes = COLUMNS_PAYLOAD_OFFSET + builder.byteLength(large, large + 1)

@@ -54,6 +54,11 @@ export async function openLog(options: OpenLogOptions = {}): Promise<OpenLog> {
     resolveTopic: async (name) => engine.describe(name),
     listTopics: () => engine.list(),
     createTopic: async (spec) => engine.createTopic(spec),
+    coordinator: {
+      init: (request) => engine.transactions.initProducer(request),
+      begin: (producerId, producerEpoch) => engine.transactions.begin(producerId, producerEpoch),
+      end: (request) => engine.transactions.end(request),
+    },
   })
   const listeners = [
     memory.bells.listen(ENGINE_SLOT, () => engine.wake()),

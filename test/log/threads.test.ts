@@ -68,6 +68,11 @@ describe('host, engine and two workers, each a thread', () => {
       resolveTopic: async () => topic,
       listTopics: () => [topic],
       createTopic: async () => topic,
+      coordinator: {
+        init: async () => ({ producerId: 0, producerEpoch: 0, fence: undefined }),
+        begin: () => undefined,
+        end: async () => ({ producerId: 0, producerEpoch: 1, fence: undefined }),
+      },
     })
     const bell = host.bells.listen(HOST_SLOT, () => log.rung())
     const producer = new Producer(log)
