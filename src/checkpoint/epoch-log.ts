@@ -1,7 +1,9 @@
 import { assert } from '../common/assert.js'
 import { crc32c } from '../common/checksum.js'
+import { makeDirectoryDurably } from '../common/durable-directory.js'
 import type { Env, FileHandle } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
+import { forgetFailedSync, hasFailedSync, noteFailedSync } from '../common/failed-sync.js'
 
 /**
  * The checkpoint of one query: an append-only file of records, written by the engine thread. What it says
@@ -43,15 +45,15 @@ export class EpochLog {
 
   private constructor(
     private readonly env: Env,
-    private readonly path: string,
+    private readonly directory: string,
     private file: FileHandle,
     private end: number,
   ) {}
 
   /** Opens or creates `<directory>/epochs.log`, and gives the records that are whole. */
   static open(env: Env, directory: string): { log: EpochLog; records: readonly EpochRecord[] } {
-    const path = `${directory}/epochs.log`
-    env.fs.makeDirectory(directory)
+    const path = pathIn(directory)
+    makeDirectoryDurably(env.fs, directory)
     const fresh = !env.fs.exists(path)
     if (fresh) env.fs.replaceFile(path, MAGIC)
     const content = env.fs.readFile(path)
@@ -63,9 +65,13 @@ export class EpochLog {
     }
     const { records, end, following } = readRecords(content)
     if (end < content.length) assertTorn(path, content, end, records, following)
+    if (hasFailedSync(env.fs, directory)) {
+      env.fs.replaceFile(path, content.subarray(0, end))
+      forgetFailedSync(env.fs, directory)
+    }
     const file = env.fs.open(path, 'append')
-    if (end < content.length) file.truncate(end)
-    return { log: new EpochLog(env, path, file, end), records }
+    if (end < file.size()) file.truncate(end)
+    return { log: new EpochLog(env, directory, file, end), records }
   }
 
   /** Queues a record; nothing is on the disk before `sync`. */
@@ -94,7 +100,12 @@ export class EpochLog {
   /** Resolves when everything appended before the call is on the disk. */
   async sync(): Promise<void> {
     this.write()
-    await this.file.sync()
+    try {
+      await this.file.sync()
+    } catch (error) {
+      noteFailedSync(this.env.fs, this.directory)
+      throw error
+    }
   }
 
   /** Whether the past should be folded into a snapshot of `liveBytes`. */
@@ -109,9 +120,9 @@ export class EpochLog {
     this.#pendingBytes = 0
     const parts = [MAGIC, ...records.map((r, i) => encodeRecord(r.type, r.epoch, r.payload, records.length - i))]
     const content = Buffer.concat(parts)
-    this.env.fs.replaceFile(this.path, content)
+    this.env.fs.replaceFile(pathIn(this.directory), content)
     this.file.close()
-    this.file = this.env.fs.open(this.path, 'append')
+    this.file = this.env.fs.open(pathIn(this.directory), 'append')
     this.end = content.length
   }
 
@@ -124,6 +135,8 @@ export class EpochLog {
     this.file.close()
   }
 }
+
+const pathIn = (directory: string): string => `${directory}/epochs.log`
 
 export function recordJson<T>(record: EpochRecord): T {
   return JSON.parse(Buffer.from(record.payload).toString('utf8').replace(/\0+$/, '')) as T

@@ -1,4 +1,4 @@
-import { dirname } from 'node:path'
+import { makeDirectoryDurably } from '../common/durable-directory.js'
 import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
 
@@ -33,10 +33,7 @@ export class DirectoryLock {
   static acquire(env: Env, directory: string): DirectoryLock {
     const path = `${directory}/${LOCK_FILE}`
     try {
-      if (!env.fs.exists(directory)) {
-        env.fs.makeDirectory(directory)
-        env.fs.syncDirectory(dirname(directory))
-      }
+      makeDirectoryDurably(env.fs, directory)
       const content = describeSelf(env)
       if (!env.fs.createExclusive(path, content)) {
         takeOver(env, directory, path)

@@ -14,8 +14,10 @@ export class FileWindow {
   constructor(
     readonly handle: FileHandle,
     views?: BufferViews,
+    /** A file that grows no more needs no larger window. */
+    fileBytes = FILE_READ_BYTES,
   ) {
-    this.views = views ?? viewsOf(new ArrayBuffer(FILE_READ_BYTES))
+    this.views = views ?? viewsOf(new ArrayBuffer(Math.min(FILE_READ_BYTES, wholePages(fileBytes))))
   }
 
   /** A window over another file, in the same memory. */
@@ -29,8 +31,7 @@ export class FileWindow {
     const start = position - (position % FILE_READ_ALIGNMENT)
     const needed = position + bytes - start
     if (needed > this.views.u8.length) {
-      const pages = Math.ceil(needed / FILE_READ_ALIGNMENT) + 1
-      this.views = viewsOf(new ArrayBuffer(pages * FILE_READ_ALIGNMENT))
+      this.views = viewsOf(new ArrayBuffer(wholePages(needed)))
     }
     this.#start = start
     this.#end = start + this.handle.read(this.views.u8, start)
@@ -48,3 +49,5 @@ export class FileWindow {
     this.#end = 0
   }
 }
+
+const wholePages = (bytes: number): number => (Math.ceil(bytes / FILE_READ_ALIGNMENT) + 1) * FILE_READ_ALIGNMENT

@@ -1,6 +1,7 @@
 import type { Env } from '../common/env.js'
-import type { MillraceError } from '../common/errors.js'
+import { MillraceError } from '../common/errors.js'
 import { NO_SPACE_RETRY_MS, OPEN_SEGMENTS_MAX, RECOVERY_POINT_MS } from './limits.js'
+import { partitionName } from './partition-descriptor.js'
 import type { PartitionLog } from './partition-log.js'
 import type { LogMemory } from './shared-memory.js'
 
@@ -40,6 +41,8 @@ export class LogWriter {
   readonly #unsynced = new Set<PartitionLog>()
   /** Syncing one batch after the other (`always`), or one group after the other. */
   readonly #busy = new Map<PartitionLog, Promise<void>>()
+  /** To be synced once more as soon as the sync that is under way is over: it does not cover what came after it began. */
+  readonly #again = new Set<PartitionLog>()
   #waiters: Waiter[] = []
   readonly #withHandle = new Set<PartitionLog>()
   #turnIsComing = false
@@ -92,17 +95,18 @@ export class LogWriter {
     this.#cancelInterval?.()
     this.#cancelRetry?.()
     this.#cancelPoints?.()
-    const waiters = this.#waiters
-    this.#waiters = []
-    // Closing syncs what is left; who waits for a sync is answered by that.
-    for (const waiter of waiters) {
-      waiter.log.sync().then(waiter.resolve, waiter.reject)
-    }
   }
 
-  /** No sync and no recovery point of this writer is under way any more. */
+  /**
+   * After `stop` and when what was left has been written and synced: no sync and no recovery point of this writer is under way
+   * any more, and who waited for a sync has been told whether it came.
+   */
   async settled(): Promise<void> {
     await Promise.allSettled([...this.#busy.values(), this.#pointsBeingWritten])
+    for (const { log, offset, resolve, reject } of this.#waiters.splice(0)) {
+      if (log.syncedOffset >= offset) resolve()
+      else reject(log.failure ?? closedBefore(log, offset))
+    }
   }
 
   /** True where something was written. What is left is queued again; a full disk is tried again later. */
@@ -147,13 +151,17 @@ export class LogWriter {
 
   /** One sync for all that came while the last one ran. */
   #syncInGroups(log: PartitionLog): void {
-    if (this.#busy.has(log)) return
+    if (this.#busy.has(log)) {
+      this.#again.add(log)
+      return
+    }
     const groups = async (): Promise<void> => {
       try {
         do {
+          this.#again.delete(log)
           await log.sync()
           this.#synced(log)
-        } while (log.hasUnsynced && !this.#stopped && (this.#options.fsync === 'group' || this.#isAwaited(log)))
+        } while (log.hasUnsynced && !this.#stopped && this.#mustSyncOn(log))
       } catch (error) {
         this.#syncFailed(log, error)
       } finally {
@@ -161,6 +169,10 @@ export class LogWriter {
       }
     }
     this.#busy.set(log, groups())
+  }
+
+  #mustSyncOn(log: PartitionLog): boolean {
+    return this.#options.fsync === 'group' || this.#again.has(log) || this.#isAwaited(log)
   }
 
   /** A sync for each batch, in order. */
@@ -259,4 +271,11 @@ export class LogWriter {
       this.#syncInGroups(idle)
     }
   }
+}
+
+function closedBefore(log: PartitionLog, offset: number): MillraceError {
+  return new MillraceError('CLOSED', `the engine was closed before ${partitionName(log.descriptor)} was synced`, {
+    detail: `synced up to offset ${log.syncedOffset}, waited for ${offset}`,
+    hint: 'open it again; what the log holds then is on the disk',
+  })
 }

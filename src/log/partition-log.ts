@@ -1,6 +1,7 @@
 import { ENGINE_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
+import { noteFailedSync } from '../common/failed-sync.js'
 import { mustPack } from '../record/batch-compression.js'
 import { baseOffsetOf, batchByteLength, nextOffsetOf } from '../record/batch-header.js'
 import type { BufferViews } from '../types/block.js'
@@ -333,6 +334,11 @@ export class PartitionLog {
   #segmentFor(views: BufferViews, at: number): Segment {
     const active = this.#active
     if (active !== undefined && !this.#mustRoll && !active.mustRollBefore(views.dv, at, 0)) return active
+    // Where the name of the very first segment were lost and that of the second were not, the log would seem to begin with the second.
+    if (this.#segments.length === 1 && this.#directoryIsDirty) {
+      this.#env.fs.syncDirectory(this.#directory())
+      this.#directoryIsDirty = false
+    }
     if (active !== undefined) this.#seal(active, baseOffsetOf(views.dv, at))
     const baseOffset = baseOffsetOf(views.dv, at)
     const segment = new Segment(this.#env.fs, this.#directory(), baseOffset, this.#limits, { size: 0 })
@@ -374,6 +380,7 @@ export class PartitionLog {
         await this.#env.fs.syncDirectoryLater(this.#directory())
       }
     } catch (error) {
+      noteFailedSync(this.#env.fs, this.#directory())
       throw this.#fail(error, 'sync')
     }
     for (const segment of sealed) segment.dropHandle()

@@ -1,4 +1,5 @@
 import type { Env, FileHandle } from '../common/env.js'
+import { forgetFailedSync, hasFailedSync, noteFailedSync, writeAnew } from '../common/failed-sync.js'
 import { batchMaxTimestamp } from '../record/batch-header.js'
 import { BatchScan } from './batch-scan.js'
 import { FileWindow } from './file-window.js'
@@ -16,7 +17,7 @@ import { TimeIndex } from './time-index.js'
  * a fault there is damage, which is reported with its offsets and left as it is. What is above it may be torn: the file is cut
  * behind the last whole batch with the right checksum, and what came after was acknowledged by nobody. Where there are whole batches among it
  * (recovery points lag a little, so a damaged sector could look like a tear) the bytes are kept beside the segment as `.cut`.
- * What stays is synced before anybody builds on it. Indexes of the segments that were scanned are built anew.
+ * What stays is synced before anybody builds on it; after a sync that failed it is written anew for that (see common/failed-sync.ts). Indexes of the segments that were scanned are built anew.
  */
 export interface DamagedRange {
   readonly fromOffset: number
@@ -120,6 +121,8 @@ function scanPartition(
   let firstTimestamp: number | undefined
   const firstScanned = Math.max(0, segmentAt(bases, recoveryPoint))
   let nextOffset = bases[firstScanned] ?? recoveryPoint
+  const isInDoubt = hasFailedSync(env.fs, directory)
+  if (isInDoubt) for (const base of bases.slice(firstScanned)) writeAnew(env.fs, segmentPath(directory, base, 'log'))
   const producers = producersUpTo(options, bases, sizes, nextOffset)
 
   for (let i = 0; i < bases.length; i++) {
@@ -166,6 +169,7 @@ function scanPartition(
     segments.push({ baseOffset, size: found.size })
   }
   env.fs.syncDirectory(directory)
+  if (isInDoubt) forgetFailedSync(env.fs, directory)
   const loggedStart = options.logStartOffset
   if (bases.length === 0 && recoveryPoint > loggedStart) {
     damaged.push({
@@ -237,7 +241,7 @@ function scanSegment(
   let nextOffset = baseOffset
   const handle = env.fs.open(path, 'append')
   try {
-    const scan = new BatchScan(new FileWindow(handle), fileBytes, dense)
+    const scan = new BatchScan(new FileWindow(handle, undefined, fileBytes), fileBytes, dense)
     while (position < size) {
       if (scan.check(position, nextOffset)) {
         const at = scan.window.at(position)
@@ -277,7 +281,7 @@ function scanSegment(
       nextOffset = resync.baseOffset
     }
     // A process that was killed leaves bytes in the page cache that no sync has covered; from now on they count as synced.
-    if (nextOffset > recoveryPoint || cut !== undefined) handle.syncNow()
+    if (nextOffset > recoveryPoint || cut !== undefined) syncNow(env, handle, directory)
   } finally {
     handle.close()
   }
@@ -313,7 +317,7 @@ function resumeActive(
   const handle = env.fs.open(segmentPath(directory, baseOffset, 'log'), 'read')
   let firstTimestamp: number | undefined
   try {
-    const scan = new BatchScan(new FileWindow(handle), size, options.dense)
+    const scan = new BatchScan(new FileWindow(handle, undefined, size), size, options.dense)
     if (scan.check(0, baseOffset)) firstTimestamp = batchMaxTimestamp(scan.window.views.dv, 0)
   } finally {
     handle.close()
@@ -327,6 +331,15 @@ function resumeActive(
     index.resume(times.timestamp(lastEntry), baseOffset + times.relativeOffset(lastEntry), times.timestamp(lastEntry))
   }
   return { activeFirstTimestamp: firstTimestamp, activeIndex: index }
+}
+
+function syncNow(env: Env, handle: FileHandle, directory: string): void {
+  try {
+    handle.syncNow()
+  } catch (error) {
+    noteFailedSync(env.fs, directory)
+    throw error
+  }
 }
 
 function fileSize(env: Env, path: string): number {

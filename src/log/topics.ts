@@ -54,6 +54,8 @@ export class Topics {
     this.#directory = directory
     if (directory === undefined) return
     env.fs.makeDirectory(directory)
+    // A process that was killed may have left names that no sync has covered; from now on they are relied on.
+    env.fs.syncDirectory(directory)
     for (const file of env.fs.list(directory)) {
       if (!file.endsWith('.json')) continue
       this.#add(parseTopic(`${directory}/${file}`, env.fs.readFile(`${directory}/${file}`)))
