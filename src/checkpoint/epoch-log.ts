@@ -83,7 +83,7 @@ export class EpochLog {
 
   write(): void {
     // The number of a closed file may by now be that of another.
-    assert(!this.#closed, `the checkpoint ${this.path} is closed`)
+    assert(!this.#closed, `the checkpoint in ${this.directory} is closed`)
     if (this.#pending.length === 0) return
     const bytes = new Uint8Array(this.#pendingBytes)
     let at = 0
@@ -115,7 +115,7 @@ export class EpochLog {
 
   /** Replaces the whole file by these records: temporary file, sync, rename, sync of the directory. */
   rewrite(records: readonly EpochRecord[]): void {
-    assert(!this.#closed, `the checkpoint ${this.path} is closed`)
+    assert(!this.#closed, `the checkpoint in ${this.directory} is closed`)
     this.#pending.length = 0
     this.#pendingBytes = 0
     const parts = [MAGIC, ...records.map((r, i) => encodeRecord(r.type, r.epoch, r.payload, records.length - i))]
