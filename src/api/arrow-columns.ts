@@ -12,6 +12,8 @@ import {
   Int16,
   Int32,
   Int64,
+  List,
+  Map_,
   makeData,
   RecordBatch,
   Schema,
@@ -23,7 +25,7 @@ import {
 import { unreachable } from '../common/assert.js'
 import { type ArrowColumn, arrowColumns } from '../types/arrow.js'
 import { type BlockRef, blockRowCount } from '../types/block.js'
-import type { DataType, Field, StructType } from '../types/data-type.js'
+import { type DataType, entriesType, type Field, type StructType } from '../types/data-type.js'
 
 /**
  * Blocks as Arrow record batches. A block is in Arrow's physical layout already, so a column becomes an
@@ -58,8 +60,10 @@ function arrowType(type: DataType): ArrowType {
     case 'short':
       return new Int16()
     case 'int':
+    case 'yearMonthInterval':
       return new Int32()
     case 'long':
+    case 'dayTimeInterval':
     case 'bigint':
       return new Int64()
     case 'float':
@@ -74,6 +78,12 @@ function arrowType(type: DataType): ArrowType {
       return new Decimal(type.scale, type.precision, 128)
     case 'struct':
       return new Struct(type.fields.map(arrowField))
+    case 'array':
+      return new List(arrowField({ name: 'item', type: type.element, nullable: type.containsNull }))
+    case 'map': {
+      const entries = arrowField({ name: 'entries', type: entriesType(type).element, nullable: false })
+      return new Map_(entries as ArrowField<Struct<{ key: ArrowType; value: ArrowType }>>)
+    }
     default:
       return unreachable(type)
   }
@@ -86,6 +96,12 @@ function arrowData(column: ArrowColumn): Data {
   const common = { length, nullCount, ...(validity === undefined ? {} : { nullBitmap: validity }) }
   if (column.type.kind === 'struct') {
     return makeData({ type: type as Struct, ...common, children: column.children.map(arrowData) })
+  }
+  const [child] = column.children
+  if (offsets !== undefined && child !== undefined) {
+    const parts = { ...common, valueOffsets: offsets, child: arrowData(child) }
+    if (column.type.kind === 'map') return makeData({ type: type as Map_, ...parts })
+    return makeData({ type: type as List, ...parts })
   }
   if (offsets !== undefined) {
     return makeData({ type: type as Utf8, ...common, valueOffsets: offsets, data: values as Uint8Array })

@@ -129,6 +129,9 @@ export class Column<T = unknown, N extends string = string> {
   rlike(pattern: string | AnyColumn): Column<boolean | null> {
     return this.#call('rlike', pattern)
   }
+  ilike(pattern: string | AnyColumn): Column<boolean | null> {
+    return this.#call('ilike', pattern)
+  }
   startsWith(part: string | AnyColumn): Column<boolean | null> {
     return this.#call('startsWith', part)
   }
@@ -152,15 +155,25 @@ export class Column<T = unknown, N extends string = string> {
   alias<const M extends string>(name: M): Column<T, M> {
     return this.as(name)
   }
-  /** Field of a struct: `col('window').getField('start')`. */
+  /** Field of a struct: `col('window').getField('start')`; of an array of structs the array of the field's values. */
   getField(name: string): Column {
-    if (this.expression.kind !== 'column') {
-      throw new MillraceError('UNSUPPORTED_OPERATION', 'getField() of something that is not a column', {
-        detail: expressionText(this.expression),
-        hint: "write the path: col('window.start')",
-      })
+    if (this.expression.kind === 'column') {
+      return new Column({ kind: 'column', name: `${this.expression.name}.\`${name.replaceAll('`', '``')}\`` })
     }
-    return new Column({ kind: 'column', name: `${this.expression.name}.\`${name.replaceAll('`', '``')}\`` })
+    return this.#call('getItem', name)
+  }
+  /** Element of an array, from 0; value of a map; field of a struct. */
+  getItem(key: ColumnValue): Column {
+    return this.#call('getItem', key)
+  }
+  bitwiseAnd(other: ColumnValue): Column {
+    return this.#call('bitAnd', other)
+  }
+  bitwiseOr(other: ColumnValue): Column {
+    return this.#call('bitOr', other)
+  }
+  bitwiseXor(other: ColumnValue): Column {
+    return this.#call('bitXor', other)
   }
   cast(to: CastTarget): Column<unknown, N> {
     return new Column({ kind: 'cast', to: castTarget(to), arg: this.expression })

@@ -2,6 +2,7 @@ import { parseDuration } from '../common/duration.js'
 import { MillraceError } from '../common/errors.js'
 import type { AggregateName, Expression } from '../plan/expression.js'
 import type { LogicalPlan } from '../plan/logical-plan.js'
+import { parseExpression, parseSelected } from '../plan/sql-parser.js'
 import type { BlockRef } from '../types/block.js'
 import { type StructType, typeName } from '../types/data-type.js'
 import { describe } from '../types/invalid-value.js'
@@ -87,6 +88,11 @@ export class DataFrame<R extends object = Row> {
     return this.#derive({ op: 'select', input: this.#plan, columns: columns.map(expressionOf) })
   }
 
+  /** SQL for each column: `selectExpr('*', 'price * 2 as twice')`. */
+  selectExpr(...columns: readonly string[]): DataFrame<Row> {
+    return this.#derive({ op: 'select', input: this.#plan, columns: columns.map(parseSelected) })
+  }
+
   withColumn<const N extends string, T>(name: N, column: Column<T, string>): DataFrame<WithColumn<R, N, T>> {
     return this.#derive({ op: 'withColumn', input: this.#plan, name, value: expressionOfColumn(column, valueHint) })
   }
@@ -107,7 +113,10 @@ export class DataFrame<R extends object = Row> {
     return this.#derive({ op: 'drop', input: this.#plan, names })
   }
 
-  filter(condition: Column<unknown, string>): DataFrame<R> {
+  /** `filter(col('price').gt(0))`, or SQL: `filter('price > 0 and page is not null')`. */
+  filter(condition: Column<unknown, string> | string): DataFrame<R> {
+    if (typeof condition === 'string')
+      return this.#derive({ op: 'filter', input: this.#plan, condition: parseExpression(condition) })
     return this.#derive({
       op: 'filter',
       input: this.#plan,
@@ -115,7 +124,7 @@ export class DataFrame<R extends object = Row> {
     })
   }
 
-  where(condition: Column<unknown, string>): DataFrame<R> {
+  where(condition: Column<unknown, string> | string): DataFrame<R> {
     return this.filter(condition)
   }
 

@@ -1,14 +1,16 @@
 import { parseDuration } from '../common/duration.js'
 import { MillraceError } from '../common/errors.js'
 import type { AggregateName, Expression } from '../plan/expression.js'
+import { parseExpression } from '../plan/sql-parser.js'
 import { type AnyColumn, Column, type ColumnValue, dateLiteral, literal, toExpression } from './column.js'
 import type { AverageOf, ExtremeOf, SumOf, ValueOf } from './column-value.js'
+import { binary, type ColumnOrName, call, toColumn, unary, variadic, withValues } from './function-call.js'
 
 /**
  * Spark's functions in camelCase. Where a column is expected a string is the name of one, as in Spark;
  * values go through `lit`. Patterns, formats and units are strings that mean themselves.
  */
-export type ColumnOrName = AnyColumn | string
+export type { ColumnOrName } from './function-call.js'
 
 /** The column that a path ends in: `b` of `a.b`. */
 type LastName<P extends string> = P extends `${string}.${infer Rest}` ? LastName<Rest> : P
@@ -29,38 +31,15 @@ export function lit<V extends ColumnValue>(value: V): Column<V extends Column<in
   return new Column(toExpression(value))
 }
 
+/** Spark's SQL: `expr('price * 2 > 5')`. What it means is checked where it is used, its grammar here. */
+export function expr(sql: string): Column {
+  return new Column(parseExpression(sql))
+}
+
 /** A date from its ISO text. */
 export function dateLit(iso: string): Column {
   return new Column(dateLiteral(iso))
 }
-
-const toColumn = (value: ColumnOrName): Expression =>
-  typeof value === 'string' ? col(value).expression : value.expression
-
-function call(fn: string, ...args: readonly Expression[]): Column {
-  return new Column({ kind: 'call', fn, args })
-}
-
-const unary =
-  (fn: string) =>
-  (value: ColumnOrName): Column =>
-    call(fn, toColumn(value))
-
-const binary =
-  (fn: string) =>
-  (a: ColumnOrName, b: ColumnOrName): Column =>
-    call(fn, toColumn(a), toColumn(b))
-
-const variadic =
-  (fn: string) =>
-  (...values: readonly ColumnOrName[]): Column =>
-    call(fn, ...values.map(toColumn))
-
-/** A column and plain values behind it. */
-const withValues =
-  <V extends readonly (ColumnValue | undefined)[]>(fn: string) =>
-  (value: ColumnOrName, ...rest: V): Column =>
-    call(fn, toColumn(value), ...rest.filter((v) => v !== undefined).map(toExpression))
 
 // Aggregates
 
@@ -118,8 +97,9 @@ export const not = (condition: AnyColumn): Column => condition.not()
 // Numbers
 
 export const abs = unary('abs')
-export const ceil = unary('ceil')
-export const floor = unary('floor')
+/** With a scale the result is a decimal. */
+export const ceil = withValues<[scale?: number]>('ceil')
+export const floor = withValues<[scale?: number]>('floor')
 export const round = withValues<[digits?: number]>('round')
 /** Half to the even neighbour. */
 export const bround = withValues<[digits?: number]>('bround')
@@ -195,7 +175,8 @@ export const like = withValues<[pattern: string | AnyColumn]>('like')
 export const rlike = withValues<[pattern: string | AnyColumn]>('rlike')
 /** A group of the first match, '' where there is none; group 1 if none is named. */
 export const regexpExtract = withValues<[pattern: string, group?: number]>('regexpExtract')
-export const regexpReplace = withValues<[pattern: string | AnyColumn, replacement: string | AnyColumn]>('regexpReplace')
+export const regexpReplace =
+  withValues<[pattern: string | AnyColumn, replacement: string | AnyColumn, position?: number]>('regexpReplace')
 export const regexpCount = withValues<[pattern: string | AnyColumn]>('regexpCount')
 
 // Dates and times, in UTC
@@ -225,8 +206,9 @@ export const lastDay = unary('lastDay')
 export const monthsBetween = binary('monthsBetween')
 export const makeDate = (y: ColumnOrName, m: ColumnOrName, d: ColumnOrName): Column =>
   call('makeDate', toColumn(y), toColumn(m), toColumn(d))
-export const toDate = unary('toDate')
-export const toTimestamp = unary('toTimestamp')
+/** With a format the text is read by it: `toDate('day', 'dd.MM.yyyy')`. */
+export const toDate = withValues<[format?: string]>('toDate')
+export const toTimestamp = withValues<[format?: string]>('toTimestamp')
 export const unixDate = unary('unixDate')
 export const dateFromUnixDate = unary('dateFromUnixDate')
 export const unixMillis = unary('unixMillis')

@@ -19,6 +19,12 @@ export function valueText(value: unknown, type: DataType): string {
       return value instanceof Uint8Array ? binaryText(value) : String(value)
     case 'struct':
       return structText(value, type)
+    case 'array':
+      return `[${(value as readonly unknown[]).map((v) => valueText(v, type.element)).join(', ')}]`
+    case 'map': {
+      const pairs = [...(value as ReadonlyMap<unknown, unknown>)]
+      return `{${pairs.map(([k, v]) => `${valueText(k, type.key)} -> ${valueText(v, type.value)}`).join(', ')}}`
+    }
     default:
       return String(value)
   }

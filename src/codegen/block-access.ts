@@ -2,6 +2,7 @@ import { present } from '../common/assert.js'
 import type { FunctionSource, Section } from '../common/function-source.js'
 import { BLOCK_HEADER_BYTES, DIRECTORY_BYTES, DIRECTORY_ENTRY_BYTES, DIRECTORY_VALUES } from '../types/block.js'
 import { type ColumnSlot, columnSlots, type StructType } from '../types/data-type.js'
+import { encodeNested } from '../types/nested-value.js'
 import type { CodeValue } from './expression-compiler.js'
 
 /**
@@ -14,6 +15,7 @@ import type { CodeValue } from './expression-compiler.js'
 export class BlockInput {
   readonly slots: readonly ColumnSlot[]
   readonly #loaded = new Map<number, CodeValue>()
+  readonly #nulls = new Map<number, string>()
 
   constructor(
     private readonly source: FunctionSource,
@@ -35,16 +37,34 @@ export class BlockInput {
   load(slot: number): CodeValue {
     const known = this.#loaded.get(slot)
     if (known !== undefined) return known
-    const value = this.#emit(present(this.slots[slot], `slot ${slot}`))
+    const target = present(this.slots[slot], `slot ${slot}`)
+    const value =
+      target.physical === 'struct' ? this.#struct(target) : this.#emit(target, this.#nullness(target.parent))
     this.#loaded.set(slot, value)
     return value
   }
 
-  #emit(slot: ColumnSlot): CodeValue {
+  /** The columns of its fields. */
+  #struct(slot: ColumnSlot): CodeValue {
+    const isNull = this.#nullness(slot.index)
+    return { type: slot.type, isNull, value: 'undefined', fields: slot.children.map((child) => this.load(child)) }
+  }
+
+  /** Whether a struct is null, without its fields. */
+  #nullness(slot: number): string {
+    if (slot === -1) return 'false'
+    const known = this.#nulls.get(slot)
+    if (known !== undefined) return known
+    const target = present(this.slots[slot], `slot ${slot}`)
+    const { isNull } = this.#emit(target, this.#nullness(target.parent))
+    this.#nulls.set(slot, isNull)
+    return isNull
+  }
+
+  #emit(slot: ColumnSlot, parentNull: string): CodeValue {
     const c = `${this.prefix}${slot.index}`
     const physical = this.physicalSlots?.[slot.index] ?? slot.index
     const entry = BLOCK_HEADER_BYTES + physical * DIRECTORY_ENTRY_BYTES
-    const parentNull = slot.parent === -1 ? 'false' : this.load(slot.parent).isNull
     this.prologue.line(`const ${c}_e = pos + ${entry}, ${c}_at = i32[(${c}_e + ${DIRECTORY_VALUES}) >> 2];`)
     let isNull = parentNull
     if (slot.nullable) {
@@ -193,7 +213,13 @@ export class BlockOutput {
         this.source.line(`${o}.bytesLength = ${o}_w; ${B}.ensureBytes(${slot}, ${o}_w + ${need}); ${o}_y = ${o}.bytes;`)
       })
     }
-    if (bytes === undefined) {
+    if (bytes === undefined && (value.type.kind === 'array' || value.type.kind === 'map')) {
+      const encoded = this.source.fresh('bytes')
+      const encode = this.source.constant(encodeNested)
+      this.source.line(`const ${encoded} = ${encode}(${this.source.constant(value.type)}, ${value.value});`)
+      grow(`${encoded}.length`)
+      this.source.line(`${o}_y.set(${encoded}, ${o}_w); ${o}_w += ${encoded}.length;`)
+    } else if (bytes === undefined) {
       const encode = this.source.constant(writeText)
       grow(`${value.value}.length * 3`)
       this.source.line(`${o}_w = ${encode}(${o}_y, ${o}_w, ${value.value});`)

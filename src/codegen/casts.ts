@@ -1,7 +1,7 @@
 import { formatDecimal } from '../common/decimal.js'
 import { MillraceError } from '../common/errors.js'
 import { encodeUtf8 } from '../common/utf8.js'
-import { isFloating, isIntegral } from '../plan/type-rules.js'
+import { castParts, isFloating, isIntegral, isNested } from '../plan/type-rules.js'
 import { type DataType, type DecimalType, sameType, typeName } from '../types/data-type.js'
 import { checkedDecimal, decimalOfNumber, decimalOfText, rescale } from './decimals.js'
 import { floatOfBigint, MAX_SAFE } from './numbers.js'
@@ -41,6 +41,7 @@ export function castFunction(from: DataType, to: DataType, ansi: boolean, isTry:
   if (sameType(from, to)) return identity
   if (from.kind === 'string') return fromString(from, to, policy)
   if (to.kind === 'string') return formatValue(from)
+  if (isNested(from)) return betweenNested(from, to, ansi, isTry)
   switch (from.kind) {
     case 'boolean':
       return fromBoolean(to, policy)
@@ -55,6 +56,21 @@ export function castFunction(from: DataType, to: DataType, ansi: boolean, isTry:
     default:
       return isFloating(from) ? fromFloating(from, to, policy) : fromInteger(from, to, policy)
   }
+}
+
+type Part = Value | null
+
+function betweenNested(from: DataType, to: DataType, ansi: boolean, isTry: boolean): Cast {
+  const casts = (castParts(from, to) ?? []).map((part) => {
+    if (part.from.kind === 'void') return () => null
+    const cast = castFunction(part.from, part.to, ansi, isTry) as (value: Value) => Part
+    return (value: Part): Part => (value === null ? null : cast(value))
+  })
+  const [first, second] = casts
+  if (from.kind === 'array' && first !== undefined) return (value: readonly Part[]) => value.map(first)
+  if (from.kind === 'map' && first !== undefined && second !== undefined)
+    return (value: readonly [Part, Part][]) => value.map(([k, v]) => [first(k), second(v)])
+  return (value: readonly Part[]) => value.map((v, i) => casts[i]?.(v) ?? null)
 }
 
 function identity<T>(value: T): T {

@@ -3,7 +3,7 @@ import { encodeUtf8 } from '../common/utf8.js'
 import { isFloating } from '../plan/type-rules.js'
 import type { DataType } from '../types/data-type.js'
 import { byteRange, type CodeValue, materialize } from './code-value.js'
-import { compareStrings } from './value.js'
+import { comparator, compareStrings } from './value.js'
 
 /**
  * Comparisons as JavaScript text. NaN is the greatest double and equals itself, which needs a word more
@@ -21,6 +21,11 @@ export function comparisonText(
   a: CodeValue,
   b: CodeValue,
 ): string {
+  if (isNested(a.type)) {
+    const compare = source.constant(comparator(a.type))
+    const order = `${compare}(${materialize(source, a).value}, ${materialize(source, b).value})`
+    return `${order} ${signs[operator]} 0`
+  }
   switch (operator) {
     case 'neq':
       return `!(${equalText(source, a, b)})`
@@ -36,6 +41,17 @@ export function comparisonText(
       return lessText(source, a, b, true)
   }
 }
+
+const signs: Readonly<Record<ComparisonOperator, string>> = {
+  eq: '===',
+  neq: '!==',
+  lt: '<',
+  lte: '<=',
+  gt: '>',
+  gte: '>=',
+}
+
+const isNested = (type: DataType): boolean => type.kind === 'array' || type.kind === 'map' || type.kind === 'struct'
 
 /** Must be called where code may be emitted: strings on one side only are materialized. */
 function equalText(source: FunctionSource, a: CodeValue, b: CodeValue): string {

@@ -1,9 +1,11 @@
 import { present } from '../common/assert.js'
-import type { FunctionSource } from '../common/function-source.js'
-import { expressionKey } from '../plan/bound-expression.js'
-import type { BoundExpression } from '../plan/expression.js'
+import { FunctionSource } from '../common/function-source.js'
+import { children, expressionKey } from '../plan/bound-expression.js'
+import type { BoundExpression, BoundLambda } from '../plan/expression.js'
 import type { DataType } from '../types/data-type.js'
-import { type CodeValue, grouped, literalText, materialize, placeholderText } from './code-value.js'
+import { type CodeValue, grouped, literalText, materialize, orNull, placeholderText } from './code-value.js'
+import type { BoundCall, Invocable, LambdaFunction } from './kernel.js'
+import { kernelFor } from './kernels.js'
 
 /**
  * What generated code knows at a place of it: the values of expressions that were computed there or further
@@ -72,7 +74,7 @@ export class CodeEmitter {
   /** As a JavaScript value; a column that is bytes is decoded once per scope. */
   materialized(expression: BoundExpression): CodeValue {
     const value = this.value(expression)
-    if (value.bytes === undefined) return value
+    if (value.bytes === undefined && value.fields === undefined) return value
     const key = `text ${expressionKey(expression)}`
     const known = this.#lookup(key)
     if (known !== undefined) return known
@@ -85,6 +87,27 @@ export class CodeEmitter {
     const { value, type } = expression
     if (value === null) return { type, isNull: 'true', value: placeholderText(this.source, type) }
     return { type, isNull: 'false', value: literalText(this.source, value), literal: value }
+  }
+
+  /** The kernel of a call, its lambdas compiled to functions of their own. */
+  kernel(call: BoundCall): Invocable {
+    return kernelFor(
+      call,
+      this.options.ansi,
+      (call.lambdas ?? []).map((lambda) => this.#lambda(lambda)),
+    )
+  }
+
+  #lambda(lambda: BoundLambda): LambdaFunction {
+    const source = new FunctionSource()
+    const inner = new CodeEmitter(source, this.options, this.compute)
+    const declare = (e: BoundExpression): void => {
+      if (e.kind === 'input') inner.declareInput(e.slot, () => rowValue(source, e.slot, e.type))
+      else for (const child of children(e)) declare(child)
+    }
+    declare(lambda.body)
+    source.line(`return ${orNull(inner.materialized(lambda.body))};`)
+    return source.compile<LambdaFunction>('lambda', ['row'])
   }
 
   /** A constant local, unless the text is a name already. */
@@ -131,4 +154,12 @@ export class CodeEmitter {
     const value = materialize(this.source, result)
     this.source.line(`${v} = ${value.value}; ${n} = ${value.isNull};`)
   }
+}
+
+/** Slot `slot` of a lambda's row, which holds evaluated values and nulls. */
+function rowValue(source: FunctionSource, slot: number, type: DataType): CodeValue {
+  const name = source.fresh('p')
+  source.line(`const ${name}_null = row[${slot}] === null;`)
+  source.line(`const ${name} = ${name}_null ? ${placeholderText(source, type)} : row[${slot}];`)
+  return { type, isNull: `${name}_null`, value: name }
 }

@@ -1,12 +1,12 @@
 import { present } from '../common/assert.js'
 import type { BoundExpression } from '../plan/expression.js'
-import { canThrow } from '../plan/functions.js'
+import { canThrow, functionSpec } from '../plan/functions.js'
 import type { DataType } from '../types/data-type.js'
 import { comparisonText, equalsLiteral } from './code-comparison.js'
 import type { CodeEmitter } from './code-emitter.js'
-import { anyNull, type CodeValue, grouped, literalText, unlessNull } from './code-value.js'
+import { anyNull, type CodeValue, grouped, literalText, orNull, unlessNull } from './code-value.js'
 import { HASH_SEED, hashValue } from './hashing.js'
-import type { BoundCall } from './kernels.js'
+import type { BoundCall } from './kernel.js'
 import * as strings from './strings.js'
 import { placeholder } from './value.js'
 
@@ -56,7 +56,15 @@ export function formCode(emit: CodeEmitter, expression: BoundCall): CodeValue | 
     case 'hash':
       return hashCode(emit, expression)
   }
-  return undefined
+  return functionSpec(fn).seesNulls === true ? seeingCode(emit, expression) : undefined
+}
+
+/** All arguments are evaluated, and their nulls are the kernel's affair. */
+function seeingCode(emit: CodeEmitter, expression: BoundCall): CodeValue {
+  const { type, nullable } = expression
+  const values = expression.args.map((a) => orNull(emit.materialized(a)))
+  const kernel = emit.source.constant(emit.kernel(expression))
+  return emit.guarded(type, 'false', nullable, `${kernel}(${values.join(', ')})`)
 }
 
 /** Side by side where the right costs little and cannot throw; else the right only where it decides. */

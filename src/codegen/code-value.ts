@@ -2,6 +2,7 @@ import type { FunctionSource } from '../common/function-source.js'
 import { decodeUtf8, encodeUtf8 } from '../common/utf8.js'
 import type { LiteralValue } from '../plan/expression.js'
 import type { DataType } from '../types/data-type.js'
+import { decodeNested } from '../types/nested-value.js'
 import { placeholder } from './value.js'
 
 /**
@@ -22,6 +23,8 @@ export interface CodeValue {
    * `materialize`. Identifiers of a Uint8Array and a DataView, and where in them. Only where not null.
    */
   readonly bytes?: { readonly u8: string; readonly dv: string; readonly start: string; readonly end: string }
+  /** A struct that is still the columns of its fields; `value` must then not be used before `materialize`. */
+  readonly fields?: readonly CodeValue[]
   /** The value of a literal, where it is one. */
   readonly literal?: LiteralValue
 }
@@ -73,15 +76,11 @@ export function decodeText(u8: Uint8Array, start: number, end: number): string {
   return decodeUtf8(decoding, start, end)
 }
 
-/** Bytes as a JavaScript value: a string, or a copy of a binary. Anything else is as it was. */
+/** Bytes and columns as a JavaScript value: a string, a copy of a binary, an array. Anything else is as it was. */
 export function materialize(source: FunctionSource, v: CodeValue): CodeValue {
-  if (v.bytes === undefined) return v
-  const { u8, start, end } = v.bytes
+  if (v.bytes === undefined && v.fields === undefined) return v
+  const read = v.fields === undefined ? bytesText(source, v) : fieldsText(source, v.fields)
   const name = source.fresh('t')
-  const read =
-    v.type.kind === 'string'
-      ? `${source.constant(decodeText)}(${u8}, ${start}, ${end})`
-      : `${u8}.slice(${start}, ${end})`
   if (v.isNull === 'false') {
     source.line(`const ${name} = ${read};`)
   } else {
@@ -89,6 +88,43 @@ export function materialize(source: FunctionSource, v: CodeValue): CodeValue {
     source.line(`if (!${grouped(v.isNull)}) ${name} = ${read};`)
   }
   return { type: v.type, isNull: v.isNull, value: name }
+}
+
+function bytesText(source: FunctionSource, v: CodeValue): string {
+  const { u8, start, end } = v.bytes as NonNullable<CodeValue['bytes']>
+  switch (v.type.kind) {
+    case 'string':
+      return `${source.constant(decodeText)}(${u8}, ${start}, ${end})`
+    case 'array':
+    case 'map':
+      return `${source.constant(decodeNested)}(${source.constant(v.type)}, ${u8}, ${start})`
+    default:
+      return `${u8}.slice(${start}, ${end})`
+  }
+}
+
+function fieldsText(source: FunctionSource, fields: readonly CodeValue[]): string {
+  const values = fields.map((field) => orNull(materialize(source, field)))
+  return `[${values.join(', ')}]`
+}
+
+/** A materialized value as one expression, the JavaScript null where it is null. */
+export function orNull(v: CodeValue): string {
+  if (v.isNull === 'false') return v.value
+  return v.isNull === 'true' ? 'null' : `(${v.isNull} ? null : ${v.value})`
+}
+
+/** A field of a struct: a column of its own, or a place in the array. */
+export function structField(source: FunctionSource, struct: CodeValue, index: number, type: DataType): CodeValue {
+  const column = struct.fields?.[index]
+  if (column !== undefined) return column
+  const x = source.fresh('f')
+  if (struct.isNull === 'true') return { type, isNull: 'true', value: placeholderText(source, type) }
+  source.line(
+    `let ${x} = ${struct.isNull === 'false' ? '' : `${grouped(struct.isNull)} ? null : `}${struct.value}[${index}];`,
+  )
+  source.line(`const ${x}_null = ${x} === null; if (${x}_null) ${x} = ${placeholderText(source, type)};`)
+  return { type, isNull: `${x}_null`, value: x }
 }
 
 /** A value as a range of bytes: of a buffer, of a literal, of a binary. Not for a computed string. */

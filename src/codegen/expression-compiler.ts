@@ -15,8 +15,8 @@ import {
 } from './code-comparison.js'
 import { CodeEmitter, type CompileOptions } from './code-emitter.js'
 import { arg, caseCode, formCode } from './code-forms.js'
-import { anyNull, type CodeValue, grouped, placeholderText, unlessNull } from './code-value.js'
-import { type BoundCall, kernelFor } from './kernels.js'
+import { anyNull, type CodeValue, grouped, placeholderText, structField, unlessNull } from './code-value.js'
+import type { BoundCall } from './kernel.js'
 
 export type { CompileOptions } from './code-emitter.js'
 export { type CodeValue, materialize } from './code-value.js'
@@ -83,9 +83,17 @@ function expressionCode(expression: BoundExpression, emit: CodeEmitter): CodeVal
       return caseCode(emit, expression)
     case 'call':
       return formCode(emit, expression) ?? strictCode(emit, expression, expression.args)
+    case 'field':
+      return structField(emit.source, fieldOwner(emit, expression.arg), expression.index, expression.type)
     default:
-      throw new Error(`assertion failed: a ${expression.kind} of a computed struct cannot be compiled`)
+      throw new Error(`assertion failed: a ${expression.kind} is no expression to compute`)
   }
+}
+
+/** A column's struct stays columns; what else is a struct may still be bytes of one. */
+function fieldOwner(emit: CodeEmitter, struct: BoundExpression): CodeValue {
+  const value = emit.value(struct)
+  return value.fields === undefined ? emit.materialized(struct) : value
 }
 
 function castCode(emit: CodeEmitter, expression: BoundExpression & { kind: 'cast' }): CodeValue {
@@ -137,9 +145,8 @@ function strictCode(emit: CodeEmitter, expression: BoundCall, args: readonly Bou
 function applyCode(emit: CodeEmitter, expression: BoundCall): CodeValue {
   const { fn, args, type } = expression
   const { ansi } = emit.options
-  const first = arg(expression, 0)
   if (isComparison(fn)) {
-    const a = emit.value(first)
+    const a = emit.value(arg(expression, 0))
     const b = emit.value(arg(expression, 1))
     const isNull = anyNull(a.isNull, b.isNull)
     if (isNull === 'true') return { type, isNull, value: 'false' }
@@ -150,7 +157,7 @@ function applyCode(emit: CodeEmitter, expression: BoundCall): CodeValue {
     }
   }
   if (fn === 'not') {
-    const a = emit.value(first)
+    const a = emit.value(arg(expression, 0))
     return { type, isNull: a.isNull, value: emit.local('v', `!${a.value}`) }
   }
   const byBytes = bytesFunctionCode(emit, expression)
@@ -169,14 +176,17 @@ function applyCode(emit: CodeEmitter, expression: BoundCall): CodeValue {
     if (code.isNull === undefined) return { type, isNull: known, value: v }
     return { type, isNull: emit.local('n', anyNull(known, code.isNull(v))), value: v }
   }
-  const kernel = emit.source.constant(kernelFor(expression, ansi))
+  const kernel = emit.source.constant(emit.kernel(expression))
   const makesNull = expression.nullable && kernelMakesNull(expression, ansi)
   return emit.guarded(type, isNull, makesNull, `${kernel}(${values.map((v) => v.value).join(', ')})`)
 }
 
+const byteFunctions = new Set(['octetLength', 'length', 'startsWith', 'endsWith'])
+
 /** Functions that need not decode a column of text. */
 function bytesFunctionCode(emit: CodeEmitter, expression: BoundCall): CodeValue | undefined {
   const { fn, type } = expression
+  if (!byteFunctions.has(fn)) return undefined
   const value = emit.value(arg(expression, 0))
   if (value.bytes === undefined) return undefined
   const { u8, start, end } = value.bytes

@@ -1,5 +1,5 @@
 import { encodeUtf8 } from '../common/utf8.js'
-import type { DataType } from '../types/data-type.js'
+import { type DataType, entriesType } from '../types/data-type.js'
 import type { StructValue, Value } from './value.js'
 
 /**
@@ -68,11 +68,13 @@ export function hashValue(type: DataType, value: Value | null, seed: number): nu
     case 'short':
     case 'int':
     case 'date':
+    case 'yearMonthInterval':
       return hashInt(value as number, seed)
     case 'long':
     case 'bigint':
       return hashBigint(BigInt(value as number | bigint), seed)
     case 'timestamp':
+    case 'dayTimeInterval':
       return hashBigint(BigInt(value as number) * 1000n, seed)
     case 'float':
       scratch.setFloat32(0, value === 0 ? 0 : (value as number))
@@ -90,6 +92,10 @@ export function hashValue(type: DataType, value: Value | null, seed: number): nu
       })
       return h
     }
+    case 'array':
+      return (value as StructValue).reduce<number>((h, item) => hashValue(type.element, item, h), seed)
+    case 'map':
+      return hashValue(entriesType(type), value, seed)
     case 'void':
       return seed
   }

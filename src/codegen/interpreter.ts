@@ -67,8 +67,14 @@ export function interpret(expression: BoundExpression, options: EvaluationOption
       const args = expression.args.map((arg) => interpret(arg, options))
       const special = specialForms[expression.fn]
       if (special !== undefined) return special(args, expression)
-      if (!functionSpec(expression.fn).strict) throw noForm(expression.fn)
-      return interpretStrict(args, kernelFor(expression, options.ansi))
+      const { strict, seesNulls } = functionSpec(expression.fn)
+      const lambdas = (expression.lambdas ?? []).map((lambda) => interpret(lambda.body, options))
+      if (seesNulls === true) {
+        const kernel = kernelFor(expression, options.ansi, lambdas)
+        return (row) => kernel(...args.map((arg) => arg(row)))
+      }
+      if (!strict) throw noForm(expression.fn)
+      return interpretStrict(args, kernelFor(expression, options.ansi, lambdas))
     }
   }
 }

@@ -1,38 +1,39 @@
 import { powerOfTen } from '../common/decimal.js'
 import { MillraceError } from '../common/errors.js'
-import type { BoundExpression } from '../plan/expression.js'
 import { type DataType, type DecimalType, typeName } from '../types/data-type.js'
-import { checkedDecimal, divideHalfUp, rescale, rescaleHalfEven } from './decimals.js'
+import { bitKernels } from './bits.js'
+import { collectionKernels } from './collections.js'
+import { checkedDecimal, decimalOfNumber, divideHalfUp, rescale, rescaleHalfEven } from './decimals.js'
+import { jsonKernels } from './json-functions.js'
+import {
+  type BoundCall,
+  type Invocable,
+  type KernelTable,
+  type LambdaFunction,
+  type MakeKernel,
+  plain,
+} from './kernel.js'
+import { lambdaKernels } from './lambdas.js'
 import * as numbers from './numbers.js'
 import * as patterns from './patterns.js'
 import * as strings from './strings.js'
+import { textCodeKernels } from './text-codes.js'
+import { timeStepKernels } from './time-steps.js'
 import * as times from './times.js'
 import { comparator, type Value } from './value.js'
+import { xxhash64 } from './xxhash.js'
 
-/**
- * What each strict function computes, for arguments that are not null; the result null is the SQL null.
- * This is the reference: the interpreter calls these, and so does compiled code wherever it has no quicker
- * text of its own.
- */
-export type Kernel = (...args: never[]) => Value | null
-export type Invocable = (...args: Value[]) => Value | null
-export type BoundCall = BoundExpression & { readonly kind: 'call' }
+/** The table of kernels by the name of their function; groups of them have files of their own. */
+export type { BoundCall, Invocable, Kernel } from './kernel.js'
 
-export function kernelFor(call: BoundCall, ansi: boolean): Invocable {
-  const make = kernels[call.fn]
+export function kernelFor(call: BoundCall, ansi: boolean, lambdas: readonly LambdaFunction[] = []): Invocable {
+  const make = Object.hasOwn(kernels, call.fn) ? kernels[call.fn] : undefined
   if (make === undefined) throw new MillraceError('UNRESOLVED_ROUTINE', `there is no code for the function ${call.fn}`)
   const first = call.args[0]?.type ?? call.type
-  return make(first, call, ansi) as Invocable
+  return make(first, call, ansi, lambdas) as Invocable
 }
 
 export const kernelNames = (): readonly string[] => Object.keys(kernels)
-
-type MakeKernel = (first: DataType, call: BoundCall, ansi: boolean) => Kernel
-
-const plain =
-  (kernel: Kernel): MakeKernel =>
-  () =>
-    kernel
 
 /** One kernel for a number kept in a double, one for bigint, one for decimals. */
 function byKind(
@@ -113,7 +114,7 @@ const decimalRemainder =
 
 function dividing(inner: MakeKernel, byZero: () => never): MakeKernel {
   return (first, call, ansi) => {
-    const kernel = inner(first, call, ansi) as Invocable
+    const kernel = inner(first, call, ansi, []) as Invocable
     if (first.kind === 'decimal') return kernel
     // `==` is meant: 0 and 0n, and −0.
     const isZero = first.kind === 'bigint' ? (b: Value) => b === 0n : (b: Value) => b === 0
@@ -176,11 +177,66 @@ function rounding(halfEven: boolean): MakeKernel {
   }
 }
 
+/** The operator under ANSI, and null where that is an error. */
+function orNull(fn: string): MakeKernel {
+  return (first, call) => {
+    const kernel = (kernels[fn] as MakeKernel)(first, { ...call, fn }, true, []) as Invocable
+    return (a: Value, b: Value) => {
+      try {
+        return kernel(a, b)
+      } catch {
+        return null
+      }
+    }
+  }
+}
+
+/** floor and ceil at a digit, of a decimal. */
+function roundedTo(
+  first: DataType,
+  call: BoundCall,
+  ansi: boolean,
+  direction: 1n | -1n,
+): (v: bigint, digits: number) => bigint | null {
+  const type = call.type as DecimalType
+  if (first.kind === 'double') {
+    const asDecimal: DecimalType = { kind: 'decimal', precision: 30, scale: 15 }
+    const rounded = roundedTo(asDecimal, call, ansi, direction)
+    return (value: bigint | number, digits) => {
+      if (!Number.isFinite(value)) return null
+      const exact = checkedDecimal(decimalOfNumber(Number(value), 15), asDecimal, ansi)
+      return exact === null ? null : rounded(exact, digits)
+    }
+  }
+  const scale = first.kind === 'decimal' ? first.scale : 0
+  return (v, digits) => {
+    if (digits >= scale) return checkedDecimal(v, type, ansi)
+    const divisor = powerOfTen(scale - digits)
+    const inexact = v % divisor !== 0n && v > 0n === direction > 0n
+    const units = v / divisor + (inexact ? direction : 0n)
+    return checkedDecimal(digits >= 0 ? units : units * powerOfTen(-digits), type, ansi)
+  }
+}
+
+const raiseError = plain((message: string | null): never => {
+  throw new MillraceError('USER_RAISED_EXCEPTION', message ?? 'null')
+})
+
+function assertionFailed(message: string | null): never {
+  throw new MillraceError('USER_RAISED_EXCEPTION', message ?? 'an assertion of the query does not hold')
+}
+
 const math = (f: (x: number) => number): MakeKernel => plain(f)
 const degrees = 180 / Math.PI
 const radians = Math.PI / 180
 
-const kernels: Readonly<Record<string, MakeKernel>> = {
+const kernels: KernelTable = {
+  ...collectionKernels,
+  ...lambdaKernels,
+  ...bitKernels,
+  ...textCodeKernels,
+  ...timeStepKernels,
+  ...jsonKernels,
   add: byKind(
     (a, b) => a + b,
     (a, b) => a + b,
@@ -201,7 +257,7 @@ const kernels: Readonly<Record<string, MakeKernel>> = {
       (a, b) => a * b,
       (a, b) => a * b,
       decimalProduct,
-    )(first, call, ansi)
+    )(first, call, ansi, [])
   },
   div: dividing(
     byKind(
@@ -233,7 +289,7 @@ const kernels: Readonly<Record<string, MakeKernel>> = {
   pmod: dividing((first, call, ansi) => {
     const integer = first.kind === 'int' ? numbers.positiveModuloInt : numbers.positiveModulo
     const make = byKind(integer, numbers.positiveModulo, numbers.positiveModuloBigint, decimalRemainder(true))
-    return make(first, call, ansi)
+    return make(first, call, ansi, [])
   }, numbers.remainderByZero),
   neg: (first, call, ansi) => {
     if (first.kind === 'double' || first.kind === 'float') return (v: number) => -v
@@ -243,11 +299,11 @@ const kernels: Readonly<Record<string, MakeKernel>> = {
       (a) => -a,
       (a) => -a,
       decimalProduct,
-    )(first, call, ansi)
+    )(first, call, ansi, [])
   },
   abs: (first, call, ansi) => {
     if (first.kind === 'decimal') return (v: bigint) => (v < 0n ? -v : v)
-    return byKind(Math.abs, Math.abs, (a) => (a < 0n ? -a : a), decimalProduct)(first, call, ansi)
+    return byKind(Math.abs, Math.abs, (a) => (a < 0n ? -a : a), decimalProduct)(first, call, ansi, [])
   },
   eq: comparing((o) => o === 0),
   neq: comparing((o) => o !== 0),
@@ -285,11 +341,31 @@ const kernels: Readonly<Record<string, MakeKernel>> = {
   atan2: plain((y: number, x: number) => Math.atan2(y + 0, x + 0)),
   hypot: plain((a: number, b: number) => Math.hypot(a, b)),
   log: plain(numbers.logOfBase),
+  asinh: math(Math.asinh),
+  acosh: math(Math.acosh),
+  atanh: math(Math.atanh),
+  sec: math((x) => 1 / Math.cos(x)),
+  csc: math((x) => 1 / Math.sin(x)),
+  cot: math((x) => 1 / Math.tan(x)),
+  rint: math(numbers.roundHalfEven),
+  floorTo: (first, call, ansi) => roundedTo(first, call, ansi, -1n),
+  ceilTo: (first, call, ansi) => roundedTo(first, call, ansi, 1n),
+  tryAdd: orNull('add'),
+  trySubtract: orNull('sub'),
+  tryMultiply: orNull('mul'),
+  tryDivide: orNull('div'),
+  tryMod: orNull('mod'),
+  typeof: (first) => () => typeName(first),
+  raiseError,
+  assertTrue: plain((holds: boolean | null, message: string | null) =>
+    holds === true ? null : assertionFailed(message),
+  ),
 
   startsWith: plain((text: string, part: string) => text.startsWith(part)),
   endsWith: plain((text: string, part: string) => text.endsWith(part)),
   contains: plain((text: string, part: string) => text.includes(part)),
   like: plain(patterns.like),
+  ilike: plain(patterns.ilike),
   rlike: plain(patterns.rlike),
   concat: (first) => (first.kind === 'binary' ? strings.concatBinary : strings.concat),
   concatWs: plain(strings.concatWs),
@@ -322,6 +398,13 @@ const kernels: Readonly<Record<string, MakeKernel>> = {
   regexpExtract: plain(patterns.regexpExtract),
   regexpReplace: plain(patterns.regexpReplace),
   regexpCount: plain(patterns.regexpCount),
+  regexpInstr: plain(patterns.regexpInstr),
+  regexpSubstr: plain(patterns.regexpSubstr),
+  regexpExtractAll: plain(patterns.regexpExtractAll),
+  xxhash64: (_first, call) => {
+    const types = call.args.map((a) => a.type)
+    return (...values: (Value | null)[]) => xxhash64(types, values)
+  },
 
   year: plain(times.year),
   quarter: plain(times.quarter),

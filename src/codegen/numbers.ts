@@ -155,3 +155,11 @@ export function logOfBase(base: number, x: number): number | null {
 
 /** −1, 0 or 1; NaN of NaN, and the zero that came. */
 export const sign = Math.sign
+
+export function roundHalfEven(value: number): number {
+  if (!Number.isFinite(value) || Math.abs(value) >= 2 ** 52) return value
+  const low = Math.floor(value)
+  const rest = value - low
+  if (rest !== 0.5) return rest < 0.5 ? low : low + 1
+  return low % 2 === 0 ? low : low + 1
+}

@@ -25,6 +25,32 @@ function cached<T>(compile: (pattern: string) => T): (pattern: string) => T {
   }
 }
 
+/** The LIKE pattern with another escape character, as one with the backslash. */
+const withBackslash = (pattern: string, escapeCharacter: string): string => {
+  let result = ''
+  for (let i = 0; i < pattern.length; i++) {
+    const c = pattern[i] as string
+    if (c === escapeCharacter) {
+      i++
+      const next = pattern[i]
+      if (next !== '%' && next !== '_' && next !== escapeCharacter) throw misplacedEscape(pattern, i - 1, next)
+      result += next === escapeCharacter ? (escapeCharacter === '\\' ? '\\\\' : escapeCharacter) : `\\${next}`
+    } else result += c === '\\' ? '\\\\' : c
+  }
+  return result
+}
+
+function misplacedEscape(pattern: string, at: number, next: string | undefined): MillraceError {
+  return new MillraceError(
+    next === undefined ? 'INVALID_FORMAT.ESC_AT_THE_END' : 'INVALID_FORMAT.ESC_IN_THE_MIDDLE',
+    'a LIKE pattern has an escape that escapes nothing',
+    {
+      detail: `at character ${at + 1} of ${JSON.stringify(pattern)}`,
+      hint: 'the escape, a backslash by default, may stand before %, _ and itself',
+    },
+  )
+}
+
 const likeExpression = cached((pattern: string): RegExp => {
   let source = ''
   for (let i = 0; i < pattern.length; i++) {
@@ -35,14 +61,7 @@ const likeExpression = cached((pattern: string): RegExp => {
       i++
       const next = pattern[i]
       if (next !== '%' && next !== '_' && next !== '\\') {
-        throw new MillraceError(
-          next === undefined ? 'INVALID_FORMAT.ESC_AT_THE_END' : 'INVALID_FORMAT.ESC_IN_THE_MIDDLE',
-          'a LIKE pattern has a backslash that escapes nothing',
-          {
-            detail: `at character ${i} of ${JSON.stringify(pattern)}`,
-            hint: 'a backslash may stand before %, _ and a backslash',
-          },
-        )
+        throw misplacedEscape(pattern, i - 1, next)
       }
       source += escapeRegExp(next)
     } else source += escapeRegExp(c)
@@ -54,8 +73,13 @@ function escapeRegExp(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')
 }
 
-export function like(text: string, pattern: string): boolean {
-  return likeExpression(pattern).test(text)
+export function like(text: string, pattern: string, escapeCharacter = '\\'): boolean {
+  return likeExpression(escapeCharacter === '\\' ? pattern : withBackslash(pattern, escapeCharacter)).test(text)
+}
+
+/** Both in lower case, as Spark compares them. */
+export function ilike(text: string, pattern: string, escapeCharacter = '\\'): boolean {
+  return like(text.toLowerCase(), pattern.toLowerCase(), escapeCharacter)
 }
 
 const inlineFlags = /^\(\?([imsux]+)\)/
@@ -94,13 +118,16 @@ export function rlike(text: string, pattern: string): boolean {
 /** The group of the first match; '' where nothing matches or the group took no part. */
 export function regexpExtract(text: string, pattern: string, group = 1): string {
   const match = searching(pattern).exec(text)
-  const groups = groupCount(pattern)
-  if (group < 0 || group > groups) {
-    throw new MillraceError('INVALID_PARAMETER_VALUE.REGEX_GROUP_INDEX', `the pattern has no group ${group}`, {
-      detail: `${JSON.stringify(pattern)} has ${groups} groups`,
-    })
-  }
+  checkGroup(pattern, group)
   return match?.[group] ?? ''
+}
+
+function checkGroup(pattern: string, group: number): void {
+  const groups = groupCount(pattern)
+  if (group >= 0 && group <= groups) return
+  throw new MillraceError('INVALID_PARAMETER_VALUE.REGEX_GROUP_INDEX', `the pattern has no group ${group}`, {
+    detail: `${JSON.stringify(pattern)} has ${groups} groups`,
+  })
 }
 
 /** A pattern that also matches the empty text tells how many groups it has. */
@@ -110,7 +137,11 @@ const groupCount = cached((pattern: string): number => {
 })
 
 /** Java's replacement: $1, ${name}, and a backslash that takes the next character as it is. */
-export function regexpReplace(text: string, pattern: string, replacement: string): string {
+export function regexpReplace(text: string, pattern: string, replacement: string, position = 1): string {
+  if (position > 1) {
+    const skipped = [...text].slice(0, position - 1).join('')
+    return skipped + regexpReplace(text.slice(skipped.length), pattern, replacement)
+  }
   const expression = replacing(pattern)
   if (!/[$\\]/.test(replacement)) return text.replace(expression, () => replacement)
   return text.replace(expression, (...match: unknown[]) => expand(replacement, match, pattern))
@@ -143,6 +174,40 @@ function noGroup(name: string, pattern: string): MillraceError {
       detail: `${JSON.stringify(name)} in ${JSON.stringify(pattern)}`,
     },
   )
+}
+
+/**
+ * The parts between the matches. `limit` above 0: at most so many parts; 0 and below: all of them, the empty ones at the
+ * end as well (Spark's own rule; in Java 0 means without them). An empty match at the start parts nothing.
+ */
+export function split(text: string, pattern: string, limit = -1): string[] {
+  const parts: string[] = []
+  let from = 0
+  for (const match of text.matchAll(replacing(pattern))) {
+    if (limit > 0 && parts.length === limit - 1) break
+    const end = match.index + match[0].length
+    if (match[0] === '' && (end === 0 || end >= text.length)) continue
+    parts.push(text.slice(from, match.index))
+    from = end
+  }
+  parts.push(text.slice(from))
+  return parts
+}
+
+/** The place of the first match, in characters from 1; 0 where there is none. */
+export function regexpInstr(text: string, pattern: string): number {
+  const match = searching(pattern).exec(text)
+  return match === null ? 0 : [...text.slice(0, match.index)].length + 1
+}
+
+export function regexpSubstr(text: string, pattern: string): string | null {
+  return searching(pattern).exec(text)?.[0] ?? null
+}
+
+/** The group of every match. */
+export function regexpExtractAll(text: string, pattern: string, group = 1): string[] {
+  checkGroup(pattern, group)
+  return [...text.matchAll(replacing(pattern))].map((match) => match[group] ?? '')
 }
 
 export function regexpCount(text: string, pattern: string): number {

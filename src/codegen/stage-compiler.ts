@@ -9,6 +9,7 @@ import { hashInteger, KEY_GROUPS } from '../state/hash.js'
 import type { BlockBuilder } from '../types/block-builder.js'
 import { columnSlots, type StructType } from '../types/data-type.js'
 import { BlockInput, BlockOutput } from './block-access.js'
+import { structField } from './code-value.js'
 import { type CodeValue, compileExpression } from './expression-compiler.js'
 import { GroupCode } from './group-code.js'
 import type { MergeFunction, PipelineSpec, ResultFunction, RowsFunction, StateFunction } from './stage-functions.js'
@@ -140,7 +141,7 @@ function compileRows<Target>(
           condition.isNull === 'false' ? `!${condition.value}` : `${condition.isNull} || !${condition.value}`
         source.line(`if (${fails}) continue;`)
       } else {
-        level = projected(operator.columns, operator.schema, level, evaluate)
+        level = projected(source, operator.columns, operator.schema, level, evaluate)
       }
     }
     source.line('passed++;')
@@ -153,6 +154,7 @@ function compileRows<Target>(
 
 /** The rows after a projection: a column is computed where it is first used, at the level of the row loop. */
 function projected(
+  source: FunctionSource,
   columns: readonly BoundExpression[],
   schema: StructType,
   below: Level,
@@ -170,10 +172,12 @@ function projected(
     while (root.parent !== -1) root = present(slots[root.parent], 'a parent slot')
     const expression = present(columns[topLevel.indexOf(root)], 'a projected column')
     let value: CodeValue
-    if (root.type.kind === 'struct') {
-      // A struct only ever passes through: its slots lie one behind the other on both sides.
-      if (expression.kind !== 'input') throw new Error('assertion failed: a computed struct in a projection')
+    if (root.type.kind === 'struct' && expression.kind === 'input') {
+      // A struct that passes through: its slots lie one behind the other on both sides.
       value = below.load(expression.slot + (target.index - root.index))
+    } else if (target.parent !== -1) {
+      const parent = present(slots[target.parent], 'a parent slot')
+      value = structField(source, load(parent.index), parent.children.indexOf(slot), target.type)
     } else {
       value = evaluate(expression, below)
     }

@@ -63,6 +63,17 @@ export function formatDate(days: number): string {
   return formatIsoDate(days).replace(/^([+-])0*(\d{4,})-/, '$1$2-')
 }
 
+function intervalYears(months: number): string {
+  const size = Math.abs(months)
+  return `${months < 0 ? '-' : ''}${Math.trunc(size / 12)}-${size % 12}`
+}
+
+function intervalDays(ms: number): string {
+  const size = Math.abs(ms)
+  const time = formatTimestamp(size % DAY_MS).slice('1970-01-01 '.length)
+  return `${ms < 0 ? '-' : ''}${Math.trunc(size / DAY_MS)} ${time}`
+}
+
 export function formatValue(type: DataType): (value: never) => string {
   switch (type.kind) {
     case 'double':
@@ -81,6 +92,20 @@ export function formatValue(type: DataType): (value: never) => string {
       const formats = type.fields.map((f) => formatValue(f.type) as (value: Value) => string)
       return (value: StructValue) =>
         `{${value.map((v, i) => (v === null ? 'null' : (formats[i] as (value: Value) => string)(v))).join(', ')}}`
+    }
+    case 'yearMonthInterval':
+      return (months: number) => `INTERVAL '${intervalYears(months)}' YEAR TO MONTH`
+    case 'dayTimeInterval':
+      return (ms: number) => `INTERVAL '${intervalDays(ms)}' DAY TO SECOND`
+    case 'array': {
+      const format = formatValue(type.element) as (value: Value) => string
+      return (value: StructValue) => `[${value.map((v) => (v === null ? 'null' : format(v))).join(', ')}]`
+    }
+    case 'map': {
+      const key = formatValue(type.key) as (value: Value) => string
+      const item = formatValue(type.value) as (value: Value) => string
+      return (value: readonly [Value, Value | null][]) =>
+        `{${value.map(([k, v]) => `${key(k)} -> ${v === null ? 'null' : item(v)}`).join(', ')}}`
     }
     default:
       return (value: string | number | bigint | boolean) => String(value)

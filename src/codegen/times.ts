@@ -61,6 +61,12 @@ export function addMonths(days: number, months: number): number {
   return daysFromDate(newYear, newMonth, Math.min(day, daysInMonth(newYear, newMonth)))
 }
 
+/** The day of the month moves, the time of day stays. */
+export function addMonthsToTime(ms: number, months: number): number {
+  const days = daysOf(ms)
+  return addMonths(days, months) * DAY_MS + (ms - days * DAY_MS)
+}
+
 export function lastDay(days: number): number {
   const { year: y, month: m } = dateFromDays(days)
   return daysFromDate(y, m, daysInMonth(y, m))
@@ -161,7 +167,7 @@ export function windowStart(ms: number, sizeMs: number, startMs: number): number
 }
 
 const dayNames = ['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday']
-const monthNames = [
+export const monthNames = [
   'January',
   'February',
   'March',
@@ -243,6 +249,23 @@ function formatField(
       return number(second(ms))
     case 'S':
       return String(positive(ms, 1000)).padStart(3, '0').padEnd(9, '0').slice(0, length)
+    case 'G':
+      return date.year > 0 ? 'AD' : 'BC'
+    case 'k':
+      return number(positive(hour(ms) + 23, 24) + 1)
+    case 'K':
+      return number(hour(ms) % 12)
+    case 'V':
+    case 'z':
+      return length === 4 && letter === 'z' ? 'Coordinated Universal Time' : 'UTC'
+    case 'X':
+      return 'Z'
+    case 'x':
+      return length === 1 ? '+00' : length % 2 === 0 ? '+0000' : '+00:00'
+    case 'Z':
+      return length < 4 ? '+0000' : length === 4 ? 'GMT' : 'Z'
+    case 'O':
+      return 'GMT'
     case 'a':
       return hour(ms) < 12 ? 'AM' : 'PM'
     case 'Q':
@@ -258,9 +281,9 @@ function formatField(
   }
 }
 
-function invalidFormat(pattern: string, detail: string): MillraceError {
+export function invalidFormat(pattern: string, detail: string): MillraceError {
   return new MillraceError('INVALID_DATETIME_PATTERN', `${JSON.stringify(pattern)} is not a format of dates`, {
     detail,
-    hint: 'letters: y M d D E H h m s S a Q',
+    hint: 'letters: y M d D E H h k K m s S a Q G z V X x Z O',
   })
 }

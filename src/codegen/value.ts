@@ -1,8 +1,9 @@
 import { MillraceError } from '../common/errors.js'
-import type { DataType } from '../types/data-type.js'
+import { type DataType, entriesType } from '../types/data-type.js'
 
 /**
- * Values while expressions are evaluated (see BoundExpression), and their one order: NaN is the greatest
+ * Values while expressions are evaluated (see BoundExpression; an array is an array, a map the array of its
+ * [key, value] pairs), and their one order: NaN is the greatest
  * double and equal to itself, −0 equals 0, strings and binaries go by their bytes, so strings go by code
  * point and not by UTF-16 unit.
  */
@@ -71,6 +72,25 @@ function compareStructs(type: DataType & { kind: 'struct' }): (a: StructValue, b
   }
 }
 
+/** By the first elements that differ, a null before all else; then the shorter one goes first. */
+function compareArrays(element: DataType): (a: StructValue, b: StructValue) => number {
+  const compare = comparator(element) as (a: Value, b: Value) => number
+  return (a, b) => {
+    const length = Math.min(a.length, b.length)
+    for (let i = 0; i < length; i++) {
+      const x = a[i] ?? null
+      const y = b[i] ?? null
+      if (x === null || y === null) {
+        if (x === y) continue
+        return x === null ? -1 : 1
+      }
+      const order = compare(x, y)
+      if (order !== 0) return order
+    }
+    return a.length - b.length
+  }
+}
+
 /** Negative, zero or positive, for two values of the type that are not null. */
 export function comparator(type: DataType): (a: never, b: never) => number {
   switch (type.kind) {
@@ -84,6 +104,10 @@ export function comparator(type: DataType): (a: never, b: never) => number {
       return compareBigints
     case 'struct':
       return compareStructs(type)
+    case 'array':
+      return compareArrays(type.element)
+    case 'map':
+      return compareArrays(entriesType(type).element)
     default:
       return type.kind === 'decimal' ? compareBigints : compareNumbers
   }
@@ -105,6 +129,8 @@ export function placeholder(type: DataType): Value {
     case 'decimal':
       return 0n
     case 'struct':
+    case 'array':
+    case 'map':
       return emptyStruct
     default:
       return 0

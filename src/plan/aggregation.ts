@@ -15,7 +15,7 @@ import type { BoundAggregation, BoundPlan } from './bound-plan.js'
 import type { AggregateName, BoundAggregate, BoundExpression, Expression } from './expression.js'
 import { expressionText, resultName } from './expression-name.js'
 import { project } from './projection.js'
-import { castTo, decimal, isIntegral, isNumeric, types } from './type-rules.js'
+import { castTo, decimal, isIntegral, isNested, isNumeric, types } from './type-rules.js'
 
 /**
  * groupBy(keys).agg(aggregates): one aggregation of plain keys, at most one tumbling window, and
@@ -46,10 +46,12 @@ export function bindAggregation(
     }
     const name = resultName(expression)
     const value = bindExpression(expression, input.schema, { ansi, place: 'groupBy' })
-    if (value.type.kind === 'struct') {
+    if (isNested(value.type)) {
       throw unsupported(
         `the grouping key ${name} is a ${typeName(value.type)}`,
-        `group by its fields, for example ${name}.start`,
+        value.type.kind === 'struct'
+          ? `group by its fields, for example ${name}.start`
+          : `group by a text of it, for example toJson('${name}')`,
       )
     }
     keys.push({ name, value: castTo(value, value.type.kind === 'void' ? types.string : value.type, ansi) })
@@ -181,8 +183,7 @@ export function bindAggregate(
     if (!isNumeric(number.type)) throw wrongArgument(e.fn, arg.type, 'a number')
     return { fn: e.fn, arg: number, type: resultType(e.fn, number.type), nullable: true, name }
   }
-  if (arg.type.kind === 'struct' || arg.type.kind === 'void')
-    throw wrongArgument(e.fn, arg.type, 'a type with an order')
+  if (isNested(arg.type) || arg.type.kind === 'void') throw wrongArgument(e.fn, arg.type, 'a type with an order')
   return { fn: e.fn, arg, type: arg.type, nullable: true, name }
 }
 

@@ -1,11 +1,23 @@
 import { MillraceError } from '../common/errors.js'
+<<<<<<< HEAD
 import { nearestName } from '../common/nearest-name.js'
 import { type ColumnSlot, columnSlots, type StructType, typeName } from '../types/data-type.js'
+=======
+import { arrayType, type ColumnSlot, columnSlots, type StructType, structType, typeName } from '../types/data-type.js'
+import { expressionKey } from './bound-expression.js'
+>>>>>>> 94c324e (types, plan, codegen, api: arrays and maps, SQL expressions, 150 more functions with Spark's answers, lambdas, intervals)
 import type { BoundExpression, Expression } from './expression.js'
-import { columnPath } from './expression-name.js'
+import { columnPath, resultName } from './expression-name.js'
 import { boundLiteral, coerce, unify } from './function-spec.js'
+<<<<<<< HEAD
 import { bindCall } from './functions.js'
 import { castTo } from './type-rules.js'
+=======
+import { bindCall, checkArguments, nearestName } from './functions.js'
+import { fieldOf } from './functions-collections.js'
+import { higherOrderFunctions, type LambdaParameter, type OpenLambda } from './functions-lambdas.js'
+import { castTo, types } from './type-rules.js'
+>>>>>>> 94c324e (types, plan, codegen, api: arrays and maps, SQL expressions, 150 more functions with Spark's answers, lambdas, intervals)
 
 /** Names become slots, and every node gets its type. What may stand where is the analyzer's affair. */
 export interface BindOptions {
@@ -16,10 +28,17 @@ export interface BindOptions {
 
 export function bindExpression(e: Expression, schema: StructType, options: BindOptions): BoundExpression {
   const slots = columnSlots(schema)
+  return bindIn(e, (name) => bindColumn(name, slots), options)
+}
+
+/** What a name means at a place: a column, or a parameter of a lambda around it. */
+type Scope = (name: string) => BoundExpression
+
+function bindIn(e: Expression, scope: Scope, options: BindOptions): BoundExpression {
   const bind = (x: Expression): BoundExpression => {
     switch (x.kind) {
       case 'column':
-        return bindColumn(x.name, slots)
+        return scope(x.name)
       case 'literal':
         return boundLiteral(x.value, x.type)
       case 'alias':
@@ -27,7 +46,7 @@ export function bindExpression(e: Expression, schema: StructType, options: BindO
       case 'cast':
         return castTo(bind(x.arg), x.to, options.ansi, x.try === true)
       case 'call':
-        return bindCall(x.fn, x.args.map(bind), options.ansi)
+        return bindFunction(x, bind, scope, options)
       case 'case':
         return bindCase(x, bind, options.ansi)
       case 'aggregate':
@@ -42,11 +61,127 @@ export function bindExpression(e: Expression, schema: StructType, options: BindO
           `window() cannot stand in ${options.place}`,
           "a window is a grouping key: groupBy(window('ts', '1 minute'))",
         )
+      case 'lambda':
+        throw misplaced(
+          'a lambda cannot stand by itself',
+          "it is an argument of a higher-order function: transform('tags', (x) => upper(x))",
+        )
       case 'sort':
         throw misplaced(`asc() and desc() cannot stand in ${options.place}`, 'they stand in orderBy()')
     }
   }
   return bind(e)
+}
+
+function bindFunction(
+  e: Expression & { kind: 'call' },
+  bind: (x: Expression) => BoundExpression,
+  scope: Scope,
+  options: BindOptions,
+): BoundExpression {
+  const higherOrder = higherOrderFunctions.get(e.fn)
+  if (higherOrder !== undefined) {
+    checkArguments(e.fn, e.args.length, higherOrder.minArgs, higherOrder.maxArgs)
+    return higherOrder.bind(e.args, {
+      ansi: options.ansi,
+      bind,
+      lambda: (fn, lambda, parameters) => bindLambda(fn, lambda, parameters, scope, options),
+    })
+  }
+  const [first] = e.args
+  if (e.fn === 'getItem' && first?.kind === 'window') return windowField(first, e.args[1], bind, options.ansi)
+  if (e.fn === 'struct') return bindStruct(e.args, bind)
+  if (e.fn === 'arraysZip') return namedZip(e.args, bind, options.ansi)
+  return bindCall(e.fn, e.args.map(bind), options.ansi)
+}
+
+/** A struct's fields are called as columns of a select would be, and `col1` … where nobody named them. */
+function bindStruct(args: readonly Expression[], bind: (x: Expression) => BoundExpression): BoundExpression {
+  if (args.length === 0) throw misplaced('struct() needs at least one column', "struct('a', 'b')")
+  const values = args.map(bind)
+  const fields = values.map((value, i) => ({
+    name: fieldName(args[i] as Expression) ?? `col${i + 1}`,
+    type: value.type,
+    nullable: value.nullable,
+  }))
+  return { kind: 'call', fn: 'makeStruct', args: values, type: structType(fields), nullable: false }
+}
+
+function fieldName(e: Expression): string | undefined {
+  if (e.kind === 'call' && e.fn === 'getItem') {
+    const [, key] = e.args
+    return key?.kind === 'literal' && typeof key.value === 'string' ? key.value : undefined
+  }
+  return e.kind === 'alias' || e.kind === 'column' ? resultName(e) : undefined
+}
+
+function namedZip(
+  args: readonly Expression[],
+  bind: (x: Expression) => BoundExpression,
+  ansi: boolean,
+): BoundExpression {
+  const zipped = bindCall('arraysZip', args.map(bind), ansi)
+  if (zipped.type.kind !== 'array' || zipped.type.element.kind !== 'struct') return zipped
+  const fields = zipped.type.element.fields.map((f, i) => ({ ...f, name: fieldName(args[i] as Expression) ?? f.name }))
+  return { ...zipped, type: arrayType(structType(fields), false) }
+}
+
+/** `window(ts, '1 minute').start` of a row, outside of a grouping: of a tumbling window, which is one for each time. */
+function windowField(
+  window: Expression & { kind: 'window' },
+  field: Expression | undefined,
+  bind: (x: Expression) => BoundExpression,
+  ansi: boolean,
+): BoundExpression {
+  const name = field?.kind === 'literal' ? field.value : undefined
+  if (window.slideMs !== window.sizeMs || (name !== 'start' && name !== 'end')) {
+    throw misplaced(
+      'window() outside of groupBy is a tumbling window, with a start and an end',
+      "group by it: groupBy(window('ts', '1 hour', '10 minutes'))",
+    )
+  }
+  const long = (value: number): BoundExpression => boundLiteral(value, types.long)
+  const start = bindCall('windowStart', [bind(window.arg), long(window.sizeMs), long(window.startMs)], ansi)
+  if (name === 'start') return start
+  const end = bindCall('add', [bindCall('unixMillis', [start], ansi), long(window.sizeMs)], ansi)
+  return bindCall('timestampMillis', [end], ansi)
+}
+
+/** A name is a parameter of the lambda, or what it means outside, which the lambda's row then holds as well. */
+function bindLambda(
+  fn: string,
+  e: Expression | undefined,
+  parameters: readonly LambdaParameter[],
+  outer: Scope,
+  options: BindOptions,
+): OpenLambda {
+  if (e?.kind !== 'lambda')
+    throw misplaced(`${fn}() takes a lambda`, `write ${fn}(…, x -> x + 1), or a function of columns`)
+  if (e.parameters.length > parameters.length || e.parameters.length === 0) {
+    throw new MillraceError(
+      'INVALID_LAMBDA_FUNCTION_CALL.NUM_ARGS_MISMATCH',
+      `the lambda of ${fn}() has other parameters`,
+      {
+        detail: `found ${e.parameters.length}, expected ${parameters.length === 1 ? '1' : `up to ${parameters.length}`}`,
+      },
+    )
+  }
+  const count = e.parameters.length
+  const captured: BoundExpression[] = []
+  const scope: Scope = (name) => {
+    const [head = '', ...rest] = columnPath(name)
+    const slot = e.parameters.indexOf(head)
+    if (slot !== -1) {
+      const { type, nullable } = parameters[slot] as LambdaParameter
+      return rest.reduce<BoundExpression>(fieldOf, { kind: 'input', slot, type, nullable })
+    }
+    const value = outer(name)
+    const key = expressionKey(value)
+    let at = captured.findIndex((c) => expressionKey(c) === key)
+    if (at === -1) at = captured.push(value) - 1
+    return { kind: 'input', slot: count + at, type: value.type, nullable: value.nullable }
+  }
+  return { parameters: count, body: bindIn(e.body, scope, options), captured }
 }
 
 function misplaced(message: string, hint: string): MillraceError {
@@ -55,13 +190,22 @@ function misplaced(message: string, hint: string): MillraceError {
 
 export function bindColumn(name: string, slots: readonly ColumnSlot[]): BoundExpression {
   const slot = findSlot(name, slots)
-  if (slot === undefined) throw unresolved(name, slots)
+  if (slot === undefined) {
+    // Past an array or a map the path goes on by values: `orders.price` is the array of the prices.
+    const path = columnPath(name)
+    const outer = path.length > 1 ? findSlot(path.slice(0, -1).map(quoted).join('.'), slots) : undefined
+    if (outer !== undefined && (outer.type.kind === 'array' || outer.type.kind === 'map'))
+      return fieldOf(bindColumn(path.slice(0, -1).map(quoted).join('.'), slots), path[path.length - 1] as string)
+    throw unresolved(name, slots)
+  }
   // A child is null where any of its parents is.
   let nullable = slot.nullable
   for (let parent = slots[slot.parent]; parent !== undefined; parent = slots[parent.parent])
     nullable ||= parent.nullable
   return { kind: 'input', slot: slot.index, type: slot.type, nullable }
 }
+
+const quoted = (part: string): string => `\`${part.replaceAll('`', '``')}\``
 
 /** A name with dots may be a field's own name; that goes first. */
 function findSlot(name: string, slots: readonly ColumnSlot[]): ColumnSlot | undefined {

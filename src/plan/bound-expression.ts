@@ -29,7 +29,7 @@ function makeKey(e: BoundExpression): string {
       return `case(${branches.join('; ')}${e.otherwise === undefined ? '' : ` else ${expressionKey(e.otherwise)}`})`
     }
     case 'call':
-      return `${e.fn}:${typeName(e.type)}(${e.args.map(expressionKey).join(', ')})`
+      return `${e.fn}:${typeName(e.type)}(${e.args.map(expressionKey).join(', ')})${(e.lambdas ?? []).map((l) => `{${l.firstCaptured}+${l.captured}: ${expressionKey(l.body)}}`).join('')}`
   }
 }
 

@@ -76,6 +76,10 @@ export function expressionText(e: Expression): string {
         e.branches.map((b) => [expressionText(b.when), expressionText(b.then)]),
         e.otherwise === undefined ? undefined : expressionText(e.otherwise),
       )
+    case 'lambda': {
+      const names = e.parameters.length === 1 ? e.parameters[0] : `(${e.parameters.join(', ')})`
+      return `${names} -> ${expressionText(e.body)}`
+    }
     case 'alias':
       return `${expressionText(e.arg)} AS ${e.name}`
     case 'window':

@@ -18,6 +18,8 @@ export type Expression =
   | { readonly kind: 'literal'; readonly value: LiteralValue; readonly type: DataType }
   /** An operator or function by its name in the registry of functions.ts (`add`, `eq`, `upper`, …). */
   | { readonly kind: 'call'; readonly fn: string; readonly args: readonly Expression[] }
+  /** `x -> x + 1`, as an argument of a higher-order function; its parameters are columns to its body. */
+  | { readonly kind: 'lambda'; readonly parameters: readonly string[]; readonly body: Expression }
   | { readonly kind: 'cast'; readonly to: DataType; readonly arg: Expression; readonly try?: boolean }
   | {
       readonly kind: 'case'
@@ -49,8 +51,8 @@ export type AggregateName = 'count' | 'sum' | 'avg' | 'min' | 'max'
  *
  * Value of each type while it is evaluated (interpreter and compiled code alike): byte short int long
  * float double timestamp (epoch ms) date (days) number; bigint and decimal (unscaled) bigint; boolean
- * boolean; string string; binary Uint8Array; struct array of field values; null is null in the
- * interpreter and a flag beside the value in compiled code.
+ * boolean; string string; binary Uint8Array; struct array of field values; array array; map array of its
+ * [key, value] pairs; null is null in the interpreter and a flag beside the value in compiled code.
  */
 export type BoundExpression = {
   readonly type: DataType
@@ -59,7 +61,12 @@ export type BoundExpression = {
 } & (
   | { readonly kind: 'input' /** Slot of the input schema, see columnSlots(). */; readonly slot: number }
   | { readonly kind: 'literal'; readonly value: LiteralValue }
-  | { readonly kind: 'call'; readonly fn: string; readonly args: readonly BoundExpression[] }
+  | {
+      readonly kind: 'call'
+      readonly fn: string
+      readonly args: readonly BoundExpression[]
+      readonly lambdas?: readonly BoundLambda[]
+    }
   | { readonly kind: 'cast'; readonly arg: BoundExpression; readonly try?: boolean }
   | {
       readonly kind: 'case'
@@ -69,6 +76,18 @@ export type BoundExpression = {
   /** Field of a computed struct (of an input struct it is already an `input` of the child's slot). */
   | { readonly kind: 'field'; readonly arg: BoundExpression; readonly index: number }
 )
+
+/**
+ * A lambda of a higher-order function. Its body is an expression over a row of its own: slots 0 … parameters − 1
+ * are the parameters, those behind them the values from outside, which are the call's arguments from
+ * `firstCaptured` on.
+ */
+export interface BoundLambda {
+  readonly parameters: number
+  readonly firstCaptured: number
+  readonly captured: number
+  readonly body: BoundExpression
+}
 
 /** An aggregate of a grouping, its arguments bound to the input of the partial aggregate. */
 export interface BoundAggregate {

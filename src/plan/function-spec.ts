@@ -1,7 +1,7 @@
 import { MillraceError } from '../common/errors.js'
 import { type DataType, type ScalarKind, typeName } from '../types/data-type.js'
 import type { BoundExpression, LiteralValue } from './expression.js'
-import { castTo, commonType, isIntegral, isNumeric, types } from './type-rules.js'
+import { castTo, commonType, isIntegral, isInterval, isNested, isNumeric, types } from './type-rules.js'
 
 /**
  * What the plan knows of a function: its arguments, the casts it asks for, its result type and
@@ -15,6 +15,10 @@ export interface FunctionSpec {
   readonly throws: 'never' | 'ansi' | 'always'
   /** Null where any argument is null; arguments are evaluated from the left and not beyond a null. */
   readonly strict: boolean
+  /** Not strict, and nothing else is special: all arguments are evaluated and the kernel gets them with their nulls. */
+  readonly seesNulls?: true
+  /** For docs/functions.md, where the parameters alone do not say it: `array<T>, T`. */
+  readonly signature?: string
   /** Inserts the implicit casts, types the result; may also write the call as something else. */
   readonly bind: (args: readonly BoundExpression[], ansi: boolean) => BoundExpression
 }
@@ -30,6 +34,7 @@ export type ParameterKind =
   | 'date'
   | 'timestamp'
   | 'number'
+  | 'interval'
   | 'any'
 
 export interface FunctionOptions {
@@ -60,7 +65,26 @@ export function strictFunction(
       const madeNull = typeof makesNull === 'function' ? makesNull(bound, ansi) : makesNull
       return call(name, bound, type, madeNull || bound.some((a) => a.nullable))
     },
+    signature: signatureOf(parameters, options.optionalFrom, result),
   }
+}
+
+/** A function whose types are a matter of its own; see FunctionSpec for `seesNulls`. */
+export function customFunction(
+  name: string,
+  [minArgs, maxArgs]: readonly [number, number],
+  signature: string,
+  throws: FunctionSpec['throws'],
+  bind: FunctionSpec['bind'],
+  seesNulls = false,
+): FunctionSpec {
+  const spec = { name, minArgs, maxArgs, signature, throws, strict: !seesNulls, bind }
+  return seesNulls ? { ...spec, seesNulls } : spec
+}
+
+function signatureOf(parameters: readonly ParameterKind[], optionalFrom = parameters.length, result: unknown): string {
+  const list = parameters.map((kind, i) => (i >= optionalFrom ? `[${kind}]` : kind)).join(', ')
+  return `(${list})${typeof result === 'object' ? ` → ${typeName(result as DataType)}` : ''}`
 }
 
 export function call(fn: string, args: readonly BoundExpression[], type: DataType, nullable: boolean): BoundExpression {
@@ -83,14 +107,16 @@ const scalarOf: Partial<Record<ParameterKind, ScalarKind>> = {
 }
 
 function accepts(kind: ParameterKind, type: DataType): boolean {
-  if (type.kind === 'void') return true
+  if (type.kind === 'void') return kind !== 'interval'
   switch (kind) {
     case 'any':
       return true
+    case 'interval':
+      return isInterval(type)
     case 'number':
       return isNumeric(type) || type.kind === 'string'
     case 'string':
-      return type.kind !== 'struct'
+      return !isNested(type)
     case 'binary':
       return type.kind === 'string' || type.kind === 'binary'
     case 'boolean':
@@ -116,7 +142,7 @@ export function coerce(
 ): BoundExpression {
   if (!accepts(kind, arg.type))
     throw mismatch(fn, `argument ${index + 1} is a ${typeName(arg.type)}, a ${kind} was expected`)
-  if (kind === 'any') return arg
+  if (kind === 'any' || kind === 'interval') return arg
   if (kind === 'number') return isNumeric(arg.type) ? arg : castTo(arg, types.double, ansi)
   const scalarKind = scalarOf[kind]
   return scalarKind === undefined ? arg : castTo(arg, types[scalarKind], ansi)

@@ -1,8 +1,8 @@
 import { MillraceError } from '../common/errors.js'
 import type { DataType } from '../types/data-type.js'
 import type { BoundExpression } from './expression.js'
-import { type FunctionSpec, strictFunction } from './function-spec.js'
-import { adjustedDecimal, decimal, types } from './type-rules.js'
+import { call, coerce, customFunction, type FunctionSpec, strictFunction } from './function-spec.js'
+import { adjustedDecimal, castTo, decimal, decimalFor, isFloating, types } from './type-rules.js'
 
 /** Rounding, roots and logarithms, trigonometry, hashing. */
 
@@ -11,7 +11,7 @@ const toDouble = (name: string, makesNull = false): FunctionSpec =>
 
 /** floor and ceil of a double is a `long`, of a decimal a decimal without digits after the point. */
 function toWhole(name: 'floor' | 'ceil'): FunctionSpec {
-  return strictFunction(
+  const whole = strictFunction(
     name,
     ['number'],
     ([arg]) => {
@@ -26,6 +26,31 @@ function toWhole(name: 'floor' | 'ceil'): FunctionSpec {
         !ansi && ((arg as BoundExpression).type.kind === 'double' || (arg as BoundExpression).type.kind === 'float'),
     },
   )
+  return {
+    ...whole,
+    maxArgs: 2,
+    signature: '(number, [int]) → long or decimal',
+    bind: (args, ansi) => (args.length === 1 ? whole : toDigit(name)).bind(args, ansi),
+  }
+}
+
+/** At a digit the result is a decimal; a double is taken as one of fifteen digits behind the point. */
+function toDigit(name: 'floor' | 'ceil'): FunctionSpec {
+  return customFunction(`${name}To`, [2, 2], '(number, int) → decimal', 'ansi', (args, ansi) => {
+    const number = coerce(name, 0, args[0] as BoundExpression, 'number', ansi)
+    const digits = coerce(name, 1, args[1] as BoundExpression, 'int', ansi)
+    const isDouble = isFloating(number.type)
+    const value = isDouble
+      ? castTo(number, types.double, ansi)
+      : castTo(number, decimalFor(number.type) ?? types.long, ansi)
+    const { precision, scale } = value.type.kind === 'decimal' ? value.type : decimal(30, 15)
+    const kept = literalInt(name, digits)
+    const type =
+      kept < 0
+        ? decimal(Math.min(38, Math.max(precision - scale + 1, 1 - kept)), 0)
+        : decimal(Math.min(38, precision - scale + 1 + Math.min(kept, scale)), Math.min(kept, scale))
+    return call(`${name}To`, [value, digits], type, isDouble || !ansi || value.nullable || digits.nullable)
+  })
 }
 
 function round(name: 'round' | 'bround'): FunctionSpec {
@@ -61,6 +86,8 @@ function literalInt(fn: string, arg: BoundExpression): number {
 export const numberFunctions: readonly FunctionSpec[] = [
   toWhole('floor'),
   toWhole('ceil'),
+  toDigit('floor'),
+  toDigit('ceil'),
   round('round'),
   round('bround'),
   ...[
@@ -78,6 +105,13 @@ export const numberFunctions: readonly FunctionSpec[] = [
     'sinh',
     'cosh',
     'tanh',
+    'asinh',
+    'acosh',
+    'atanh',
+    'sec',
+    'csc',
+    'cot',
+    'rint',
     'degrees',
     'radians',
   ].map((name) => toDouble(name)),

@@ -1,6 +1,16 @@
 import { typeName } from '../types/data-type.js'
 import type { BoundExpression } from './expression.js'
-import { boundLiteral, call, coerce, type FunctionSpec, mismatch, strictFunction, unify } from './function-spec.js'
+import {
+  boundLiteral,
+  call,
+  coerce,
+  customFunction,
+  type FunctionSpec,
+  mismatch,
+  strictFunction,
+  unify,
+} from './function-spec.js'
+import { timeArithmetic } from './functions-steps.js'
 import {
   adjustedDecimal,
   arithmeticType,
@@ -8,6 +18,7 @@ import {
   comparisonType,
   decimalFor,
   isIntegral,
+  isInterval,
   isNumeric,
   isOrderable,
   types,
@@ -55,7 +66,7 @@ function arithmetic(name: string): FunctionSpec {
     strict: true,
     bind: (args, ansi) => {
       const [left, right] = args as [BoundExpression, BoundExpression]
-      const shifted = dateArithmetic(name, left, right, ansi)
+      const shifted = timeArithmetic(name, left, right, ansi)
       if (shifted !== undefined) return shifted
       let common = arithmeticType(left.type, right.type, ansi)
       if (common === undefined) {
@@ -86,21 +97,28 @@ function arithmetic(name: string): FunctionSpec {
   }
 }
 
-/** date ± days. */
-function dateArithmetic(
-  name: string,
-  left: BoundExpression,
-  right: BoundExpression,
-  ansi: boolean,
-): BoundExpression | undefined {
-  if (left.type.kind !== 'date' || (name !== 'add' && name !== 'sub')) return undefined
-  if (!['byte', 'short', 'int'].includes(right.type.kind)) return undefined
-  const days = castTo(right, types.int, ansi)
-  return call(name === 'add' ? 'dateAdd' : 'dateSub', [left, days], types.date, left.nullable || days.nullable)
+/** The operator as it is under ANSI, with null instead of an error. */
+function tryOperator(name: 'tryAdd' | 'trySubtract' | 'tryMultiply' | 'tryDivide' | 'tryMod'): FunctionSpec {
+  const operator = { tryAdd: 'add', trySubtract: 'sub', tryMultiply: 'mul', tryDivide: 'div', tryMod: 'mod' }[name]
+  const strict = arithmetic(operator)
+  return customFunction(name, [2, 2], '(number, number) → number', 'never', (args) => {
+    const bound = strict.bind(args, true)
+    // Dates and intervals move without an overflow.
+    return bound.kind === 'call' && bound.fn === operator ? { ...bound, fn: name, nullable: true } : bound
+  })
 }
 
 function unaryNumber(name: 'neg' | 'abs'): FunctionSpec {
-  return strictFunction(name, ['number'], ([arg]) => (arg as BoundExpression).type, { throws: 'ansi' })
+  const numeric = strictFunction(name, ['number'], ([arg]) => (arg as BoundExpression).type, { throws: 'ansi' })
+  return {
+    ...numeric,
+    bind: (args, ansi) => {
+      const [arg] = args
+      if (name === 'neg' && arg !== undefined && isInterval(arg.type))
+        return call('intervalProduct', [arg, boundLiteral(-1, types.double)], arg.type, arg.nullable)
+      return numeric.bind(args, ansi)
+    },
+  }
 }
 
 function comparison(name: string): FunctionSpec {
@@ -179,7 +197,7 @@ function choice(name: 'greatest' | 'least'): FunctionSpec {
     strict: false,
     bind: (args, ansi) => {
       const { args: bound, type } = unify(name, args, ansi)
-      if (!isOrderable(type) || type.kind === 'struct') throw mismatch(name, `a ${typeName(type)} has no order`)
+      if (!isOrderable(type)) throw mismatch(name, `a ${typeName(type)} has no order`)
       return call(
         name,
         bound,
@@ -280,6 +298,42 @@ export const operatorFunctions: readonly FunctionSpec[] = [
   choice('greatest'),
   choice('least'),
   inList,
+  ...(['tryAdd', 'trySubtract', 'tryMultiply', 'tryDivide', 'tryMod'] as const).map(tryOperator),
+  rewrite('zeroifnull', [1, 1], ([value], ansi) =>
+    coalesce.bind([value as BoundExpression, boundLiteral(0, types.int)], ansi),
+  ),
+  rewrite('nullifzero', [1, 1], ([value], ansi) => {
+    const v = value as BoundExpression
+    return choose(eq.bind([v, boundLiteral(0, types.int)], ansi), boundLiteral(null, v.type), v, ansi)
+  }),
+  customFunction('typeof', [1, 1], '(any) → string', 'never', ([value]) =>
+    boundLiteral(typeName((value as BoundExpression).type), types.string),
+  ),
+  customFunction(
+    'raiseError',
+    [1, 1],
+    '(string) → null',
+    'always',
+    (args, ansi) =>
+      call('raiseError', [coerce('raiseError', 0, args[0] as BoundExpression, 'string', ansi)], types.void, true),
+    true,
+  ),
+  customFunction(
+    'assertTrue',
+    [1, 2],
+    '(boolean, [string]) → null',
+    'always',
+    (args, ansi) => {
+      const bound = args.map((arg, i) => coerce('assertTrue', i, arg, i === 0 ? 'boolean' : 'string', ansi))
+      return call(
+        'assertTrue',
+        bound.length === 1 ? [...bound, boundLiteral(null, types.string)] : bound,
+        types.void,
+        true,
+      )
+    },
+    true,
+  ),
   rewrite('ifnull', [2, 2], coalesce.bind),
   rewrite('nvl2', [3, 3], ([test, set, unset], ansi) =>
     choose(isNull.bind([test as BoundExpression], ansi), unset as BoundExpression, set as BoundExpression, ansi),

@@ -1,5 +1,6 @@
 import type { BoundExpression } from './expression.js'
 import { boundLiteral, call, coerce, type FunctionSpec, strictFunction } from './function-spec.js'
+import { concatArrays, reverseArray } from './functions-collections.js'
 import { isIntegral, types } from './type-rules.js'
 
 /** Text: lengths and positions count code points, as Spark does, never UTF-16 units. */
@@ -16,6 +17,7 @@ const concat: FunctionSpec = {
   throws: 'never',
   strict: true,
   bind: (args, ansi) => {
+    if (args.some((a) => a.type.kind === 'array')) return concatArrays.bind(args, ansi)
     const binary = args.every((a) => a.type.kind === 'binary')
     const bound = args.map((arg, i) => coerce('concat', i, arg, binary ? 'binary' : 'string', ansi))
     return call(
@@ -90,13 +92,18 @@ export const stringFunctions: readonly FunctionSpec[] = [
   textTest('startsWith'),
   textTest('endsWith'),
   textTest('contains'),
-  textTest('like', 'always'),
+  strictFunction('like', ['string', 'string', 'string'], types.boolean, { optionalFrom: 2, throws: 'always' }),
   textTest('rlike', 'always'),
   concat,
   concatWs,
   length('length'),
   length('octetLength'),
-  ...['upper', 'lower', 'initcap', 'reverse'].map(textToText),
+  ...['upper', 'lower', 'initcap'].map(textToText),
+  {
+    ...textToText('reverse'),
+    signature: '(string or array) → same',
+    bind: (args, ansi) => (args[0]?.type.kind === 'array' ? reverseArray : textToText('reverse')).bind(args, ansi),
+  },
   ...['trim', 'ltrim', 'rtrim'].map((name) =>
     strictFunction(name, ['string', 'string'], types.string, { optionalFrom: 1 }),
   ),
@@ -118,6 +125,9 @@ export const stringFunctions: readonly FunctionSpec[] = [
   strictFunction('base64', ['binary'], types.string),
   strictFunction('levenshtein', ['string', 'string'], types.int),
   strictFunction('regexpExtract', ['string', 'string', 'int'], types.string, { optionalFrom: 2, throws: 'always' }),
-  strictFunction('regexpReplace', ['string', 'string', 'string'], types.string, { throws: 'always' }),
+  strictFunction('regexpReplace', ['string', 'string', 'string', 'int'], types.string, {
+    optionalFrom: 3,
+    throws: 'always',
+  }),
   strictFunction('regexpCount', ['string', 'string'], types.int, { throws: 'always' }),
 ]

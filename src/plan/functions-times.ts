@@ -1,23 +1,11 @@
 import type { BoundExpression } from './expression.js'
 import { call, coerce, type FunctionSpec, strictFunction } from './function-spec.js'
-import { castTo, isIntegral, types } from './type-rules.js'
+import { isIntegral, types } from './type-rules.js'
 
 /** Dates and times. The time zone is UTC; a timestamp has milliseconds. */
 
 const dateField = (name: string): FunctionSpec => strictFunction(name, ['date'], types.int)
 const timeField = (name: string): FunctionSpec => strictFunction(name, ['timestamp'], types.int)
-
-/** A cast that has a name. */
-function castFunction(name: string, type: typeof types.date | typeof types.timestamp, isTry: boolean): FunctionSpec {
-  return {
-    name,
-    minArgs: 1,
-    maxArgs: 1,
-    throws: 'never',
-    strict: false,
-    bind: (args, ansi) => castTo(args[0] as BoundExpression, type, ansi, isTry),
-  }
-}
 
 export const timeFunctions: readonly FunctionSpec[] = [
   ...['year', 'quarter', 'month', 'dayofmonth', 'dayofweek', 'weekday', 'dayofyear', 'weekofyear'].map(dateField),
@@ -59,10 +47,6 @@ export const timeFunctions: readonly FunctionSpec[] = [
       return call('timestampSeconds', [arg], types.timestamp, true)
     },
   },
-  castFunction('toDate', types.date, false),
-  castFunction('tryToDate', types.date, true),
-  castFunction('toTimestamp', types.timestamp, false),
-  castFunction('tryToTimestamp', types.timestamp, true),
   // Start of the tumbling window of an event time: size and start in milliseconds. What `window()` computes.
   strictFunction('windowStart', ['timestamp', 'long', 'long'], types.timestamp),
   strictFunction('dateFormat', ['timestamp', 'string'], types.string, { throws: 'always' }),

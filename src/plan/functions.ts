@@ -2,15 +2,32 @@ import { MillraceError } from '../common/errors.js'
 import { nearestName } from '../common/nearest-name.js'
 import type { AggregateName, BoundExpression } from './expression.js'
 import type { FunctionSpec } from './function-spec.js'
+import { bitFunctions } from './functions-bits.js'
+import { collectionFunctions } from './functions-collections.js'
+import { jsonFunctions } from './functions-json.js'
+import { lambdaFunctions } from './functions-lambdas.js'
 import { numberFunctions } from './functions-numbers.js'
 import { operatorFunctions } from './functions-operators.js'
+import { stepFunctions } from './functions-steps.js'
 import { stringFunctions } from './functions-strings.js'
+import { textFunctions } from './functions-texts.js'
 import { timeFunctions } from './functions-times.js'
 import { castThrows } from './type-rules.js'
 
 /** The registry of scalar functions and operators, by name. */
 const registry: ReadonlyMap<string, FunctionSpec> = new Map(
-  [...operatorFunctions, ...numberFunctions, ...stringFunctions, ...timeFunctions].map((spec) => [spec.name, spec]),
+  [
+    ...operatorFunctions,
+    ...numberFunctions,
+    ...stringFunctions,
+    ...timeFunctions,
+    ...collectionFunctions,
+    ...lambdaFunctions,
+    ...bitFunctions,
+    ...textFunctions,
+    ...stepFunctions,
+    ...jsonFunctions,
+  ].map((spec) => [spec.name, spec]),
 )
 
 export const aggregateNames: readonly AggregateName[] = ['count', 'sum', 'avg', 'min', 'max']
@@ -22,7 +39,7 @@ export function functionSpec(name: string): FunctionSpec {
   if (spec === undefined) {
     throw new MillraceError('UNRESOLVED_ROUTINE', `there is no function named ${name}`, {
       detail: `the nearest name is ${nearestName(name, functionNames()) ?? 'none'}`,
-      hint: `functions: ${functionNames().join(', ')}`,
+      hint: 'docs/functions.md lists them all',
     })
   }
   return spec
@@ -31,13 +48,16 @@ export function functionSpec(name: string): FunctionSpec {
 /** Types a call: checks the number of arguments, inserts implicit casts. */
 export function bindCall(name: string, args: readonly BoundExpression[], ansi: boolean): BoundExpression {
   const spec = functionSpec(name)
-  if (args.length < spec.minArgs || args.length > spec.maxArgs) {
-    const most = spec.maxArgs === Number.POSITIVE_INFINITY ? 'or more' : `to ${spec.maxArgs}`
-    throw new MillraceError('WRONG_NUM_ARGS', `${name} does not take ${args.length} arguments`, {
-      detail: `found ${args.length}, expected ${spec.minArgs === spec.maxArgs ? spec.minArgs : `${spec.minArgs} ${most}`}`,
-    })
-  }
+  checkArguments(name, args.length, spec.minArgs, spec.maxArgs)
   return spec.bind(args, ansi)
+}
+
+export function checkArguments(name: string, found: number, least: number, most: number): void {
+  if (found >= least && found <= most) return
+  const upTo = most === Number.POSITIVE_INFINITY ? 'or more' : `to ${most}`
+  throw new MillraceError('WRONG_NUM_ARGS', `${name} does not take ${found} arguments`, {
+    detail: `found ${found}, expected ${least === most ? least : `${least} ${upTo}`}`,
+  })
 }
 
 /**
@@ -64,7 +84,8 @@ export function canThrow(expression: BoundExpression, ansi: boolean): boolean {
     case 'call': {
       const { throws } = functionSpec(expression.fn)
       const own = throws === 'always' || (throws === 'ansi' && ansi && !isExactFloat(expression))
-      return own || expression.args.some((arg) => canThrow(arg, ansi))
+      if (own || expression.args.some((arg) => canThrow(arg, ansi))) return true
+      return expression.lambdas?.some((lambda) => canThrow(lambda.body, ansi)) === true
     }
   }
 }

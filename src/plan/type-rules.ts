@@ -1,5 +1,15 @@
 import { MillraceError } from '../common/errors.js'
-import { type DataType, type DecimalType, type ScalarKind, sameType, scalar, typeName } from '../types/data-type.js'
+import {
+  arrayType,
+  type DataType,
+  type DecimalType,
+  mapType,
+  type ScalarKind,
+  sameType,
+  scalar,
+  structType,
+  typeName,
+} from '../types/data-type.js'
 import type { BoundExpression } from './expression.js'
 
 /**
@@ -24,6 +34,8 @@ export const types = {
   double: scalar('double'),
   date: scalar('date'),
   timestamp: scalar('timestamp'),
+  yearMonthInterval: scalar('yearMonthInterval'),
+  dayTimeInterval: scalar('dayTimeInterval'),
   void: scalar('void'),
 } as const satisfies Record<ScalarKind, DataType>
 
@@ -41,8 +53,14 @@ export const isIntegral = (t: DataType): boolean => integralRank[t.kind] !== und
 export const isFloating = (t: DataType): boolean => t.kind === 'float' || t.kind === 'double'
 export const isNumeric = (t: DataType): boolean => isIntegral(t) || isFloating(t) || t.kind === 'decimal'
 export const isTemporal = (t: DataType): boolean => t.kind === 'date' || t.kind === 'timestamp'
+export const isInterval = (t: DataType): boolean => t.kind === 'yearMonthInterval' || t.kind === 'dayTimeInterval'
 /** Its values have an order: they may be compared, sorted, and be the least or the greatest. */
-export const isOrderable = (t: DataType): boolean => t.kind !== 'struct' || t.fields.every((f) => isOrderable(f.type))
+export const isOrderable = (t: DataType): boolean => {
+  if (t.kind === 'array') return isOrderable(t.element)
+  return t.kind !== 'map' && (t.kind !== 'struct' || t.fields.every((f) => isOrderable(f.type)))
+}
+/** It has parts: struct, array, map. */
+export const isNested = (t: DataType): boolean => t.kind === 'struct' || t.kind === 'array' || t.kind === 'map'
 
 /** The decimal that holds every value of an integral type. */
 export function decimalFor(type: DataType): DecimalType | undefined {
@@ -87,8 +105,7 @@ export function commonNumeric(a: DataType, b: DataType, ansi: boolean): DataType
 function stringBeside(other: DataType): DataType | undefined {
   if (isIntegral(other)) return types.bigint
   if (isNumeric(other)) return types.double
-  if (other.kind === 'struct') return undefined
-  return other
+  return isNested(other) ? undefined : other
 }
 
 /** One type for the branches of a case, a coalesce, the list of an in. */
@@ -98,13 +115,35 @@ export function commonType(a: DataType, b: DataType, ansi: boolean): DataType | 
   if (b.kind === 'void') return a
   const numeric = commonNumeric(a, b, ansi)
   if (numeric !== undefined) return numeric
+  if (isNested(a) || isNested(b)) return commonNested(a, b, ansi)
   if (isTemporal(a) && isTemporal(b)) return types.timestamp
   if (a.kind === 'string' || b.kind === 'string') {
     const other = a.kind === 'string' ? b : a
     if (ansi) return stringBeside(other)
-    return other.kind === 'struct' || other.kind === 'binary' || other.kind === 'boolean' ? undefined : types.string
+    return isNested(other) || other.kind === 'binary' || other.kind === 'boolean' ? undefined : types.string
   }
   return undefined
+}
+
+/** Part by part; the names of a struct's fields are those of the first. */
+function commonNested(a: DataType, b: DataType, ansi: boolean): DataType | undefined {
+  if (a.kind === 'array' && b.kind === 'array') {
+    const element = commonType(a.element, b.element, ansi)
+    return element && arrayType(element, a.containsNull || b.containsNull)
+  }
+  if (a.kind === 'map' && b.kind === 'map') {
+    const key = commonType(a.key, b.key, ansi)
+    const value = commonType(a.value, b.value, ansi)
+    return key && value && mapType(key, value, a.valueContainsNull || b.valueContainsNull)
+  }
+  if (a.kind !== 'struct' || b.kind !== 'struct' || a.fields.length !== b.fields.length) return undefined
+  const fields = a.fields.flatMap((f, i) => {
+    const g = b.fields[i]
+    const type = g === undefined ? undefined : commonType(f.type, g.type, ansi)
+    if (g === undefined || type === undefined || f.name.toLowerCase() !== g.name.toLowerCase()) return []
+    return [{ name: f.name, type, nullable: f.nullable || g.nullable }]
+  })
+  return fields.length === a.fields.length ? structType(fields) : undefined
 }
 
 /** The type in which two values are compared. */
@@ -113,7 +152,7 @@ export function comparisonType(a: DataType, b: DataType, ansi: boolean): DataTyp
     const other = a.kind === 'string' ? b : a
     if (other.kind === 'void') return types.string
     if (other.kind === 'decimal') return types.double
-    return other.kind === 'struct' ? undefined : other
+    return isNested(other) ? undefined : other
   }
   return commonType(a, b, ansi)
 }
@@ -132,13 +171,33 @@ export function arithmeticType(a: DataType, b: DataType, ansi: boolean): DataTyp
   return commonNumeric(a, b, ansi)
 }
 
+/** The casts that a cast between two arrays, maps or structs consists of; undefined where it is none. */
+export function castParts(
+  from: DataType,
+  to: DataType,
+): readonly { readonly from: DataType; readonly to: DataType }[] | undefined {
+  if (from.kind === 'array' && to.kind === 'array') return [{ from: from.element, to: to.element }]
+  if (from.kind === 'map' && to.kind === 'map') {
+    return [
+      { from: from.key, to: to.key },
+      { from: from.value, to: to.value },
+    ]
+  }
+  if (from.kind !== 'struct' || to.kind !== 'struct' || from.fields.length !== to.fields.length) return undefined
+  return from.fields.map((f, i) => ({ from: f.type, to: (to.fields[i] as { type: DataType }).type }))
+}
+
 /** Which casts exist at all. ANSI forbids those that Spark forbids: a number is no date, a date no number. */
 export function canCast(from: DataType, to: DataType, ansi: boolean): boolean {
   if (sameType(from, to) || from.kind === 'void') return true
   if (to.kind === 'void') return false
-  if (from.kind === 'struct') return to.kind === 'string'
-  if (to.kind === 'struct') return false
-  if (from.kind === 'string' || to.kind === 'string') return true
+  if (isNested(from) || isNested(to)) {
+    if (to.kind === 'string') return true
+    const parts = castParts(from, to)
+    return parts?.every((part) => canCast(part.from, part.to, ansi)) ?? false
+  }
+  if (from.kind === 'string') return !isInterval(to)
+  if (to.kind === 'string') return true
   if (from.kind === 'binary') return false
   if (to.kind === 'binary') return !ansi && isIntegral(from)
   if (isNumeric(from) || from.kind === 'boolean') {
@@ -146,6 +205,7 @@ export function canCast(from: DataType, to: DataType, ansi: boolean): boolean {
     if (to.kind === 'timestamp') return from.kind !== 'boolean' || !ansi
     return true
   }
+  if (isInterval(from) || isInterval(to)) return false
   // What is left on the left: date and timestamp.
   if (isTemporal(to)) return true
   if (from.kind === 'date') return !ansi && (isNumeric(to) || to.kind === 'boolean')
@@ -156,7 +216,7 @@ export function canCast(from: DataType, to: DataType, ansi: boolean): boolean {
 export function castMakesNull(from: DataType, to: DataType, ansi: boolean, isTry: boolean): boolean {
   if (sameType(from, to)) return false
   if (from.kind === 'void') return true
-  if (to.kind === 'string') return false
+  if (to.kind === 'string' || isNested(to)) return false
   if (from.kind === 'date' && to.kind !== 'timestamp') return true
   if (ansi && !isTry) return false
   if (from.kind === 'string') return to.kind !== 'binary'
@@ -173,6 +233,7 @@ export function castMakesNull(from: DataType, to: DataType, ansi: boolean, isTry
 /** Can the cast throw? Only an ANSI cast can, and not where every value fits. */
 export function castThrows(from: DataType, to: DataType, ansi: boolean, isTry: boolean): boolean {
   if (!ansi || isTry || sameType(from, to) || from.kind === 'void') return false
+  if (isNested(from)) return castParts(from, to)?.some((p) => castThrows(p.from, p.to, ansi, isTry)) ?? false
   if (to.kind === 'string' || to.kind === 'binary' || (to.kind === 'boolean' && from.kind !== 'string')) return false
   const rankFrom = integralRank[from.kind]
   const rankTo = integralRank[to.kind]
@@ -180,6 +241,27 @@ export function castThrows(from: DataType, to: DataType, ansi: boolean, isTry: b
   if (isFloating(to)) return from.kind === 'string'
   if (isTemporal(from) && isTemporal(to)) return false
   return !(from.kind === 'boolean' && rankTo !== undefined)
+}
+
+/** A part of a nested value that the cast may make null may be null afterwards, whatever was asked for. */
+function withPartNulls(from: DataType, to: DataType, ansi: boolean, isTry: boolean): DataType {
+  const makesNull = (a: DataType, b: DataType): boolean => castMakesNull(a, b, ansi, isTry)
+  if (from.kind === 'array' && to.kind === 'array') {
+    const nulls = to.containsNull || from.containsNull || makesNull(from.element, to.element)
+    return arrayType(withPartNulls(from.element, to.element, ansi, isTry), nulls)
+  }
+  if (from.kind === 'map' && to.kind === 'map') {
+    const nulls = to.valueContainsNull || from.valueContainsNull || makesNull(from.value, to.value)
+    return mapType(to.key, withPartNulls(from.value, to.value, ansi, isTry), nulls)
+  }
+  if (from.kind !== 'struct' || to.kind !== 'struct') return to
+  return structType(
+    to.fields.map((f, i) => {
+      const g = from.fields[i] ?? f
+      const nullable = f.nullable || g.nullable || makesNull(g.type, f.type)
+      return { name: f.name, type: withPartNulls(g.type, f.type, ansi, isTry), nullable }
+    }),
+  )
 }
 
 /** `expression` as `to`, with a cast node only where the types differ. */
@@ -202,5 +284,13 @@ export function castTo(expression: BoundExpression, to: DataType, ansi: boolean,
     )
   }
   const nullable = expression.nullable || castMakesNull(from, to, ansi, isTry)
+  if (isNested(to))
+    return {
+      kind: 'cast',
+      arg: expression,
+      type: withPartNulls(from, to, ansi, isTry),
+      nullable,
+      ...(isTry ? { try: true } : {}),
+    }
   return { kind: 'cast', arg: expression, type: to, nullable, ...(isTry ? { try: true } : {}) }
 }

@@ -11,7 +11,19 @@ import {
 } from './block.js'
 import { BlockBuilder, type ColumnBuffer } from './block-builder.js'
 import { checkBlock } from './block-check.js'
-import { type ColumnSlot, columnSlots, type DataType, type StructType, typeName } from './data-type.js'
+import { readColumn } from './block-reader.js'
+import {
+  type ArrayType,
+  type ColumnSlot,
+  columnSlots,
+  type DataType,
+  entriesType,
+  type MapType,
+  type StructType,
+  structType,
+  typeName,
+} from './data-type.js'
+import { encodeNested } from './nested-value.js'
 
 /**
  * Blocks to and from Arrow's physical layout, as plain descriptors: the buffers of each column, for whoever has
@@ -31,9 +43,9 @@ export interface ArrowColumn {
   readonly nullCount: number
   /** Bitmap, lowest bit first, 1 = valid; undefined = no nulls. */
   readonly validity: Uint8Array | undefined
-  /** Of string and binary: length + 1 offsets into `values`. */
+  /** Of string and binary length + 1 offsets into `values`, of array and map into the one child. */
   readonly offsets: Int32Array | undefined
-  /** Undefined for structs. Booleans are bits, decimals 16 bytes each. */
+  /** Undefined for structs, arrays and maps. Booleans are bits, decimals 16 bytes each. */
   readonly values: ArrowValues | undefined
   readonly children: readonly ArrowColumn[]
 }
@@ -57,7 +69,12 @@ function arrowColumn(slots: readonly ColumnSlot[], slot: ColumnSlot, block: Bloc
   const at = position + valuesAt
   let offsets: Int32Array | undefined
   let values: ArrowValues | undefined
-  if (slot.physical === 'bytes') {
+  let children: ArrowColumn[] | undefined
+  if (slot.type.kind === 'array' || slot.type.kind === 'map') {
+    const lists = readColumn(block, slots, slot.index) as (readonly unknown[] | null)[]
+    offsets = new Int32Array(rows + 1)
+    children = [elementColumn(slot.type, lists, offsets)]
+  } else if (slot.physical === 'bytes') {
     offsets = valuesAt === 0 ? new Int32Array(rows + 1) : new Int32Array(buffer, at, rows + 1)
     values = valuesAt === 0 ? new Uint8Array(0) : new Uint8Array(buffer, position + bytesAt, offsets[rows])
   } else if (slot.physical !== 'struct') {
@@ -74,8 +91,30 @@ function arrowColumn(slots: readonly ColumnSlot[], slot: ColumnSlot, block: Bloc
     validity: validity === 0 ? undefined : new Uint8Array(buffer, position + validity, (rows + 7) >> 3),
     offsets,
     values,
-    children: slot.children.map((child) => arrowColumn(slots, slots[child] as ColumnSlot, block)),
+    children: children ?? slot.children.map((child) => arrowColumn(slots, slots[child] as ColumnSlot, block)),
   }
+}
+
+/** The elements of all rows as one column; the ends of the rows' arrays in it go into `offsets`. */
+function elementColumn(
+  type: ArrayType | MapType,
+  lists: readonly (readonly unknown[] | null)[],
+  offsets: Int32Array,
+): ArrowColumn {
+  const schema = elementSchema(type)
+  const builder = new BlockBuilder(schema)
+  lists.forEach((list, row) => {
+    for (const element of list ?? []) builder.append([element])
+    offsets[row + 1] = builder.rows
+  })
+  return arrowColumns(schema, builder.toBlock())[0] as ArrowColumn
+}
+
+/** Arrow's own names of the children of a list and a map. */
+function elementSchema(type: ArrayType | MapType): StructType {
+  const list = type.kind === 'map' ? entriesType(type) : type
+  const name = type.kind === 'map' ? 'entries' : 'item'
+  return structType([{ name, type: list.element, nullable: list.containsNull }])
 }
 
 function fixedValues(slot: ColumnSlot, buffer: ArrayBufferLike, at: number, rows: number): ArrowValues {
@@ -147,6 +186,10 @@ function fill(
     )
     return
   }
+  if (slot.type.kind === 'array' || slot.type.kind === 'map') {
+    fillLists(builder, slot, slot.type, source, rows)
+    return
+  }
   const values = source.values
   if (values === undefined) refuse(`column ${name} has no values`)
   if (slot.physical === 'bytes') {
@@ -168,6 +211,36 @@ function fill(
   } else if (slot.physical === 'i128') {
     new Uint8Array(column.values.buffer).set(values.subarray(offset * 16, (offset + rows) * 16))
   } else column.values.set(values.subarray(offset, offset + rows))
+}
+
+function fillLists(
+  builder: BlockBuilder,
+  slot: ColumnSlot,
+  type: ArrayType | MapType,
+  source: ArrowColumn,
+  rows: number,
+): void {
+  const column = builder.columns[slot.index] as ColumnBuffer
+  const { offsets, offset } = source
+  const name = slot.path.join('.')
+  const [child] = source.children
+  if (child === undefined || offsets === undefined || offsets.length < offset + rows + 1)
+    refuse(`column ${name} has ${offsets?.length ?? 0} offsets, expected ${rows + 1}`)
+  const schema = elementSchema(type)
+  const block = blockFromArrow(schema, child.length, [child])
+  const elements = readColumn(block, columnSlots(schema), 0)
+  for (let row = 0; row < rows; row++) {
+    const from = offsets[offset + row] as number
+    const to = offsets[offset + row + 1] as number
+    if (from < 0 || to < from || to > elements.length)
+      refuse(`column ${name}, row ${row}: elements ${from}…${to} of ${elements.length}`)
+    const bytes = encodeNested(type, column.valid[row] === 0 ? [] : elements.slice(from, to))
+    const length = column.valid[row] === 0 ? 0 : bytes.length
+    builder.ensureBytes(slot.index, column.bytesLength + length)
+    column.bytes.set(bytes.subarray(0, length), column.bytesLength)
+    column.bytesLength += length
+    column.values[row + 1] = column.bytesLength
+  }
 }
 
 function fillBytes(

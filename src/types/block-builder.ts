@@ -20,6 +20,7 @@ import {
 } from './block.js'
 import { ColumnBuffer } from './column-buffer.js'
 import { type ColumnSlot, columnSlots, type StructType } from './data-type.js'
+import { encodeNested } from './nested-value.js'
 
 export { ColumnBuffer, type ColumnValues } from './column-buffer.js'
 
@@ -278,14 +279,16 @@ function appender(builder: BlockBuilder, slot: ColumnSlot, all: readonly Appende
         big[2 * row + 1] = n >> 64n
         if (value === null) setNull(row)
       }
-    case 'bytes':
+    case 'bytes': {
+      const { type } = slot
+      const nested = type.kind === 'array' || type.kind === 'map'
       return (row, value) => {
         let end = column.bytesLength
         if (typeof value === 'string') {
           builder.ensureBytes(slot.index, end + value.length * 3)
           end = writeUtf8(column.bytes, end, value)
         } else if (value !== null) {
-          const bytes = value as Uint8Array
+          const bytes = nested ? encodeNested(type, value) : (value as Uint8Array)
           builder.ensureBytes(slot.index, end + bytes.length)
           column.bytes.set(bytes, end)
           end += bytes.length
@@ -293,6 +296,7 @@ function appender(builder: BlockBuilder, slot: ColumnSlot, all: readonly Appende
         column.bytesLength = end
         column.values[row + 1] = end
       }
+    }
     case 'struct':
       return (row, value) => {
         const fields = value as readonly unknown[] | null

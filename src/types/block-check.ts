@@ -14,6 +14,7 @@ import {
   directoryEntry,
 } from './block.js'
 import { type ColumnSlot, columnSlots, type PhysicalKind, type StructType } from './data-type.js'
+import { nestedEnd } from './nested-value.js'
 
 /**
  * Before a block that came from a file, or from anybody else, is read in place, it must be certain that no
@@ -105,6 +106,17 @@ function checkSlot(
     before = offset
   }
   fits(bytes, before, 'bytes')
+  if (slot.type.kind !== 'array' && slot.type.kind !== 'map') return
+  const start = position + bytes
+  for (let row = 0; row < rows; row++) {
+    if (validity !== 0 && ((views.u8[position + validity + (row >> 3)] as number) & (1 << (row & 7))) === 0) continue
+    const from = i32[offsets + row] as number
+    const to = i32[offsets + row + 1] as number
+    // A row under a null struct is not null itself and has no bytes.
+    if (from === to && slot.parent !== -1) continue
+    if (nestedEnd(slot.type, views.u8, start + from, start + to) !== start + to)
+      corrupt(position, `column ${name}: row ${row} is no ${slot.type.kind}`, `one of ${to - from} bytes`)
+  }
 }
 
 function valuesLength(physical: Exclude<PhysicalKind, 'struct' | 'bytes'>, rows: number): number {

@@ -9,7 +9,8 @@ import {
   DIRECTORY_VALUES,
   directoryEntry,
 } from './block.js'
-import { type ColumnSlot, columnSlots, type StructType, topLevelSlots } from './data-type.js'
+import { type ColumnSlot, columnSlots, type DataType, type StructType, topLevelSlots } from './data-type.js'
+import { decodeNested } from './nested-value.js'
 
 export { decodeUtf8 } from '../common/utf8.js'
 export { checkBlock } from './block-check.js'
@@ -86,6 +87,12 @@ function ownReader(slots: readonly ColumnSlot[], slot: number): ValueReader {
   return (views, position, row) => (isNullAt(views, position, slot, row) ? null : read(views, position, row))
 }
 
+/** What the bytes of a `bytes` column are, by the column's type. */
+export function bytesReader(type: DataType): (views: BufferViews, start: number, end: number) => unknown {
+  if (type.kind === 'string') return decodeUtf8
+  return type.kind === 'binary' ? copyBytes : (views, start) => decodeNested(type, views.u8, start)
+}
+
 /** Reads a value that is not null. */
 function presentReader(slots: readonly ColumnSlot[], column: ColumnSlot): ValueReader {
   const slot = column.index
@@ -112,7 +119,7 @@ function presentReader(slots: readonly ColumnSlot[], column: ColumnSlot): ValueR
     case 'i128':
       return (views, position, row) => readInt128(views, values(views, position) + row * 16)
     case 'bytes': {
-      const convert = column.type.kind === 'string' ? decodeUtf8 : copyBytes
+      const convert = bytesReader(column.type)
       return (views, position, row) => {
         const offsets = (values(views, position) >> 2) + row
         const bytes = position + (views.i32[(directoryEntry(position, slot) + DIRECTORY_BYTES) >> 2] as number)

@@ -16,6 +16,10 @@ export type ScalarKind =
   | 'double'
   | 'date'
   | 'timestamp'
+  /** Months. */
+  | 'yearMonthInterval'
+  /** Milliseconds. */
+  | 'dayTimeInterval'
   /** The type of a bare `null` literal; never the type of a stored column. */
   | 'void'
 
@@ -42,17 +46,31 @@ export interface StructType {
   readonly fields: readonly Field[]
 }
 
-export type DataType = ScalarType | DecimalType | StructType
+export interface ArrayType {
+  readonly kind: 'array'
+  readonly element: DataType
+  readonly containsNull: boolean
+}
+
+/** A map is kept as its entries, in the order in which they were put in; a key is never null and there but once. */
+export interface MapType {
+  readonly kind: 'map'
+  readonly key: DataType
+  readonly value: DataType
+  readonly valueContainsNull: boolean
+}
+
+export type DataType = ScalarType | DecimalType | StructType | ArrayType | MapType
 
 /**
  * How a value of the type lies in a column (Arrow's physical layout):
  * `bits` one bit a value; `i8 i16 i32 i64 f32 f64` fixed width, little-endian; `bytes` int32 offsets
- * (rows + 1) and UTF-8 or raw bytes; `i128` decimal128; `struct` validity only, its children follow as
- * slots of their own.
+ * (rows + 1) and UTF-8 or raw bytes, or an array or a map as nested-value.ts draws them; `i128` decimal128;
+ * `struct` validity only, its children follow as slots of their own.
  */
 export type PhysicalKind = 'bits' | 'i8' | 'i16' | 'i32' | 'i64' | 'f32' | 'f64' | 'bytes' | 'i128' | 'struct'
 
-const physicalKinds: Record<ScalarKind | 'decimal' | 'struct', PhysicalKind> = {
+const physicalKinds: Record<DataType['kind'], PhysicalKind> = {
   string: 'bytes',
   binary: 'bytes',
   boolean: 'bits',
@@ -63,11 +81,15 @@ const physicalKinds: Record<ScalarKind | 'decimal' | 'struct', PhysicalKind> = {
   long: 'i64',
   bigint: 'i64',
   timestamp: 'i64',
+  yearMonthInterval: 'i32',
+  dayTimeInterval: 'i64',
   float: 'f32',
   double: 'f64',
   void: 'bits',
   decimal: 'i128',
   struct: 'struct',
+  array: 'bytes',
+  map: 'bytes',
 }
 
 export function physicalKind(type: DataType): PhysicalKind {
@@ -80,18 +102,48 @@ export function structType(fields: readonly Field[]): StructType {
   return Object.freeze({ kind: 'struct', fields: Object.freeze(fields.map((f) => Object.freeze({ ...f }))) })
 }
 
+export function arrayType(element: DataType, containsNull = true): ArrayType {
+  return Object.freeze({ kind: 'array', element, containsNull })
+}
+
+export function mapType(key: DataType, value: DataType, valueContainsNull = true): MapType {
+  return Object.freeze({ kind: 'map', key, value, valueContainsNull })
+}
+
+/** What the entries of a map are: `array<struct<key, value>>`, which is also how it is kept. */
+export function entriesType(type: MapType): ArrayType {
+  const fields = [
+    { name: 'key', type: type.key, nullable: false },
+    { name: 'value', type: type.value, nullable: type.valueContainsNull },
+  ]
+  return arrayType(structType(fields), false)
+}
+
 /** Spark's notation: `struct<name:string,price:decimal(10,2)>`. */
 export function typeName(type: DataType): string {
   if (type.kind === 'decimal') return `decimal(${type.precision},${type.scale})`
   if (type.kind === 'struct') {
     return `struct<${type.fields.map((f) => `${f.name}:${typeName(f.type)}`).join(',')}>`
   }
-  return type.kind
+  if (type.kind === 'array') return `array<${typeName(type.element)}>`
+  if (type.kind === 'map') return `map<${typeName(type.key)},${typeName(type.value)}>`
+  if (type.kind === 'yearMonthInterval') return 'interval year to month'
+  return type.kind === 'dayTimeInterval' ? 'interval day to second' : type.kind
 }
 
 export function sameType(a: DataType, b: DataType): boolean {
   if (a.kind !== b.kind) return false
   if (a.kind === 'decimal') return b.kind === 'decimal' && a.precision === b.precision && a.scale === b.scale
+  if (a.kind === 'array')
+    return b.kind === 'array' && a.containsNull === b.containsNull && sameType(a.element, b.element)
+  if (a.kind === 'map') {
+    return (
+      b.kind === 'map' &&
+      a.valueContainsNull === b.valueContainsNull &&
+      sameType(a.key, b.key) &&
+      sameType(a.value, b.value)
+    )
+  }
   if (a.kind === 'struct') {
     return (
       b.kind === 'struct' &&

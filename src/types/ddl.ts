@@ -1,5 +1,14 @@
 import { MillraceError } from '../common/errors.js'
-import { type DataType, type Field, type ScalarKind, type StructType, scalar, structType } from './data-type.js'
+import {
+  arrayType,
+  type DataType,
+  type Field,
+  mapType,
+  type ScalarKind,
+  type StructType,
+  scalar,
+  structType,
+} from './data-type.js'
 import { assertFieldName } from './field-name.js'
 
 /**
@@ -8,6 +17,7 @@ import { assertFieldName } from './field-name.js'
  *   schema := field (',' field)*
  *   field  := name ':'? type ('NOT' 'NULL')? ('COMMENT' 'text')?
  *   type   := word | 'decimal' ( '(' digits (',' digits)? ')' )? | 'struct' '<' schema '>'
+ *           | 'array' '<' type '>' | 'map' '<' type ',' type '>'
  *   name   := word | '`' anything, '``' for one backtick '`'
  *
  * Fields are nullable unless they say otherwise, as in Spark. Errors name the place in the text.
@@ -41,10 +51,33 @@ const scalars = new Map<string, ScalarKind>([
 
 const NESTING_MAX = 64
 
-class DdlParser {
-  #at = 0
+/** A type by itself, as `cast` and `from_json` take it: `array<int>`; or fields, which make a struct: `a int, b string`. */
+export function parseTypeOrFields(text: string): DataType {
+  const parser = new DdlParser(text)
+  const type = parser.tryLoneType()
+  return type ?? parseDdl(text)
+}
 
-  constructor(readonly text: string) {
+/** The length of the type that `text` begins with, and the type; for a parser that meets a type in its text. */
+export function parseTypeAt(text: string, at: number): { readonly type: DataType; readonly end: number } {
+  const parser = new DdlParser(text, at)
+  const type = parser.type([])
+  return { type, end: parser.end }
+}
+
+export function holdsMap(type: DataType): boolean {
+  if (type.kind === 'array') return holdsMap(type.element)
+  return type.kind === 'map' || (type.kind === 'struct' && type.fields.some((f) => holdsMap(f.type)))
+}
+
+class DdlParser {
+  #at: number
+
+  constructor(
+    readonly text: string,
+    at = 0,
+  ) {
+    this.#at = at
     if (typeof text !== 'string') {
       throw new MillraceError('DDL_INVALID', 't.ddl takes a string', {
         detail: `found ${typeof text}`,
@@ -65,7 +98,7 @@ class DdlParser {
       if (names.has(name)) this.#fail(start, `the field "${name}" is there twice`)
       names.add(name)
       this.#accept(':')
-      const type = this.#type([...path, name])
+      const type = this.type([...path, name])
       const nullable = !this.#notNull()
       if (this.#word('comment')) this.#quoted()
       fields.push({ name, type, nullable })
@@ -73,12 +106,29 @@ class DdlParser {
     return fields
   }
 
+  get end(): number {
+    return this.#at
+  }
+
+  /** The type that is the whole text; undefined where the text is something else (and then likely fields). */
+  tryLoneType(): DataType | undefined {
+    try {
+      const type = this.type([])
+      this.#space()
+      return this.#at === this.text.length ? type : undefined
+    } catch (error) {
+      if (error instanceof MillraceError && error.code === 'DDL_INVALID') return undefined
+      throw error
+    }
+  }
+
   expectEnd(): void {
     this.#space()
     if (this.#at < this.text.length) this.#fail(this.#at, `expected "," or the end, found ${this.#found()}`)
   }
 
-  #type(path: readonly string[]): DataType {
+  type(path: readonly string[]): DataType {
+    if (path.length > NESTING_MAX) this.#fail(this.#at, `types are nested deeper than ${NESTING_MAX}`)
     this.#space()
     const start = this.#at
     const word = this.#identifier()
@@ -93,17 +143,25 @@ class DdlParser {
       this.#expect('>')
       return structType(fields)
     }
-    if (lower === 'array' || lower === 'map') {
-      this.#fail(
-        start,
-        `${lower} columns are not supported yet`,
-        `until then, keep the ${lower} as JSON text in a string column`,
-      )
+    if (lower === 'array') {
+      this.#expect('<')
+      const element = this.type([...path, 'element'])
+      this.#expect('>')
+      return arrayType(element)
+    }
+    if (lower === 'map') {
+      this.#expect('<')
+      const key = this.type([...path, 'key'])
+      if (holdsMap(key)) this.#fail(start, 'the key of a map cannot be a map')
+      this.#expect(',')
+      const value = this.type([...path, 'value'])
+      this.#expect('>')
+      return mapType(key, value)
     }
     return this.#fail(
       start,
       `there is no type "${word}"`,
-      `types: ${[...scalars.keys()].join(', ')}, decimal(p,s), struct<…>`,
+      `types: ${[...scalars.keys()].join(', ')}, decimal(p,s), struct<…>, array<…>, map<…>`,
     )
   }
 

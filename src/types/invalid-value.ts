@@ -60,6 +60,10 @@ function words(type: DataType): string {
       return 'an integer from -32768 to 32767'
     case 'int':
       return 'an integer from -2147483648 to 2147483647'
+    case 'yearMonthInterval':
+      return 'a number of months'
+    case 'dayTimeInterval':
+      return 'a number of milliseconds'
     case 'long':
       return 'a safe integer'
     case 'bigint':
@@ -75,6 +79,10 @@ function words(type: DataType): string {
       return `a string or number with at most ${type.precision - type.scale} digits before and ${type.scale} after the point`
     case 'struct':
       return `an object with ${type.fields.map((f) => f.name).join(', ')}`
+    case 'array':
+      return 'an array of such values'
+    case 'map':
+      return type.key.kind === 'string' ? 'a Map, or an object whose names are the keys' : 'a Map'
     case 'void':
       return 'nothing but null'
   }

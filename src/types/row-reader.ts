@@ -14,10 +14,11 @@ import {
 } from './block.js'
 import { copyBytes, readBigInt64, readInt128, valueReader } from './block-reader.js'
 import { type ColumnSlot, columnSlots, type DataType, type StructType } from './data-type.js'
+import { decodeNested } from './nested-value.js'
 
 /**
  * Rows out of a block as the user sees them: plain objects with the column names; `date` an ISO string,
- * `decimal` a string, `binary` a copy, `long` and `timestamp` numbers, null as null. The readers are
+ * `decimal` a string, `binary` a copy, `long` and `timestamp` numbers, an array an array, a map a `Map`, null as null. The readers are
  * generated once per schema; where code generation is forbidden they are put together from closures.
  */
 export type Row = Record<string, unknown>
@@ -101,9 +102,23 @@ export function toUserValue(type: DataType, value: unknown): unknown {
       }
       return object
     }
+    case 'array':
+      return (value as readonly unknown[]).map((element) => toUserValue(type.element, element))
+    case 'map':
+      return new Map(
+        (value as readonly (readonly unknown[])[]).map(([key, item]) => [
+          toUserValue(type.key, key),
+          toUserValue(type.value, item),
+        ]),
+      )
     default:
       return value
   }
+}
+
+/** The array or map that lies at `start`, as the user sees it. */
+function readNested(views: BufferViews, start: number, type: DataType): unknown {
+  return toUserValue(type, decodeNested(type, views.u8, start))
 }
 
 /** Writes the expressions that read one row. Names: u8 i8 … the views, nS vS bS the positions of slot S's buffers. */
@@ -171,6 +186,8 @@ class RowGenerator {
         return call(formatDecimal, call(readInt128, 'views', `(${v} + 4 * row) * 4`), String(scale))
       }
       case 'bytes':
+        if (slot.type.kind === 'array' || slot.type.kind === 'map')
+          return call(readNested, 'views', `${b} + i32[${v} + row]`, this.source.constant(slot.type))
         return call(
           slot.type.kind === 'string' ? decodeUtf8 : copyBytes,
           'views',

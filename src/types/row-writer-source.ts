@@ -4,7 +4,8 @@ import { LONG_STRING_LENGTH, writeLongUtf8, writeUtf8From } from '../common/utf8
 import type { BlockBuilder } from './block-builder.js'
 import { type ColumnSlot, columnSlots, type StructType } from './data-type.js'
 import { expectation, invalidValue } from './invalid-value.js'
-import { dateOf, isBytes, property, timestampOf, writeDecimal } from './user-value.js'
+import { encodeNested } from './nested-value.js'
+import { dateOf, fieldFromUser, isBytes, property, timestampOf, writeDecimal } from './user-value.js'
 
 /**
  * The generated half of column-builder.ts: the text of the functions that check the fields of an object and
@@ -160,9 +161,11 @@ export class RowWriterSource {
         source.block(`if (typeof ${x} === 'number' && (${x} << 16 >> 16) === ${x})`, () => write(`${v}[row] = ${x}`))
         return
       case 'int':
+      case 'yearMonthInterval':
         source.block(`if (typeof ${x} === 'number' && (${x} | 0) === ${x})`, () => write(`${v}[row] = ${x}`))
         return
       case 'long':
+      case 'dayTimeInterval':
         source.block(`if (typeof ${x} === 'number' && Number.isSafeInteger(${x}))`, () => this.#words(v, x))
         return
       case 'timestamp':
@@ -216,6 +219,25 @@ export class RowWriterSource {
           source.line(`e${s}[part] = ${v}[row + 1] = e + l`)
         })
         return
+      case 'array':
+      case 'map': {
+        // What does not fit is named by its place in the array, so the check is fieldFromUser's, which throws.
+        const field = source.constant({ name: '', type: slot.type, nullable: slot.nullable })
+        const root = source.constant((index: number) => `${rootPath(this.options, index)}.${slot.path.join('.')}`)
+        source.block(`if (${x} !== null && ${x} !== undefined)`, () => {
+          const read = `${source.constant(fieldFromUser)}(${field}, ${x}, ${root}(index))`
+          source.line(`const bytes = ${source.constant(encodeNested)}(${source.constant(slot.type)}, ${read})`)
+          if (!this.#writes) {
+            source.line('size += bytes.length')
+            return
+          }
+          source.line('const l = bytes.length')
+          this.#room(s, 'l')
+          source.line('b.set(bytes, e)')
+          source.line(`e${s}[part] = ${v}[row + 1] = e + l`)
+        })
+        return
+      }
       case 'void':
         source.line('if (false) {}')
         return

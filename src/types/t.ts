@@ -1,6 +1,15 @@
 import { MillraceError } from '../common/errors.js'
-import { type DataType, type Field, type ScalarKind, type StructType, scalar, structType } from './data-type.js'
-import { parseDdl } from './ddl.js'
+import {
+  arrayType,
+  type DataType,
+  type Field,
+  mapType,
+  type ScalarKind,
+  type StructType,
+  scalar,
+  structType,
+} from './data-type.js'
+import { holdsMap, parseDdl } from './ddl.js'
 import { assertFieldName } from './field-name.js'
 
 /**
@@ -76,6 +85,44 @@ export const binary = of<Uint8Array>('binary')
 /** Exact, `precision` digits in all, `scale` of them after the point. A string in a row; a string or a number on the way in. */
 export function decimal(precision: number, scale = 0): SchemaType<string, string | number> {
   return new SchemaType<string, string | number>(decimalType(precision, scale), false)
+}
+
+/** `t.array(t.string)`; `t.array(t.string.nullable())` may hold nulls. */
+export function array<Out, In>(element: SchemaType<Out, In>): SchemaType<Out[], readonly In[]> {
+  const { type, isNullable } = partOf(element, 't.array(t.string)')
+  return new SchemaType<Out[], readonly In[]>(arrayType(type, isNullable), false)
+}
+
+type MapIn<KeyIn, ValueIn> =
+  | ReadonlyMap<KeyIn, ValueIn>
+  | (KeyIn extends string ? Readonly<Record<KeyIn, ValueIn>> : never)
+
+/** A `Map` in a row; on the way in also an object, where the keys are strings. Keys are never null. */
+export function map<Key, KeyIn, Value, ValueIn>(
+  key: SchemaType<Key, KeyIn>,
+  value: SchemaType<Value, ValueIn>,
+): SchemaType<Map<Key, Value>, MapIn<KeyIn, ValueIn>> {
+  const hint = 't.map(t.string, t.double)'
+  const keys = partOf(key, hint)
+  if (keys.isNullable || holdsMap(keys.type)) {
+    throw new MillraceError('TYPE_INVALID', 'that type cannot be the key of a map', {
+      detail: keys.isNullable ? 'a key is never null' : 'a key holds no map',
+      hint,
+    })
+  }
+  const values = partOf(value, hint)
+  return new SchemaType<Map<Key, Value>, MapIn<KeyIn, ValueIn>>(
+    mapType(keys.type, values.type, values.isNullable),
+    false,
+  )
+}
+
+function partOf(part: unknown, hint: string): AnySchemaType {
+  if (part instanceof SchemaType) return part
+  throw new MillraceError('TYPE_INVALID', 'an array or a map needs the types of what it holds', {
+    detail: `found ${part === null ? 'null' : typeof part}, expected one of t.string, t.int, t.struct({...}), …`,
+    hint,
+  })
 }
 
 export function struct<const F extends FieldTypes>(fields: F): StructSchema<StructOut<F>, StructIn<F>> {

@@ -1,8 +1,8 @@
-import { isDate, isUint8Array } from 'node:util/types'
+import { isDate, isMap, isUint8Array } from 'node:util/types'
 import { parseIsoDate } from '../common/calendar.js'
 import { parseDecimal } from '../common/decimal.js'
 import type { ColumnBuffer } from './column-buffer.js'
-import type { DataType, Field, StructType } from './data-type.js'
+import type { ArrayType, DataType, Field, MapType, StructType } from './data-type.js'
 import { expectation, invalidValue } from './invalid-value.js'
 
 /**
@@ -10,8 +10,8 @@ import { expectation, invalidValue } from './invalid-value.js'
  * generated writers of column-builder.ts have the quick cases inline and call in here for the rest.
  */
 
-/** The value in the representation of evaluation (plan/expression.ts), or undefined where it does not fit. Not for structs and null. */
-export function scalarFromUser(type: Exclude<DataType, StructType>, value: unknown): unknown {
+/** The value in the representation of evaluation (plan/expression.ts), or undefined where it does not fit. Not for null and for what has parts. */
+export function scalarFromUser(type: Exclude<DataType, StructType | ArrayType | MapType>, value: unknown): unknown {
   switch (type.kind) {
     case 'string':
       return typeof value === 'string' ? value : undefined
@@ -24,8 +24,10 @@ export function scalarFromUser(type: Exclude<DataType, StructType>, value: unkno
     case 'short':
       return integer(value, -32768, 32767)
     case 'int':
+    case 'yearMonthInterval':
       return integer(value, -2147483648, 2147483647)
     case 'long':
+    case 'dayTimeInterval':
       return Number.isSafeInteger(value) ? value : undefined
     case 'bigint':
       if (typeof value === 'bigint') return BigInt.asIntN(64, value) === value ? value : undefined
@@ -54,6 +56,8 @@ export function fieldFromUser(field: Field, value: unknown, path: string): unkno
     if (field.nullable) return null
     throw invalidValue(path, value, expectation(field.type, false))
   }
+  if (field.type.kind === 'array') return arrayFromUser(field, field.type, value, path)
+  if (field.type.kind === 'map') return mapFromUser(field, field.type, value, path)
   if (field.type.kind !== 'struct') {
     const result = scalarFromUser(field.type, value)
     if (result === undefined) throw invalidValue(path, value, expectation(field.type, field.nullable))
@@ -61,6 +65,22 @@ export function fieldFromUser(field: Field, value: unknown, path: string): unkno
   }
   if (!isFieldsObject(value)) throw invalidValue(path, value, expectation(field.type, field.nullable))
   return field.type.fields.map((f) => fieldFromUser(f, property(value, f.name), `${path}.${f.name}`))
+}
+
+function arrayFromUser(field: Field, type: ArrayType, value: unknown, path: string): unknown {
+  if (!Array.isArray(value)) throw invalidValue(path, value, expectation(type, field.nullable))
+  const element = { name: '', type: type.element, nullable: type.containsNull }
+  return value.map((item, i) => fieldFromUser(element, item, `${path}[${i}]`))
+}
+
+/** A Map, or an object whose names are the keys, which must then be strings. */
+function mapFromUser(field: Field, type: MapType, value: unknown, path: string): unknown {
+  const isObject = type.key.kind === 'string' && isFieldsObject(value) && !isMap(value)
+  if (!isMap(value) && !isObject) throw invalidValue(path, value, expectation(type, field.nullable))
+  const pairs = isMap(value) ? [...value] : Object.entries(value as object)
+  const key = { name: '', type: type.key, nullable: false }
+  const item = { name: '', type: type.value, nullable: type.valueContainsNull }
+  return pairs.map(([k, v]) => [fieldFromUser(key, k, `${path} key`), fieldFromUser(item, v, `${path}[${String(k)}]`)])
 }
 
 export function isFieldsObject(value: unknown): value is object {

@@ -7,9 +7,10 @@ import { MillraceError } from '../../src/common/errors.js'
 import { FunctionSource } from '../../src/common/function-source.js'
 import type { BoundExpression, LiteralValue } from '../../src/plan/expression.js'
 import { boundLiteral } from '../../src/plan/function-spec.js'
-import { bindCall } from '../../src/plan/functions.js'
-import { columnSlots, type DataType, structType } from '../../src/types/data-type.js'
-import { castTo, decimal, types, unify } from './plan-parts.js'
+import { bindCall, functionNames, functionSpec } from '../../src/plan/functions.js'
+import { arrayType, columnSlots, type DataType, mapType, physicalKind, structType } from '../../src/types/data-type.js'
+import { encodeNested } from '../../src/types/nested-value.js'
+import { castTo, decimal, isNested, types, unify } from './plan-parts.js'
 
 /** Random typed expressions over random rows, and both ways to evaluate them. */
 
@@ -28,6 +29,10 @@ export const columnTypes: readonly DataType[] = [
   types.binary,
   decimal(10, 2),
   decimal(38, 6),
+  arrayType(types.int),
+  arrayType(types.string, false),
+  arrayType(types.double),
+  mapType(types.string, types.int),
 ]
 
 /** Two columns of each type: one that can be null, one that cannot. */
@@ -121,7 +126,22 @@ const digits = (precision: number): fc.Arbitrary<bigint> =>
     fc.bigInt({ min: -(10n ** BigInt(precision)) + 1n, max: 10n ** BigInt(precision) - 1n }),
   )
 
-export function valuesOf(type: DataType): fc.Arbitrary<Exclude<LiteralValue, null>> {
+/** Literals are of scalars alone. */
+const scalarTypes = (): readonly DataType[] => columnTypes.filter((type) => !isNested(type))
+
+export function valuesOf(type: DataType): fc.Arbitrary<Value> {
+  if (type.kind === 'array') {
+    const element = valuesOf(type.element)
+    return fc.array(type.containsNull ? fc.option(element, { freq: 4 }) : element, { maxLength: 4 })
+  }
+  if (type.kind === 'map') {
+    const entry = fc.tuple(valuesOf(type.key), fc.option(valuesOf(type.value), { freq: 4 }))
+    return fc.uniqueArray(entry, { maxLength: 3, selector: ([key]) => key })
+  }
+  return scalarsOf(type)
+}
+
+function scalarsOf(type: DataType): fc.Arbitrary<Exclude<LiteralValue, null>> {
   switch (type.kind) {
     case 'boolean':
       return fc.boolean()
@@ -166,146 +186,12 @@ export const rows: fc.Arbitrary<Row> = fc.tuple(
   ),
 )
 
-const calls: readonly (readonly [fn: string, ...arity: number[]])[] = [
-  ...[
-    'add',
-    'sub',
-    'mul',
-    'div',
-    'intDiv',
-    'mod',
-    'pmod',
-    'eq',
-    'neq',
-    'lt',
-    'lte',
-    'gt',
-    'gte',
-    'eqNullSafe',
-    'and',
-    'or',
-    'ifnull',
-    'nullif',
-    'nanvl',
-    'pow',
-    'atan2',
-    'hypot',
-    'log',
-    'startsWith',
-    'endsWith',
-    'contains',
-    'like',
-    'rlike',
-    'left',
-    'right',
-    'repeat',
-    'instr',
-    'substringIndexOne',
-    'trunc',
-    'dateTrunc',
-    'dateAdd',
-    'dateSub',
-    'datediff',
-    'addMonths',
-    'levenshtein',
-    'regexpCount',
-  ].map((fn) => [fn, 2] as const),
-  ...[
-    'neg',
-    'abs',
-    'not',
-    'isNull',
-    'isNotNull',
-    'isNaN',
-    'floor',
-    'ceil',
-    'round',
-    'bround',
-    'sqrt',
-    'cbrt',
-    'exp',
-    'expm1',
-    'sign',
-    'sin',
-    'cos',
-    'tan',
-    'asin',
-    'acos',
-    'atan',
-    'sinh',
-    'cosh',
-    'tanh',
-    'degrees',
-    'radians',
-    'ln',
-    'log10',
-    'log2',
-    'log1p',
-    'length',
-    'octetLength',
-    'upper',
-    'lower',
-    'initcap',
-    'reverse',
-    'trim',
-    'ltrim',
-    'rtrim',
-    'ascii',
-    'chr',
-    'hex',
-    'base64',
-    'year',
-    'quarter',
-    'month',
-    'dayofmonth',
-    'dayofweek',
-    'weekday',
-    'dayofyear',
-    'weekofyear',
-    'hour',
-    'minute',
-    'second',
-    'lastDay',
-    'unixDate',
-    'dateFromUnixDate',
-    'unixSeconds',
-    'unixMillis',
-    'timestampMillis',
-    'timestampSeconds',
-    'toDate',
-    'tryToDate',
-    'toTimestamp',
-    'tryToTimestamp',
-  ].map((fn) => [fn, 1] as const),
-  ...[
-    'between',
-    'if',
-    'nvl2',
-    'substring',
-    'replace',
-    'translate',
-    'locate',
-    'lpad',
-    'rpad',
-    'splitPart',
-    'substringIndex',
-    'makeDate',
-    'windowStart',
-    'regexpReplace',
-    'monthsBetween',
-    'regexpExtract',
-  ].map((fn) => [fn, 3] as const),
-  ...['coalesce', 'greatest', 'least', 'in', 'concat', 'concatWs', 'hash'].flatMap(
-    (fn) =>
-      [
-        [fn, 2],
-        [fn, 3],
-        [fn, 5],
-      ] as const,
-  ),
-  ['round', 2],
-  ['dateFormat', 2],
-]
+/** Every function of the registry, with as few arguments as it takes and with some more. */
+const calls: readonly (readonly [fn: string, arity: number])[] = functionNames().flatMap((fn) => {
+  const { minArgs, maxArgs } = functionSpec(fn)
+  const most = Math.min(maxArgs, minArgs + 3)
+  return Array.from({ length: most - minArgs + 1 }, (_, i) => [fn, minArgs + i] as const)
+})
 
 const input = (i: number): BoundExpression => {
   const slot = slots[i]
@@ -318,27 +204,34 @@ const leaf: fc.Arbitrary<BoundExpression> = fc.oneof(
   {
     weight: 2,
     arbitrary: fc
-      .constantFrom(...columnTypes)
-      .chain((type) => valuesOf(type).map((value) => boundLiteral(value, type))),
+      .constantFrom(...scalarTypes())
+      .chain((type) => scalarsOf(type).map((value) => boundLiteral(value, type))),
   },
   { weight: 1, arbitrary: fc.constantFrom(...columnTypes).map((type) => boundLiteral(null, type)) },
 )
 
 /** A call that does not type-check becomes its first argument: every recipe is some expression. */
-function callOrFirst(fn: string, args: readonly BoundExpression[], ansi: boolean): BoundExpression {
+function callOrFirst(
+  fn: string,
+  args: readonly BoundExpression[],
+  ansi: boolean,
+  instead = args[0] as BoundExpression,
+): BoundExpression {
   try {
-    return bindCall(fn, makesLongText.has(fn) ? withShortLength(args, ansi) : args, ansi)
+    return bindCall(fn, makesLong.has(fn) ? withShortLength(args, ansi) : args, ansi)
   } catch {
-    return args[0] as BoundExpression
+    return instead
   }
 }
 
-const makesLongText = new Set(['repeat', 'lpad', 'rpad'])
+const makesLong = new Set(['repeat', 'lpad', 'rpad', 'space', 'arrayRepeat', 'arrayInsert', 'sequence', 'formatNumber'])
 
 /** A text of two billion characters would prove nothing. */
 function withShortLength(args: readonly BoundExpression[], ansi: boolean): readonly BoundExpression[] {
   return args.map((arg, i) =>
-    i === 1 ? bindCall('mod', [castTo(arg, types.int, ansi, true), boundLiteral(40, types.int)], ansi) : arg,
+    i === 1 || args.length === 1
+      ? bindCall('mod', [castTo(arg, types.int, ansi, true), boundLiteral(40, types.int)], ansi)
+      : arg,
   )
 }
 
@@ -380,7 +273,9 @@ export function expressions(ansi: boolean): fc.Arbitrary<BoundExpression> {
       fc
         .constantFrom(...calls)
         .chain(([fn, n]) =>
-          fc.tuple(...Array.from({ length: n ?? 1 }, () => tie('e'))).map((args) => callOrFirst(fn, args, ansi)),
+          fc
+            .tuple(...Array.from({ length: Math.max(1, n) }, () => tie('e')))
+            .map((args) => callOrFirst(fn, args.slice(0, n), ansi, args[0])),
         ),
       fc
         .tuple(tie('e'), fc.constantFrom(...columnTypes), fc.boolean())
@@ -417,7 +312,7 @@ export function compiled(expression: BoundExpression, ansi: boolean): { run: (ro
     if (slot === undefined) throw new Error('no such slot')
     const { type, nullable } = slot
     const isNull = nullable ? `isNull[${i}]` : 'false'
-    if (type.kind === 'string' || type.kind === 'binary') {
+    if (physicalKind(type) === 'bytes') {
       return {
         type,
         isNull,
@@ -441,8 +336,9 @@ export function compiled(expression: BoundExpression, ansi: boolean): { run: (ro
       let at = 3
       const values = row.map((value, i) => {
         starts.push(at)
-        if (typeof value === 'string' || value instanceof Uint8Array) {
-          const bytes = typeof value === 'string' ? Buffer.from(value) : value
+        const type = slots[i]?.type ?? types.int
+        if (value !== null && physicalKind(type) === 'bytes') {
+          const bytes = bytesOf(type, value)
           u8.set(bytes, at)
           at += bytes.length
         }
@@ -462,6 +358,11 @@ export function compiled(expression: BoundExpression, ansi: boolean): { run: (ro
       )
     },
   }
+}
+
+function bytesOf(type: DataType, value: Value): Uint8Array {
+  if (typeof value === 'string') return Buffer.from(value)
+  return value instanceof Uint8Array ? value : encodeNested(type, value)
 }
 
 function garbage(type: DataType): unknown {

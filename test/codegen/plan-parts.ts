@@ -1,2 +1,2 @@
 export { unify } from '../../src/plan/function-spec.js'
-export { castTo, decimal, types } from '../../src/plan/type-rules.js'
+export { castTo, decimal, isNested, types } from '../../src/plan/type-rules.js'

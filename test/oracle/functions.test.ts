@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { compileExpression } from '../../src/codegen/expression-compiler.js'
 import { evaluate, type Row } from '../../src/codegen/interpreter.js'
@@ -6,13 +6,15 @@ import { placeholder, type Value } from '../../src/codegen/value.js'
 import { MillraceError } from '../../src/common/errors.js'
 import { FunctionSource } from '../../src/common/function-source.js'
 import type { BoundExpression } from '../../src/plan/expression.js'
+import { isNested } from '../../src/plan/type-rules.js'
+import { columnSlots, type DataType } from '../../src/types/data-type.js'
 import {
-  bindTree,
+  bindSql,
   fromJson,
   type OracleCase,
   type OracleRow,
   readCases,
-  slotsOf,
+  schemaOf,
   toJson,
   Unsupported,
 } from './oracle-cases.js'
@@ -28,6 +30,11 @@ const differences = JSON.parse(readFileSync(new URL('differences.json', import.m
   string,
   { why: string; inputs: string[] }
 >
+
+/** Cases that are refused in words, and why. */
+const refused: Readonly<Record<string, string>> = {
+  'timestamp-0506-both': 'a sliding window makes several rows of one, which an expression cannot',
+}
 
 /** The libraries of C and Java may differ in the last bit. */
 const transcendental =
@@ -55,28 +62,44 @@ function expected(row: OracleRow): Answer {
   return row.error === undefined ? { value: row.out } : { error: row.error.class ?? '' }
 }
 
-function agrees(found: Answer, wanted: Answer, ulps: number): boolean {
-  if ('error' in wanted) return 'error' in found && (wanted.error === '' || found.error === wanted.error)
-  if ('error' in found) return false
-  const [a, b] = [found.value, wanted.value]
+/** A nested answer with a time in it is JSON text of Spark's own, `{"v": …}`. */
+function plainAnswer(wanted: unknown, type: DataType): unknown {
+  if (typeof wanted !== 'string' || !wanted.startsWith('{"v":') || !isNested(type)) return wanted
+  return (JSON.parse(wanted) as { v?: unknown }).v ?? null
+}
+
+function sameJson(a: unknown, b: unknown, ulps: number): boolean {
   // An integer of Spark's 64 bits is JSON text, one of ours may be narrower.
   if (typeof a === 'string' && typeof b === 'number') return a === String(b)
+  if (typeof a === 'number' && typeof b === 'string') return String(a) === b
   if (typeof a === 'number' && typeof b === 'number') return a === b || Math.abs(a - b) <= ulps * 2 ** -52 * Math.abs(b)
+  if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((x, i) => sameJson(x, b[i], ulps))
+  if (typeof a === 'object' && typeof b === 'object' && a !== null && b !== null) {
+    const [x, y] = [Object.entries(a), b as Record<string, unknown>]
+    return x.length === Object.keys(y).length && x.every(([key, value]) => key in y && sameJson(value, y[key], ulps))
+  }
   return a === b
 }
 
+function agrees(found: Answer, wanted: Answer, ulps: number): boolean {
+  if ('error' in wanted) return 'error' in found && (wanted.error === '' || found.error === wanted.error)
+  if ('error' in found) return false
+  return sameJson(found.value, wanted.value, ulps)
+}
+
 function run(oracle: OracleCase, ansi: boolean): CaseReport {
-  if (oracle.type?.startsWith('interval') === true) throw new Unsupported('intervals')
-  const slots = slotsOf(oracle.columns)
+  const schema = schemaOf(oracle.columns)
+  const slots = columnSlots(schema).filter((slot) => slot.parent === -1)
   const ulps = transcendental.test(oracle.sql) ? 1.01 : 0
   const differing: string[] = []
   let passed = 0
   let notHeld = 0
   let expression: BoundExpression
   try {
-    expression = bindTree(oracle.tree, slots, ansi)
+    expression = bindSql(oracle.sql, schema, ansi)
   } catch (error) {
     if (error instanceof Unsupported) throw error
+    if (!(error instanceof MillraceError)) throw error
     if (oracle.rows.every((row) => row.error !== undefined)) return { differing, passed: oracle.rows.length, notHeld }
     throw error
   }
@@ -97,7 +120,9 @@ function run(oracle: OracleCase, ansi: boolean): CaseReport {
       answer(() => compiled(data), expression),
       `compiled ${oracle.id}`,
     ).toStrictEqual(interpreted)
-    if (agrees(interpreted, expected(row), ulps)) passed++
+    const wanted = expected(row)
+    const plain = 'value' in wanted ? { value: plainAnswer(wanted.value, expression.type) } : wanted
+    if (agrees(interpreted, plain, ulps)) passed++
     else {
       differing.push(JSON.stringify(row.in))
       if (process.env.MILLRACE_VERBOSE)
@@ -136,6 +161,7 @@ function slotTypes(
 describe('scalar functions answer as Spark does', () => {
   const counts = { cases: 0, passed: 0, differ: 0, unsupported: 0, notHeld: 0 }
   const unsupported: string[] = []
+  const found: Record<string, readonly string[]> = {}
   for (const oracle of cases) {
     test(`${oracle.id}: ${oracle.sql}`, () => {
       const differing = new Set<string>()
@@ -148,16 +174,18 @@ describe('scalar functions answer as Spark does', () => {
         } catch (error) {
           if (!(error instanceof Unsupported)) throw error
           counts.unsupported++
-          unsupported.push(`${oracle.sql} (${error.message})`)
-          if (process.env.MILLRACE_ORACLE === undefined) throw error
+          unsupported.push(`${oracle.sql} (${error.message.split('\n')[0]})`)
+          if (process.env.MILLRACE_ORACLE === undefined && !(oracle.id in refused)) throw error
         }
       }
       counts.cases++
       counts.differ += differing.size
+      if (differing.size > 0) found[oracle.id] = [...differing]
       expect([...differing].sort()).toStrictEqual([...(differences[oracle.id]?.inputs ?? [])].sort())
     })
   }
   test('the tally', () => {
+    if (process.env.MILLRACE_DIFFERENCES) writeFileSync(process.env.MILLRACE_DIFFERENCES, JSON.stringify(found))
     const { passed, differ, notHeld } = counts
     console.log(
       `${counts.cases} cases: ${passed} rows passed, ${differ} differ as listed, ${notHeld} have microseconds, ${counts.unsupported} unsupported`,

@@ -1,23 +1,23 @@
 import { readFileSync } from 'node:fs'
 import { decimalOfText } from '../../src/codegen/decimals.js'
-import { formatDate, parseDouble, parseTimestamp } from '../../src/codegen/text-values.js'
+import { formatDate, formatValue, parseDouble, parseTimestamp } from '../../src/codegen/text-values.js'
 import type { Value } from '../../src/codegen/value.js'
 import { daysFromDate } from '../../src/common/calendar.js'
 import { formatDecimal } from '../../src/common/decimal.js'
-import { parseDuration } from '../../src/common/duration.js'
-import type { BoundExpression, LiteralValue } from '../../src/plan/expression.js'
-import { boundLiteral, unify } from '../../src/plan/function-spec.js'
-import { bindCall } from '../../src/plan/functions.js'
-import { castTo, decimal, types } from '../../src/plan/type-rules.js'
-import { type ColumnSlot, columnSlots, type DataType, structType } from '../../src/types/data-type.js'
+import { MillraceError } from '../../src/common/errors.js'
+import { bindExpression } from '../../src/plan/binder.js'
+import type { BoundExpression } from '../../src/plan/expression.js'
+import { parseExpression } from '../../src/plan/sql-parser.js'
+import { types } from '../../src/plan/type-rules.js'
+import { type ColumnSlot, columnSlots, type DataType, type StructType, structType } from '../../src/types/data-type.js'
+import { parseTypeOrFields } from '../../src/types/ddl.js'
 
-/** Cases whose answers Spark computed: trees to bound expressions, JSON values to ours and back. */
+/** Cases whose answers Spark computed: their SQL to bound expressions, JSON values to ours and back. */
 
 export interface OracleCase {
   readonly id: string
   readonly mode: 'both' | 'legacy' | 'ansi'
   readonly sql: string
-  readonly tree: Tree
   readonly columns: Readonly<Record<string, string>>
   readonly type: string | null
   readonly rows: readonly OracleRow[]
@@ -30,18 +30,6 @@ export interface OracleRow {
   readonly noRow?: true
 }
 
-export interface Tree {
-  readonly col?: string
-  readonly lit?: unknown
-  readonly type?: string
-  readonly fn?: string
-  readonly args?: readonly Tree[]
-  readonly to?: string
-  readonly escape?: string
-  readonly case?: readonly (readonly [Tree, Tree])[]
-  readonly else?: Tree
-}
-
 export class Unsupported extends Error {}
 
 export function readCases<T = OracleCase>(path: string): readonly T[] {
@@ -51,36 +39,33 @@ export function readCases<T = OracleCase>(path: string): readonly T[] {
     .map((line) => JSON.parse(line) as T)
 }
 
-const sparkTypes: Readonly<Record<string, DataType>> = {
-  tinyint: types.byte,
-  smallint: types.short,
-  int: types.int,
-  bigint: types.bigint,
-  float: types.float,
-  double: types.double,
-  boolean: types.boolean,
-  string: types.string,
-  binary: types.binary,
-  date: types.date,
-  timestamp: types.timestamp,
-  void: types.void,
+export function sparkType(name: string): DataType {
+  if (name === 'void') return types.void
+  if (name.startsWith('interval')) return name.includes('day') ? types.dayTimeInterval : types.yearMonthInterval
+  return parseTypeOrFields(name)
 }
 
-export function sparkType(name: string): DataType {
-  const match = /^decimal\((\d+),(\d+)\)$/.exec(name)
-  if (match !== null) return decimal(Number(match[1]), Number(match[2]))
-  const type = sparkTypes[name]
-  if (type === undefined) throw new Unsupported(`type ${name}`)
-  return type
+export function schemaOf(columns: Readonly<Record<string, string>>): StructType {
+  return structType(Object.entries(columns).map(([name, type]) => ({ name, type: sparkType(type), nullable: true })))
 }
 
 export function slotsOf(columns: Readonly<Record<string, string>>): readonly ColumnSlot[] {
-  const fields = Object.entries(columns).map(([name, type]) => ({ name, type: sparkType(type), nullable: true }))
-  return columnSlots(structType(fields))
+  return columnSlots(schemaOf(columns))
+}
+
+export function bindSql(sql: string, schema: StructType, ansi: boolean): BoundExpression {
+  try {
+    return bindExpression(parseExpression(sql), schema, { ansi, place: 'a case' })
+  } catch (error) {
+    if (!(error instanceof MillraceError)) throw error
+    if (error.code === 'UNRESOLVED_ROUTINE' || error.code === 'UNSUPPORTED_OPERATION')
+      throw new Unsupported(error.message)
+    throw error
+  }
 }
 
 /** A JSON value as ours; undefined where a timestamp has microseconds, which we do not hold. */
-export function fromJson(value: unknown, type: DataType): LiteralValue | undefined {
+export function fromJson(value: unknown, type: DataType): Value | null | undefined {
   if (value === null || value === undefined) return null
   switch (type.kind) {
     case 'bigint':
@@ -101,8 +86,17 @@ export function fromJson(value: unknown, type: DataType): LiteralValue | undefin
     }
     case 'binary':
       return Uint8Array.from(Buffer.from(String(value), 'hex'))
+    case 'array':
+      return (value as unknown[]).map((item) => fromJson(item, type.element) ?? null)
+    case 'map':
+      return (value as [unknown, unknown][]).map(([k, v]) => [
+        fromJson(k, type.key) ?? null,
+        fromJson(v, type.value) ?? null,
+      ])
+    case 'struct':
+      return type.fields.map((f) => fromJson((value as Record<string, unknown>)[f.name], f.type) ?? null)
     default:
-      return value as LiteralValue
+      return value as Value
   }
 }
 
@@ -127,216 +121,20 @@ export function toJson(value: Value | null, type: DataType): unknown {
       return String(BigInt(value as number) * 1000n)
     case 'binary':
       return Buffer.from(value as Uint8Array).toString('hex')
+    case 'yearMonthInterval':
+    case 'dayTimeInterval':
+      return formatValue(type)(value as never)
+    case 'array':
+      return (value as (Value | null)[]).map((item) => toJson(item, type.element))
+    case 'map':
+      return (value as [Value, Value | null][])
+        .map(([k, v]) => [toJson(k, type.key), toJson(v, type.value)])
+        .sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1))
+    case 'struct':
+      return Object.fromEntries(
+        type.fields.map((f, i) => [f.name, toJson((value as (Value | null)[])[i] ?? null, f.type)]),
+      )
     default:
       return value
   }
-}
-
-const names: Readonly<Record<string, string>> = {
-  '+': 'add',
-  '-': 'sub',
-  '*': 'mul',
-  '/': 'div',
-  '%': 'mod',
-  div: 'intDiv',
-  pmod: 'pmod',
-  negate: 'neg',
-  abs: 'abs',
-  '=': 'eq',
-  '<': 'lt',
-  '<=': 'lte',
-  '>': 'gt',
-  '>=': 'gte',
-  '<=>': 'eqNullSafe',
-  equal_null: 'eqNullSafe',
-  '!=': 'neq',
-  not: 'not',
-  and: 'and',
-  or: 'or',
-  in: 'in',
-  between: 'between',
-  like: 'like',
-  rlike: 'rlike',
-  is_null: 'isNull',
-  isnull: 'isNull',
-  is_not_null: 'isNotNull',
-  coalesce: 'coalesce',
-  nvl: 'ifnull',
-  ifnull: 'ifnull',
-  nvl2: 'nvl2',
-  nullif: 'nullif',
-  isnan: 'isNaN',
-  nanvl: 'nanvl',
-  if: 'if',
-  greatest: 'greatest',
-  least: 'least',
-  round: 'round',
-  bround: 'bround',
-  floor: 'floor',
-  ceil: 'ceil',
-  sign: 'sign',
-  sqrt: 'sqrt',
-  cbrt: 'cbrt',
-  exp: 'exp',
-  expm1: 'expm1',
-  ln: 'ln',
-  log10: 'log10',
-  log: 'log',
-  power: 'pow',
-  sin: 'sin',
-  atan: 'atan',
-  acos: 'acos',
-  atan2: 'atan2',
-  sinh: 'sinh',
-  cosh: 'cosh',
-  tanh: 'tanh',
-  hypot: 'hypot',
-  degrees: 'degrees',
-  radians: 'radians',
-  hex: 'hex',
-  length: 'length',
-  char_length: 'length',
-  octet_length: 'octetLength',
-  upper: 'upper',
-  lower: 'lower',
-  initcap: 'initcap',
-  reverse: 'reverse',
-  trim: 'trim',
-  btrim: 'trim',
-  rtrim: 'rtrim',
-  ltrim: 'ltrim',
-  concat: 'concat',
-  '||': 'concat',
-  concat_ws: 'concatWs',
-  substring: 'substring',
-  substr: 'substring',
-  right: 'right',
-  instr: 'instr',
-  locate: 'locate',
-  lpad: 'lpad',
-  rpad: 'rpad',
-  repeat: 'repeat',
-  replace: 'replace',
-  ascii: 'ascii',
-  chr: 'chr',
-  char: 'chr',
-  levenshtein: 'levenshtein',
-  startswith: 'startsWith',
-  endswith: 'endsWith',
-  base64: 'base64',
-  split_part: 'splitPart',
-  substring_index: 'substringIndex',
-  regexp_extract: 'regexpExtract',
-  regexp_replace: 'regexpReplace',
-  regexp_count: 'regexpCount',
-  year: 'year',
-  day: 'dayofmonth',
-  dayofmonth: 'dayofmonth',
-  dayofweek: 'dayofweek',
-  weekday: 'weekday',
-  dayofyear: 'dayofyear',
-  weekofyear: 'weekofyear',
-  quarter: 'quarter',
-  month: 'month',
-  last_day: 'lastDay',
-  date_add: 'dateAdd',
-  date_sub: 'dateSub',
-  add_months: 'addMonths',
-  months_between: 'monthsBetween',
-  make_date: 'makeDate',
-  unix_date: 'unixDate',
-  date_from_unix_date: 'dateFromUnixDate',
-  hour: 'hour',
-  minute: 'minute',
-  second: 'second',
-  unix_millis: 'unixMillis',
-  timestamp_millis: 'timestampMillis',
-  datediff: 'datediff',
-  unix_timestamp: 'unixSeconds',
-  date_trunc: 'dateTrunc',
-  trunc: 'trunc',
-  to_date: 'toDate',
-  to_timestamp: 'toTimestamp',
-  try_to_timestamp: 'tryToTimestamp',
-  hash: 'hash',
-  date_format: 'dateFormat',
-}
-
-const parts: Readonly<Record<string, string>> = {
-  YEAR: 'year',
-  QUARTER: 'quarter',
-  MONTH: 'month',
-  WEEK: 'weekofyear',
-  DAY: 'dayofmonth',
-  HOUR: 'hour',
-  MINUTE: 'minute',
-}
-
-/** Our functions take fewer arguments than Spark's in these. */
-const mostArgs: Readonly<Record<string, number>> = {
-  floor: 1,
-  ceil: 1,
-  toDate: 1,
-  toTimestamp: 1,
-  tryToTimestamp: 1,
-  unixSeconds: 1,
-  regexpReplace: 3,
-  splitPart: 3,
-}
-
-export function bindTree(tree: Tree, slots: readonly ColumnSlot[], ansi: boolean): BoundExpression {
-  const bind = (t: Tree): BoundExpression => bindTree(t, slots, ansi)
-  if (tree.col !== undefined) {
-    const slot = slots.find((s) => s.path[0] === tree.col)
-    if (slot === undefined) throw new Unsupported(`column ${tree.col}`)
-    return { kind: 'input', slot: slot.index, type: slot.type, nullable: true }
-  }
-  if ('lit' in tree) {
-    const type = sparkType(tree.type ?? 'void')
-    const value = fromJson(tree.lit, type)
-    if (value === undefined) throw new Unsupported('a literal with microseconds')
-    return boundLiteral(value, type)
-  }
-  if (tree.case !== undefined) {
-    const thens = tree.case.map(([, then]) => bind(then))
-    const { args, type } = unify('when', tree.else === undefined ? thens : [...thens, bind(tree.else)], ansi)
-    const branches = tree.case.map(([when], i) => ({
-      when: castTo(bind(when), types.boolean, ansi),
-      then: args[i] as BoundExpression,
-    }))
-    const otherwise = tree.else === undefined ? {} : { otherwise: args[args.length - 1] as BoundExpression }
-    return { kind: 'case', branches, type, nullable: true, ...otherwise }
-  }
-  const fn = tree.fn ?? ''
-  const args = tree.args ?? []
-  if (fn === 'cast' || fn === 'try_cast')
-    return castTo(bind(args[0] as Tree), sparkType(tree.to ?? ''), ansi, fn === 'try_cast')
-  if (fn === 'double') return castTo(bind(args[0] as Tree), types.double, ansi)
-  if (fn === 'positive') return bind(args[0] as Tree)
-  if (fn === 'extract' || fn === 'date_part') {
-    const part = parts[String(args[0]?.lit).toUpperCase()]
-    if (part === undefined) throw new Unsupported(`extract ${String(args[0]?.lit)}`)
-    return bindCall(part, [bind(args[1] as Tree)], ansi)
-  }
-  if (fn === 'extract_value' && args[0]?.fn === 'window') return bindWindow(args[0], String(args[1]?.lit), bind, ansi)
-  const ours = names[fn]
-  if (ours === undefined || (tree.escape !== undefined && tree.escape !== '\\')) throw new Unsupported(`function ${fn}`)
-  if (fn === 'unix_timestamp' && args.map(bind)[0]?.type.kind !== 'timestamp')
-    throw new Unsupported('unix_timestamp of text')
-  if (args.length > (mostArgs[ours] ?? 99)) throw new Unsupported(`${fn} with ${args.length} arguments`)
-  return bindCall(ours, args.map(bind), ansi)
-}
-
-function bindWindow(window: Tree, field: string, bind: (t: Tree) => BoundExpression, ansi: boolean): BoundExpression {
-  const [time, size, slide, start] = window.args ?? []
-  if (time === undefined || size === undefined || (slide !== undefined && slide.lit !== size.lit))
-    throw new Unsupported('a sliding window')
-  const sizeMs = parseDuration(String(size.lit), 'a window')
-  const startMs = start === undefined ? 0 : parseDuration(String(start.lit), 'a window')
-  const offset = boundLiteral(startMs, types.long)
-  const begin = bindCall('windowStart', [bind(time), boundLiteral(sizeMs, types.long), offset], ansi)
-  if (field === 'start') return begin
-  // The end is the start of the window that holds the time one window later.
-  const later = bindCall('add', [bindCall('unixMillis', [begin], ansi), boundLiteral(sizeMs, types.long)], ansi)
-  return bindCall('timestampMillis', [later], ansi)
 }

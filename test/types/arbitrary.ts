@@ -98,8 +98,38 @@ const goodName = (name: string): boolean => !name.startsWith('__') && name !== '
 
 function kind(depth: number): fc.Arbitrary<Kind> {
   const leaf = fc.constantFrom(...scalars)
-  const any = depth === 0 ? leaf : fc.oneof({ weight: 4, arbitrary: leaf }, { weight: 1, arbitrary: struct(depth - 1) })
+  if (depth === 0) return fc.tuple(leaf, fc.boolean()).map(([k, nullable]) => (nullable ? optional(k) : k))
+  const any = fc.oneof(
+    { weight: 6, arbitrary: leaf },
+    { weight: 1, arbitrary: struct(depth - 1) },
+    { weight: 1, arbitrary: kind(depth - 1).map(arrayOf) },
+    { weight: 1, arbitrary: fc.tuple(fc.constantFrom(...keys), kind(depth - 1)).map(([k, v]) => mapOf(k, v)) },
+  )
   return fc.tuple(any, fc.boolean()).map(([k, nullable]) => (nullable ? optional(k) : k))
+}
+
+/** In an array nothing is left out: undefined is null there. */
+function arrayOf(k: Kind): Kind {
+  const value = fc
+    .array(k.value, { maxLength: 10 })
+    .map((pairs) => [pairs.map(([given]) => given ?? null), pairs.map(([, back]) => back)] as const)
+  return { type: t.array(k.type), value }
+}
+
+const keys: readonly Kind[] = [
+  { type: t.string, value: fc.string({ unit: 'grapheme', maxLength: 5 }).map((s) => [s, toWellFormed(s)] as const) },
+  { type: t.int, value: same(fc.integer()) },
+  { type: t.bigint, value: same(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })) },
+]
+
+function mapOf(key: Kind, item: Kind): Kind {
+  const value = fc
+    .uniqueArray(fc.tuple(key.value, item.value), { maxLength: 6, selector: ([[, back]]) => back })
+    .map(
+      (entries) =>
+        [new Map(entries.map(([[k], [v]]) => [k, v])), new Map(entries.map(([[, k], [, v]]) => [k, v]))] as const,
+    )
+  return { type: t.map(key.type, item.type), value }
 }
 
 function optional(k: Kind): Kind {

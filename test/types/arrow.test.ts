@@ -8,7 +8,7 @@ import { type BlockRef, blockRowCount } from '../../src/types/block.js'
 import { BlockBuilder } from '../../src/types/block-builder.js'
 import { checkBlock } from '../../src/types/block-reader.js'
 import { blocksFromRows } from '../../src/types/column-builder.js'
-import type { DataType, StructType } from '../../src/types/data-type.js'
+import { type DataType, entriesType, type StructType } from '../../src/types/data-type.js'
 import { readRows } from '../../src/types/row-reader.js'
 import { t } from '../../src/types/schema.js'
 import { sample } from './arbitrary.js'
@@ -42,6 +42,16 @@ function arrowType(type: DataType): arrow.DataType {
       return new arrow.Decimal(type.scale, type.precision, 128)
     case 'struct':
       return new arrow.Struct(type.fields.map((f) => new arrow.Field(f.name, arrowType(f.type), f.nullable)))
+    case 'yearMonthInterval':
+      return new arrow.Int32()
+    case 'dayTimeInterval':
+      return new arrow.Int64()
+    case 'array':
+      return new arrow.List(new arrow.Field('item', arrowType(type.element), type.containsNull))
+    case 'map': {
+      const entries = new arrow.Field('entries', arrowType(entriesType(type).element) as arrow.Struct, false)
+      return new arrow.Map_(entries as arrow.Field<arrow.Struct<{ key: arrow.DataType; value: arrow.DataType }>>)
+    }
     case 'void':
       return new arrow.Null()
   }
@@ -86,6 +96,13 @@ function fromArrow(type: DataType, value: unknown): unknown {
       return Object.fromEntries(
         type.fields.map((f, i) => [f.name, fromArrow(f.type, (value as { toArray(): unknown[] }).toArray()[i])]),
       )
+    case 'array':
+      return Array.from(value as arrow.Vector, (item) => fromArrow(type.element, item))
+    case 'map': {
+      // An Arrow map is read by its own vectors: its proxy object would take keys for names.
+      const entries = value as { [key: symbol]: unknown } & Iterable<[unknown, unknown]>
+      return new Map(Array.from(entries, ([k, v]) => [fromArrow(type.key, k), fromArrow(type.value, v)]))
+    }
     default:
       return value
   }
@@ -93,7 +110,9 @@ function fromArrow(type: DataType, value: unknown): unknown {
 
 /** Arrow's Data as our descriptor. */
 function descriptor(name: string, type: DataType, nullable: boolean, data: arrow.Data): ArrowColumn {
-  const fields = type.kind === 'struct' ? type.fields : []
+  const list = type.kind === 'map' ? entriesType(type) : type
+  const element = list.kind === 'array' ? [{ name: 'item', type: list.element, nullable: list.containsNull }] : []
+  const fields = type.kind === 'struct' ? type.fields : element
   const raw = data.values as ArrowColumn['values'] | Uint32Array | undefined
   const values = raw instanceof Uint32Array ? new Uint8Array(raw.buffer, raw.byteOffset, raw.byteLength) : raw
   return {
@@ -105,8 +124,8 @@ function descriptor(name: string, type: DataType, nullable: boolean, data: arrow
     offset: 0,
     nullCount: data.nullCount,
     validity: data.nullCount === 0 ? undefined : data.nullBitmap,
-    offsets: type.kind === 'string' || type.kind === 'binary' ? data.valueOffsets : undefined,
-    values: type.kind === 'struct' ? undefined : values,
+    offsets: ['string', 'binary', 'array', 'map'].includes(type.kind) ? data.valueOffsets : undefined,
+    values: ['struct', 'array', 'map'].includes(type.kind) ? undefined : values,
     children: fields.map((f, i) => descriptor(f.name, f.type, f.nullable, data.children[i] as arrow.Data)),
   }
 }

@@ -63,8 +63,10 @@ describe('t.ddl', () => {
   })
 
   test.each([
-    ['id bigint, tags array<string>', /position 17: array columns are not supported yet/],
-    ['m map<string,int>', /position 3: map columns/],
+    ['tags array<strong>', /position 12: there is no type "strong"/],
+    ['tags array<string', /position 18: expected ">", found the end/],
+    ['m map<map<string,int>,int>', /position 3: the key of a map cannot be a map/],
+    ['m map<string>', /position 13: expected ","/],
     ['id bigant', /position 4: there is no type "bigant"/],
     ['id', /position 3: expected a type, found the end/],
     ['', /position 1: expected a field name/],
