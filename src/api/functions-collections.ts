@@ -67,9 +67,9 @@ const higher = (fn: string, value: ColumnOrName, ...rest: readonly Expression[])
   call(fn, toColumn(value), ...rest)
 
 /** `transform('prices', (x) => x.mul(2))`; with two parameters the second is the index, from 0. */
-export const transform = (value: ColumnOrName, fn: Of1 | Of2): Column => higher('transform', value, lambda(fn, 2))
+export const transform = (value: ColumnOrName, fn: Of2): Column => higher('transform', value, lambda(fn, 2))
 /** The elements for which it holds. (`DataFrame.filter` is about rows.) */
-export const filter = (value: ColumnOrName, test: Of1 | Of2): Column => higher('filter', value, lambda(test, 2))
+export const filter = (value: ColumnOrName, test: Of2): Column => higher('filter', value, lambda(test, 2))
 export const exists = (value: ColumnOrName, test: Of1): Column => higher('exists', value, lambda(test, 1))
 export const forall = (value: ColumnOrName, test: Of1): Column => higher('forall', value, lambda(test, 1))
 /** One value out of an array: `aggregate('prices', lit(0.0), (sum, x) => sum.plus(x))`. */

@@ -1,23 +1,14 @@
 import { MillraceError } from '../common/errors.js'
-<<<<<<< HEAD
 import { nearestName } from '../common/nearest-name.js'
-import { type ColumnSlot, columnSlots, type StructType, typeName } from '../types/data-type.js'
-=======
 import { arrayType, type ColumnSlot, columnSlots, type StructType, structType, typeName } from '../types/data-type.js'
 import { expressionKey } from './bound-expression.js'
->>>>>>> 94c324e (types, plan, codegen, api: arrays and maps, SQL expressions, 150 more functions with Spark's answers, lambdas, intervals)
 import type { BoundExpression, Expression } from './expression.js'
 import { columnPath, resultName } from './expression-name.js'
 import { boundLiteral, coerce, unify } from './function-spec.js'
-<<<<<<< HEAD
-import { bindCall } from './functions.js'
-import { castTo } from './type-rules.js'
-=======
-import { bindCall, checkArguments, nearestName } from './functions.js'
+import { bindCall, checkArguments } from './functions.js'
 import { fieldOf } from './functions-collections.js'
 import { higherOrderFunctions, type LambdaParameter, type OpenLambda } from './functions-lambdas.js'
 import { castTo, types } from './type-rules.js'
->>>>>>> 94c324e (types, plan, codegen, api: arrays and maps, SQL expressions, 150 more functions with Spark's answers, lambdas, intervals)
 
 /** Names become slots, and every node gets its type. What may stand where is the analyzer's affair. */
 export interface BindOptions {

@@ -1,9 +1,10 @@
 import { parseDuration } from '../common/duration.js'
 import { MillraceError } from '../common/errors.js'
+import { nearestName } from '../common/nearest-name.js'
 import type { DataType } from '../types/data-type.js'
 import { parseTypeOrFields } from '../types/ddl.js'
 import type { AggregateName, Expression } from './expression.js'
-import { aggregateNames, functionNames, nearestName } from './functions.js'
+import { aggregateNames, functionNames } from './functions.js'
 import { types } from './type-rules.js'
 
 /**

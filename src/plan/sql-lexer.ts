@@ -153,7 +153,12 @@ function readEscape(sql: string, at: number): readonly [text: string, length: nu
 }
 
 /** Where, in words and with a caret below the line. */
-export function syntaxError(sql: string, at: number, what: string, hint?: string): MillraceError {
+export function syntaxError(
+  sql: string,
+  at: number,
+  what: string,
+  hint = "an expression of Spark's SQL was expected: price * 2 > 5 and page like '/a%'; odd names stand in backticks",
+): MillraceError {
   const before = sql.slice(0, at)
   const line = before.split('\n').length
   const lineStart = before.lastIndexOf('\n') + 1

@@ -46,7 +46,9 @@ test.each<[string, () => unknown]>([
 
 test('what is no column is refused where it was written', async () => {
   expect((await refusal(() => stored().select(undefined as never))).code).toBe('COLUMN_EXPECTED')
-  expect((await refusal(() => stored().filter('price > 5' as never))).hint).toContain("col('price').gt(0)")
+  expect((await refusal(() => stored().filter(5 as never))).hint).toContain("col('price').gt(0)")
+  expect((await refusal(() => stored().filter('price >'))).code).toBe('PARSE_SYNTAX_ERROR')
+  expect((await refusal(() => stored().filter('prize > 5'))).code).toBe('UNRESOLVED_COLUMN')
   expect((await refusal(() => stored().withColumn('x', 3 as never))).hint).toContain('lit(')
   expect(
     (
