@@ -320,6 +320,8 @@ export type { TopicAlteration, TopicDescription, TopicFacts, TopicOptions } from
 // Topics, producers, consumers
 export type { RecordExplanation } from './log/explain-record.js'
 export type { CompactedPartition } from './log/log-cleaner.js'
+export type { VerifyReport } from './log/log-verify.js'
+export type { DamagedOffsets, TornTail } from './log/partition-verify.js'
 export type { OutputMode } from './plan/physical-plan.js'
 export type { DataType, Field, StructType } from './types/data-type.js'
 export type { Row } from './types/row-reader.js'

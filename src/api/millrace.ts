@@ -1,5 +1,6 @@
 import { MillraceError } from '../common/errors.js'
 import type { EngineSession } from '../execution/session.js'
+import type { VerifyReport } from '../log/log-verify.js'
 import type { FsyncMode } from '../log/log-writer.js'
 import type { BlockRef } from '../types/block.js'
 import type { StructType } from '../types/data-type.js'
@@ -155,6 +156,14 @@ export class Millrace {
       })),
       queries: this.queries.active.map(({ name, id }) => ({ name, id })),
     }
+  }
+
+  /**
+   * Walks every file: each record batch's length, checksum, place and content, indexes, checkpoints. Nothing is changed, and the engine goes on
+   * working. `npx millrace verify DIR` does the same for a directory that no engine has open, and can salvage what is whole.
+   */
+  verify(): Promise<VerifyReport> {
+    return this.#open().verify()
   }
 
   /** Stops the queries at an epoch and syncs. A second call waits for the first. */

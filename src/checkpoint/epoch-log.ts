@@ -56,6 +56,21 @@ export class EpochLog {
     makeDirectoryDurably(env.fs, directory)
     const fresh = !env.fs.exists(path)
     if (fresh) env.fs.replaceFile(path, MAGIC)
+    const { records, end } = EpochLog.check(env, path)
+    if (hasFailedSync(env.fs, directory)) {
+      env.fs.replaceFile(path, env.fs.readFile(path).subarray(0, end))
+      forgetFailedSync(env.fs, directory)
+    }
+    const file = env.fs.open(path, 'append')
+    if (end < file.size()) file.truncate(end)
+    return { log: new EpochLog(env, directory, file, end), records }
+  }
+
+  /** Reads a checkpoint without a change. Throws where it is damaged; `torn` bytes at its end were never relied on. */
+  static check(
+    env: Env,
+    path: string,
+  ): { readonly records: readonly EpochRecord[]; readonly end: number; readonly torn: number } {
     const content = env.fs.readFile(path)
     if (content.length < MAGIC.length || !MAGIC.every((byte, i) => content[i] === byte)) {
       throw new MillraceError('CHECKPOINT_CORRUPT', `${path} is not a checkpoint of this version`, {
@@ -65,13 +80,7 @@ export class EpochLog {
     }
     const { records, end, following } = readRecords(content)
     if (end < content.length) assertTorn(path, content, end, records, following)
-    if (hasFailedSync(env.fs, directory)) {
-      env.fs.replaceFile(path, content.subarray(0, end))
-      forgetFailedSync(env.fs, directory)
-    }
-    const file = env.fs.open(path, 'append')
-    if (end < file.size()) file.truncate(end)
-    return { log: new EpochLog(env, directory, file, end), records }
+    return { records, end, torn: content.length - end }
   }
 
   /** Queues a record; nothing is on the disk before `sync`. */

@@ -62,6 +62,7 @@ export interface Requests {
     argument: { readonly name: string; readonly partition: number; readonly offset: number }
     result: import('../log/explain-record.js').RecordExplanation
   }
+  verify: { argument: undefined; result: import('../log/log-verify.js').VerifyReport }
   compactNow: { argument: string; result: readonly import('../log/log-cleaner.js').CompactedPartition[] }
   initProducer: {
     argument: import('../log/transactions.js').InitProducer

@@ -4,6 +4,7 @@ import type { Env } from '../common/env.js'
 import { MillraceError, toErrorShape } from '../common/errors.js'
 import type { LogEntry } from '../common/logger.js'
 import { LogEngine, type RecoveryFinding } from '../log/log-engine.js'
+import type { VerifyReport } from '../log/log-verify.js'
 import { OwnedTransactions } from '../log/owned-transactions.js'
 import { LogMemory } from '../log/shared-memory.js'
 import type { FromWorker, ToWorker } from '../worker/protocol.js'
@@ -24,6 +25,7 @@ export class Engine {
     private readonly env: Env,
     private readonly log: LogEngine,
     private readonly toHost: (message: FromEngine) => void,
+    private readonly dir: string | undefined,
   ) {
     this.#memory = log.memory
     this.#listening = log.memory.bells.listen(ENGINE_SLOT, () => this.#rung())
@@ -44,7 +46,7 @@ export class Engine {
       askOwner: (owner, transaction) => outcomeIn(env, owner, transaction),
     })
     for (const entry of recoveryEntries(log.findings)) toHost({ type: 'log', entry })
-    engine = new Engine(env, log, toHost)
+    engine = new Engine(env, log, toHost, start.dir)
     return engine
   }
 
@@ -121,6 +123,8 @@ export class Engine {
         const { name: topic, partition, offset } = argument as Requests['explainRecord']['argument']
         return await this.log.explainRecord(topic, partition, offset)
       }
+      case 'verify':
+        return await this.#verify()
       case 'compactNow':
         return await this.log.compactNow(argument as string)
       case 'initProducer':
@@ -193,6 +197,18 @@ export class Engine {
     })
     await run.started
     if (run.failure !== undefined) throw run.failure
+  }
+
+  async #verify(): Promise<VerifyReport> {
+    // Loaded when it is asked for, as hardly ever.
+    const [{ VerifyTotals }, { verifyOtherFiles }] = await Promise.all([
+      import('../log/log-verify.js'),
+      import('./verify.js'),
+    ])
+    const totals = new VerifyTotals()
+    await this.log.verify(totals)
+    if (this.dir !== undefined) verifyOtherFiles(this.env, this.dir, totals)
+    return totals.report()
   }
 
   #toWorker(slot: number, message: ToWorker): void {

@@ -12,6 +12,7 @@ import { nodeEnv } from '../common/env.js'
 import { errorFields, fromErrorShape, MillraceError, toErrorShape } from '../common/errors.js'
 import { type LogEntry, type Logger, silentLogger } from '../common/logger.js'
 import type { BlockDescriptor } from '../connector/inputs.js'
+import type { VerifyReport } from '../log/log-verify.js'
 import type { FsyncMode } from '../log/log-writer.js'
 import { LogMemory } from '../log/shared-memory.js'
 import type { PhysicalPlan } from '../plan/physical-plan.js'
@@ -187,6 +188,12 @@ export class EngineSession {
     }
     this.#logger.debug(began, 'query started')
     return handle
+  }
+
+  /** Walks every file of the engine's directory, while it goes on working. */
+  verify(): Promise<VerifyReport> {
+    this.#assertOpen()
+    return this.#request('verify', undefined)
   }
 
   /**

@@ -138,6 +138,11 @@ export class LogCleaner {
     })
   }
 
+  /** Runs while nothing is deleted or compacted. */
+  exclusively<T>(work: () => Promise<T>): Promise<T> {
+    return this.#enqueue(work)
+  }
+
   /** Why compaction leaves the partition alone; undefined where it does not. */
   failureOf(log: PartitionLog): Error | undefined {
     return this.#uncleanable.get(log)

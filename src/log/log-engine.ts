@@ -7,6 +7,7 @@ import { explainRecord, type RecordExplanation } from './explain-record.js'
 import { PRODUCER_ID_EXPIRATION_MS, TRANSACTIONAL_ID_EXPIRATION_MS } from './limits.js'
 import { type CompactedPartition, LogCleaner } from './log-cleaner.js'
 import { LogReclaimer } from './log-reclaimer.js'
+import { type VerifyTotals, verifyOpenTopics } from './log-verify.js'
 import { type FsyncMode, LogWriter } from './log-writer.js'
 import { OpenTopics } from './open-topics.js'
 import { PartitionStatus } from './partition-control.js'
@@ -235,6 +236,12 @@ export class LogEngine {
       })
     }
     return await Promise.all(partitions.map((partition) => this.#cleaner.compactNow(this.#open.log(partition))))
+  }
+
+  /** Walks the files of all topics on disk, a partition at a time and in slices, as far as they are written. Nothing is compacted or deleted meanwhile. */
+  async verify(totals: VerifyTotals): Promise<void> {
+    this.#assertOpen()
+    await verifyOpenTopics(this.#options.env, this.#open, this.#cleaner, totals)
   }
 
   /** One look of retention and compaction at everything, now. */

@@ -226,7 +226,7 @@ export function unknownTopic(name: string, known: readonly string[]): MillraceEr
   })
 }
 
-function parseTopic(path: string, content: Uint8Array): Topic {
+export function parseTopic(path: string, content: Uint8Array): Topic {
   try {
     const topic = JSON.parse(Buffer.from(content).toString('utf8')) as Partial<Topic>
     const { id, name, partitions, schema, partitioner, config, createdAt, hasGaps } = topic

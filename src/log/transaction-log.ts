@@ -85,6 +85,17 @@ export class TransactionLog {
     path: string,
   ): { readonly log: TransactionLog; readonly records: readonly TransactionRecord[] } {
     if (!env.fs.exists(path)) env.fs.replaceFile(path, MAGIC)
+    const { records, end, torn } = TransactionLog.check(env, path)
+    const file = env.fs.open(path, 'append')
+    if (torn > 0) file.truncate(end)
+    return { log: new TransactionLog(env, path, file, end), records }
+  }
+
+  /** Reads the file without a change. Throws where it is damaged; `torn` bytes at its end were never synced. */
+  static check(
+    env: Env,
+    path: string,
+  ): { readonly records: readonly TransactionRecord[]; readonly end: number; readonly torn: number } {
     const content = env.fs.readFile(path)
     if (content.length < MAGIC.length || !MAGIC.every((byte, i) => content[i] === byte)) {
       throw new MillraceError('TRANSACTION_LOG_CORRUPT', `${path} is not a transaction log of this version`, {
@@ -94,9 +105,7 @@ export class TransactionLog {
     }
     const { records, end } = decode(content)
     if (end < content.length) assertTorn(path, content, end)
-    const file = env.fs.open(path, 'append')
-    if (end < content.length) file.truncate(end)
-    return { log: new TransactionLog(env, path, file, end), records }
+    return { records, end, torn: content.length - end }
   }
 
   /** In the file, not on the disk yet: see `sync`. */
