@@ -63,7 +63,7 @@ export class BatchScan {
     return this.check(position, baseOffsetOf(window.views.dv, window.at(position)))
   }
 
-  /** The next whole batch at or after `from` whose base offset is at least `minOffset` and below `limitOffset`. */
+  /** The next whole batch at or after `from` whose base offset is believable, at least `minOffset` and below `limitOffset`. */
   resync(from: number, minOffset: number, limitOffset: number): Resync | undefined {
     const { window } = this
     for (let position = from; position + BATCH_HEADER_BYTES <= this.end; position++) {
@@ -74,9 +74,25 @@ export class BatchScan {
       const baseOffset = baseOffsetOf(dv, at)
       if (baseOffset < minOffset || baseOffset >= limitOffset) continue
       if (!window.ensure(position, batchByteLength(dv, at))) continue
-      if (checksumFault(window.views, window.at(position)) === undefined) return { position, baseOffset }
+      if (checksumFault(window.views, window.at(position)) !== undefined) continue
+      if (!this.dense || this.#isConfirmed(position, limitOffset)) return { position, baseOffset }
     }
     return undefined
+  }
+
+  /**
+   * Behind damage nothing says which offset to expect, and the checksum does not cover what a batch claims: it is believed where the batch
+   * behind it goes on from there, or where it is the last one and ends at the limit.
+   */
+  #isConfirmed(position: number, limitOffset: number): boolean {
+    const { window } = this
+    const at = window.at(position)
+    const nextOffset = nextOffsetOf(window.views.dv, at)
+    const next = position + batchByteLength(window.views.dv, at)
+    if (next >= this.end) return limitOffset === Number.MAX_SAFE_INTEGER || nextOffset === limitOffset
+    if (!window.ensure(next, Math.min(this.end - next, BATCH_HEADER_BYTES))) return false
+    if (headerFault(window.views.dv, window.at(next), this.end - next) !== undefined) return false
+    return baseOffsetOf(window.views.dv, window.at(next)) === nextOffset
   }
 
   #no(fault: string): false {

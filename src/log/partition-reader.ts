@@ -13,6 +13,7 @@ import {
   readInt64BE,
   TRANSACTIONAL,
 } from '../record/batch-header.js'
+import { firstOffsetFrom } from '../record/record-times.js'
 import type { BufferViews } from '../types/block.js'
 import { AbortedTransactions } from './aborted-transactions.js'
 import { BatchOpener } from './batch-opener.js'
@@ -172,7 +173,7 @@ export class PartitionReader {
   }
 
   /**
-   * Base offset of the first batch that holds a record at or after the time; the log end offset where there is none.
+   * Offset of the first record at or after the time; the log end offset where there is none.
    * Leaves the reader there.
    */
   offsetForTimestamp(timestamp: number): number {
@@ -186,7 +187,7 @@ export class PartitionReader {
     this.seek(Math.min(offset, end))
     while (this.next(end)) {
       if (this.maxTimestamp >= timestamp) {
-        const found = Math.max(this.baseOffset, start)
+        const found = Math.max(firstOffsetFrom(this.views, this.position, timestamp), start)
         this.seek(found)
         return found
       }
@@ -267,8 +268,7 @@ export class PartitionReader {
       this.#nextOffset = damage.toOffset
       return false
     }
-    this.#opener.open(segments.views, segments.position, partitionName(this.partition))
-    this.#take(this.#opener.views, this.#opener.position)
+    if (!this.#openBatch(segments.views, segments.position)) return false
     this.#nextOffset = this.lastOffset + 1
     // What compaction has emptied is kept for its offsets and its producer's sequence; there is nothing in it to hand out.
     if (this.recordCount === 0) return false
@@ -277,6 +277,21 @@ export class PartitionReader {
       this.#nextOffset = this.baseOffset
       return false
     }
+    return true
+  }
+
+  /** False where the batch cannot be unpacked, and what is damaged is to be skipped. */
+  #openBatch(views: BufferViews, position: number): boolean {
+    try {
+      this.#opener.open(views, position, partitionName(this.partition))
+    } catch (error) {
+      if (!this.#skipDamage) throw error
+      const end = nextOffsetOf(views.dv, position)
+      this.skipped += end - this.#nextOffset
+      this.#nextOffset = end
+      return false
+    }
+    this.#take(this.#opener.views, this.#opener.position)
     return true
   }
 

@@ -1,5 +1,6 @@
 import type { FileHandle, FileSystem } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
+import { baseOffsetOf, batchMaxTimestamp } from '../record/batch-header.js'
 import type { BufferViews } from '../types/block.js'
 import { BatchScan } from './batch-scan.js'
 import { FileWindow } from './file-window.js'
@@ -68,8 +69,9 @@ export class SegmentReader {
       if (!this.#check(scan)) {
         const damage = this.#damage(scan, scan.fault, writtenOffset)
         // Damage in front of what is asked for is somebody else's to hear of.
-        if (damage.toOffset <= offset) continue
-        return damage
+        if (damage.toOffset > offset) return damage
+        if (this.#fileOffset === -1) this.#locate(offset)
+        continue
       }
       this.#filePosition += scan.batch.byteLength
       this.#fileOffset = scan.batch.lastOffset + 1
@@ -84,11 +86,23 @@ export class SegmentReader {
       const base = bases[i] as number
       const times = TimeIndex.load(this.#fs, segmentPath(this.#directory, base, 'timeindex'))
       const isLast = i === bases.length - 1
-      // A sealed segment's index ends with its greatest time; without one nothing is known.
-      if (!isLast && times.count > 0 && times.fault() === undefined && times.maxTimestamp() < timestamp) continue
-      return times.fault() === undefined ? Math.min(base + times.lookup(timestamp), writtenOffset) : base
+      if (times.count === 0 || times.fault() !== undefined) return base
+      // A sealed segment's index ends with its greatest time.
+      if (!isLast && times.maxTimestamp() < timestamp && this.#holds(base, times, times.count - 1, writtenOffset))
+        continue
+      const entry = times.entryBelow(timestamp)
+      if (entry === -1 || !this.#holds(base, times, entry, writtenOffset)) return base
+      return Math.min(base + times.relativeOffset(entry), writtenOffset)
     }
     return writtenOffset
+  }
+
+  /** The index has no checksum: an entry is believed where the batch at its offset has its time. */
+  #holds(base: number, times: TimeIndex, entry: number, writtenOffset: number): boolean {
+    const offset = base + times.relativeOffset(entry)
+    if (offset < base || offset >= writtenOffset || this.next(offset, writtenOffset) !== undefined) return false
+    const dv = this.views.dv
+    return baseOffsetOf(dv, this.position) <= offset && batchMaxTimestamp(dv, this.position) === times.timestamp(entry)
   }
 
   /** The reader has gone back to memory: the file and its window are let go until they are needed again. */
@@ -192,7 +206,9 @@ export class SegmentReader {
   #damage(scan: BatchScan, reason: string, writtenOffset: number): DamagedRange {
     const file = segmentPath(this.#directory, this.#base, 'log')
     const fromOffset = Math.max(this.#fileOffset, 0)
-    const following = listSegments(this.#fs, this.#directory)[segmentAt(this.#bases, this.#base) + 1]
+    // A batch may claim offsets beyond its own segment: what counts is the segment behind the offset that is missing.
+    const bases = listSegments(this.#fs, this.#directory)
+    const following = bases[segmentAt(bases, fromOffset) + 1]
     const limitOffset = Math.min(following ?? writtenOffset, writtenOffset)
     const resync = scan.resync(this.#filePosition + 1, fromOffset + 1, limitOffset)
     const toOffset = resync?.baseOffset ?? limitOffset

@@ -31,8 +31,8 @@ export class TimeIndex {
     return this.#entries.getInt32(entry * TIME_ENTRY_BYTES + 8)
   }
 
-  /** Offset below or at which every record is older than `timestamp`: where to begin to look. 0 where no entry says so. */
-  lookup(timestamp: number): number {
+  /** The last entry whose timestamp is below `timestamp`: up to its offset every record is older. -1 where there is none. */
+  entryBelow(timestamp: number): number {
     let low = 0
     let high = this.count
     while (low < high) {
@@ -40,7 +40,7 @@ export class TimeIndex {
       if (this.timestamp(middle) < timestamp) low = middle + 1
       else high = middle
     }
-    return low === 0 ? 0 : this.relativeOffset(low - 1)
+    return low - 1
   }
 
   /** Greatest timestamp that the index knows of. */

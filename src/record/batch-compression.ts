@@ -9,6 +9,7 @@ import {
   baseOffsetOf,
   batchAttributes,
   batchByteLength,
+  batchRecordCount,
   COLUMNS_PADDING,
   COLUMNS_PAYLOAD,
   COLUMNS_PAYLOAD_OFFSET,
@@ -131,8 +132,9 @@ function seal(sink: ByteSink, start: number, attributes: number): void {
   dv.setUint32(start + CRC, crc32c(sink.u8, start + ATTRIBUTES, sink.length))
 }
 
+/** Whether there is something to unpack: a batch that compaction has emptied has nothing, whatever its attributes say. */
 export function isCompressed(dv: DataView, position: number): boolean {
-  return (dv.getInt16(position + ATTRIBUTES) & COMPRESSION_MASK) !== 0
+  return (dv.getInt16(position + ATTRIBUTES) & COMPRESSION_MASK) !== 0 && batchRecordCount(dv, position) > 0
 }
 
 /** Unpacks one batch after the other, each into the same memory. */
