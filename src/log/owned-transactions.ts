@@ -2,7 +2,7 @@ import { assert } from '../common/assert.js'
 import type { PartitionLog } from './partition-log.js'
 import { ProducerSession } from './producer-session.js'
 import type { TransactionCoordinator } from './transaction-coordinator.js'
-import type { TransactionEnd } from './transaction-log.js'
+import type { TransactionEnd, TransactionRecord } from './transaction-log.js'
 import { TransactionalProducer } from './transactional-producer.js'
 
 /** What the owner's record must name, so that recovery knows the transaction again. */
@@ -26,6 +26,8 @@ export interface TransactionName {
 export class OwnedTransactions {
   readonly #idle: TransactionalProducer[] = []
   readonly #open = new Set<OwnedTransaction>()
+  /** Producer ids of which the owner decides. */
+  readonly #owned = new Set<number>()
   /** Of the transaction committed last: its owner's record is the newest only until the next one. */
   #lastMarkers: readonly { readonly log: PartitionLog; readonly offset: number }[] = []
 
@@ -38,10 +40,9 @@ export class OwnedTransactions {
   async begin(): Promise<OwnedTransaction> {
     const producer = this.#idle.pop() ?? new TransactionalProducer(undefined, -1, 0, 0)
     if (producer.producerId < 0 || !producer.advance()) {
+      const before = producer.producerId
       producer.begin(await this.coordinator.newProducerId())
-      const { producerId } = producer
-      if (this.owner !== undefined)
-        await this.coordinator.decisions.keep([{ type: 'owner', producerId, owner: this.owner }])
+      if (this.owner !== undefined) await this.#own(producer.producerId, before)
     }
     producer.raise()
     const transaction = new OwnedTransaction(this, producer)
@@ -52,6 +53,25 @@ export class OwnedTransactions {
   /** Aborts what is open; what may be decided already is left to whoever can read the owner's record. */
   async close(): Promise<void> {
     await Promise.all([...this.#open].map((transaction) => transaction.close()))
+    if (this.#open.size > 0 || this.#owned.size === 0) return
+    // Nobody will ask the owner again. Where that cannot be written down it is a record too many, and nothing else.
+    const disowned = [...this.#owned].map((producerId) => ({ type: 'disowned' as const, producerId }))
+    this.#owned.clear()
+    await this.syncLastMarkers()
+      .then(() => this.coordinator.decisions.keep(disowned))
+      .catch(() => undefined)
+  }
+
+  /** The owner decides for this id from now on; the one before, which has no epochs left, is let go. */
+  async #own(producerId: number, before: number): Promise<void> {
+    const { decisions } = this.coordinator
+    const records: TransactionRecord[] = [{ type: 'owner', producerId, owner: this.owner ?? '' }]
+    if (this.#owned.delete(before)) {
+      await this.syncLastMarkers()
+      records.push({ type: 'disowned', producerId: before })
+    }
+    this.#owned.add(producerId)
+    await decisions.keep(records)
   }
 
   /** The markers of the last transaction are on the disk: no record older than the next one will ever be asked for. */

@@ -57,13 +57,15 @@ const CRC_FROM = 8
 /** No record of ours is larger: a transaction names each of its partitions once. */
 const PAYLOAD_BYTES_MAX = 1 << 26
 
-/** A file that has grown beyond this is written anew with what still counts. */
+/** A file that has grown by this, and to twice of what it was, is written anew with what still counts. */
 const REWRITE_BYTES = 1 << 20
 
 export class TransactionLog {
   #file: FileHandle
   #end: number
   #syncedEnd: number
+  /** When it was written anew, or opened. */
+  #rewrittenEnd = 0
   #syncing: Promise<void> | undefined
   /** Once a sync has failed nobody knows what the disk holds. */
   #failure: MillraceError | undefined
@@ -134,7 +136,7 @@ export class TransactionLog {
   }
 
   get wantsRewrite(): boolean {
-    return this.#end > REWRITE_BYTES && this.#syncing === undefined
+    return this.#end > REWRITE_BYTES + 2 * this.#rewrittenEnd && this.#syncing === undefined
   }
 
   /** Replaces the whole file: temporary file, sync, rename, sync of the directory. */
@@ -145,6 +147,7 @@ export class TransactionLog {
     this.#file = this.env.fs.open(this.path, 'append')
     this.#end = content.length
     this.#syncedEnd = content.length
+    this.#rewrittenEnd = content.length
   }
 
   close(): void {
