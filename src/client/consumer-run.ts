@@ -83,7 +83,8 @@ export class ConsumerRun {
 
   async #giveMessages(fetcher: PartitionFetcher): Promise<void> {
     const { env, handled } = this.#options
-    const fetch = fetcher.fetch()
+    const fetched = fetcher.fetch()
+    const fetch = fetched instanceof Promise ? await fetched : fetched
     const { messages } = fetch
     const pause = this.#pauseOf(fetcher)
     let until = env.monotonic() + CONSUMER_TURN_MS
@@ -110,7 +111,8 @@ export class ConsumerRun {
   }
 
   async #giveByKey(fetcher: PartitionFetcher): Promise<void> {
-    const fetch = fetcher.fetch()
+    const fetched = fetcher.fetch()
+    const fetch = fetched instanceof Promise ? await fetched : fetched
     const { seeks } = fetcher
     const pause = this.#pauseOf(fetcher)
     let told = 0
@@ -164,7 +166,8 @@ export class ConsumerRun {
   }
 
   async #giveBatch(fetcher: PartitionFetcher): Promise<void> {
-    const fetch = fetcher.fetch()
+    const fetched = fetcher.fetch()
+    const fetch = fetched instanceof Promise ? await fetched : fetched
     if (fetch.messages.length === 0) return
     const { seeks } = fetcher
     const call = async (): Promise<void> => {

@@ -168,7 +168,7 @@ export class Consumer extends EventEmitter {
         const fetcher = await this.#partitions.claim(() => this.#stopping)
         if (fetcher === undefined) break
         try {
-          const fetch = fetcher.fetch()
+          const fetch = await fetcher.fetch()
           for (let i = 0; i < fetch.messages.length; i++) {
             if (this.#stopping || !fetcher.isCurrent(fetch)) break
             const message = fetch.messages[i] as ConsumerMessage

@@ -126,10 +126,21 @@ export class PartitionFetcher {
     this.inHand = -1
   }
 
-  /** The records of the next record batches. Until they are handed out the position stays in front of them. */
-  fetch(): Fetch {
+  /**
+   * The records of the next record batches; a promise where they have to be read from a file first. Until they are handed out the position
+   * stays in front of them.
+   */
+  fetch(): Fetch | Promise<Fetch> {
+    this.#align()
+    const loading = this.#reader.prepare()
+    return loading === undefined ? this.#take() : loading.then(() => this.#take())
+  }
+
+  #take(): Fetch {
+    // Meanwhile somebody may have come in between.
+    if (this.isRevoked || this.isPaused) return new Fetch([], this.#generation, this.position)
     try {
-      return this.#fetch()
+      return this.#read()
     } catch (error) {
       if (!this.#endsWithTopic || !(error instanceof MillraceError) || error.code !== 'TOPIC_DELETED') throw error
       this.isRevoked = true
@@ -137,16 +148,19 @@ export class PartitionFetcher {
     }
   }
 
-  #fetch(): Fetch {
+  #read(): Fetch {
     this.#align()
     const reader = this.#reader
     let messages: ConsumerMessage[] = []
     let bytes = 0
-    while (messages.length < FETCH_RECORDS && bytes < FETCH_BYTES && reader.next()) {
+    while (messages.length < FETCH_RECORDS && bytes < FETCH_BYTES) {
+      if (!reader.next()) break
       bytes += reader.byteLength
       const decoded = this.#decoder.decode(reader, this.position)
       if (messages.length === 0) messages = decoded
       else for (const message of decoded) messages.push(message)
+      // The next piece of the file comes while these are being handled.
+      if (reader.prepare() !== undefined) break
     }
     // Everything has been copied: the chunk need not be held while callbacks run.
     reader.release()

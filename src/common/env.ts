@@ -65,6 +65,8 @@ export interface FileHandle {
   size(): number
   /** Fills `target` from `position`; returns how many bytes there were. */
   read(target: Uint8Array, position: number): number
+  /** The same without blocking the thread, for one that has an event loop to keep. Where there is none, `read` is used. */
+  readLater?(target: Uint8Array, position: number): Promise<number>
   /** Writes all of `source` at `position`. */
   write(source: Uint8Array, position: number): void
   truncate(bytes: number): void
@@ -95,6 +97,19 @@ class NodeFileHandle implements FileHandle {
       done += n
     }
     return done
+  }
+
+  readLater(target: Uint8Array, position: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const readOn = (done: number): void => {
+        fs.read(this.#fd, target, done, target.length - done, position + done, (error, n) => {
+          if (error !== null) reject(error)
+          else if (n === 0 || done + n === target.length) resolve(done + n)
+          else readOn(done + n)
+        })
+      }
+      readOn(0)
+    })
   }
 
   write(source: Uint8Array, position: number): void {

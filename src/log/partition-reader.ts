@@ -159,6 +159,17 @@ export class PartitionReader {
     }
   }
 
+  /**
+   * Lets the next batch be read from its file without blocking this thread; undefined where it is in memory. For a thread with an event loop to
+   * keep, before `next`, which may be called whatever came of it. The batch before it must have been released.
+   */
+  prepare(): Promise<void> | undefined {
+    if (!this.hasNew() || this.partition.directory === undefined) return undefined
+    if (this.#sequence !== 0 && this.#chunk.pin(this.#sequence)) return undefined
+    if (this.#chunk.pinAt(this.#nextOffset) !== 0) return undefined
+    return this.#segments().prepare(this.#nextOffset)
+  }
+
   /** The batch in the fields is done with. */
   release(): void {
     this.#chunk.unpin()

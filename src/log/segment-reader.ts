@@ -1,9 +1,10 @@
 import type { FileHandle, FileSystem } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
-import { baseOffsetOf, batchMaxTimestamp } from '../record/batch-header.js'
+import { BATCH_HEADER_BYTES, baseOffsetOf, batchByteLength, batchMaxTimestamp } from '../record/batch-header.js'
 import type { BufferViews } from '../types/block.js'
 import { BatchScan } from './batch-scan.js'
 import { FileWindow } from './file-window.js'
+import { BATCH_BYTES_MAX, FILE_READ_ALIGNMENT, FILE_READ_BYTES } from './limits.js'
 import { OffsetIndex } from './offset-index.js'
 import type { PartitionControl } from './partition-control.js'
 import { type PartitionDescriptor, partitionName } from './partition-descriptor.js'
@@ -35,6 +36,7 @@ export class SegmentReader {
   /** Where the batch behind the last one begins, and its offset. */
   #filePosition = 0
   #fileOffset = -1
+  #loading: Promise<void> | undefined
 
   constructor(fs: FileSystem, partition: PartitionDescriptor, control: PartitionControl) {
     this.#fs = fs
@@ -77,6 +79,53 @@ export class SegmentReader {
       this.#fileOffset = scan.batch.lastOffset + 1
       if (scan.batch.lastOffset >= offset) return undefined
     }
+  }
+
+  /**
+   * Lets what `next(offset)` will look at be read without blocking the thread; undefined where it is there already, or where that cannot be
+   * told. It may come to nothing, and then `next` reads for itself, as ever.
+   */
+  prepare(offset: number): Promise<void> | undefined {
+    this.#loading ??= this.#load(offset)?.finally(() => {
+      this.#loading = undefined
+    })
+    return this.#loading
+  }
+
+  #load(offset: number): Promise<void> | undefined {
+    const scan = this.#scan
+    if (scan === undefined || this.#fileOffset !== offset || this.#filePosition >= scan.end) return this.#warm(offset)
+    const { window } = scan
+    const position = this.#filePosition
+    let bytes = Math.min(BATCH_HEADER_BYTES, scan.end - position)
+    if (window.holds(position, bytes)) {
+      const length = batchByteLength(window.views.dv, window.at(position))
+      bytes = Math.min(Math.max(length, bytes), scan.end - position, BATCH_BYTES_MAX)
+      if (window.holds(position, bytes)) return undefined
+    }
+    if (scan.window.handle.readLater === undefined) return undefined
+    // What is wrong with the file is told when it is read.
+    return window.load(position, bytes).catch(() => undefined)
+  }
+
+  /** The first look into a file: its index and the piece where the offset is are brought into the page cache. */
+  #warm(offset: number): Promise<void> | undefined {
+    const bases = listSegments(this.#fs, this.#directory)
+    const base = bases[segmentAt(bases, offset)]
+    if (base === undefined) return undefined
+    const index = openExisting(this.#fs, segmentPath(this.#directory, base, 'index'))
+    const log = openExisting(this.#fs, segmentPath(this.#directory, base, 'log'))
+    const close = (): void => {
+      index?.close()
+      log?.close()
+    }
+    if (index?.readLater === undefined || log?.readLater === undefined) {
+      close()
+      return undefined
+    }
+    return warm(index, log, offset - base)
+      .catch(() => undefined)
+      .finally(close)
   }
 
   /** An offset at or before the first record that is not older than `timestamp`: where to begin to look. */
@@ -230,6 +279,14 @@ export class SegmentReader {
   #window(): FileWindow {
     return (this.#scan as BatchScan).window
   }
+}
+
+async function warm(indexFile: FileHandle, log: FileHandle, relativeOffset: number): Promise<void> {
+  const entries = new Uint8Array(indexFile.size())
+  await indexFile.readLater?.(entries, 0)
+  const index = new OffsetIndex(entries)
+  const position = index.fault(log.size()) === undefined ? index.lookup(relativeOffset) : 0
+  await log.readLater?.(new Uint8Array(FILE_READ_BYTES), position - (position % FILE_READ_ALIGNMENT))
 }
 
 function openExisting(fs: FileSystem, path: string): FileHandle | undefined {

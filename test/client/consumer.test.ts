@@ -522,4 +522,41 @@ describe('consumer', () => {
       expect((await log.groups.describe('g')).state).toBe('Empty')
     })
   })
+
+  it('goes to where autoOffsetReset says when its place is gone, and says so; without it that is an error', async () => {
+    await log.send('t', 0, ...numbers(0, 3))
+    await log.coordinator.offsets.commit('g', [{ topic: 't', partition: 0, offset: 1 }])
+    await log.engine.deleteRecords('t', 0, 2)
+    const strict = consumer({ groupId: 'g' })
+    await strict.subscribe({ topics: ['t'] })
+    await expect(strict.run({ eachMessage: () => undefined })).rejects.toMatchObject({ code: 'OFFSET_OUT_OF_RANGE' })
+    for (const [autoOffsetReset, to, value] of [
+      ['earliest', 2, '2'],
+      ['latest', 4, 'new'],
+    ] as const) {
+      const one = consumer({ groupId: 'g', autoOffsetReset, autoCommit: false })
+      const resets: unknown[] = []
+      one.on(one.events.OFFSET_RESET, ({ payload }) => resets.push([payload.from, payload.to]))
+      await one.subscribe({ topics: ['t'] })
+      const values = seen(one, 1)
+      await until(() => resets.length > 0, 'the reset')
+      await log.send('t', 0, 'new')
+      expect((await values)[0]).toBe(value)
+      expect(resets).toEqual([[1, to]])
+    }
+  })
+
+  it('that falls behind retention while it runs does the same', async () => {
+    await log.send('t', 0, ...numbers(0, 3))
+    for (const autoOffsetReset of [undefined, 'earliest'] as const) {
+      const one = consumer({ autoOffsetReset })
+      await one.subscribe({ topics: ['t'] })
+      one.seek({ topic: 't', partition: 0, offset: (await log.engine.deleteRecords('t', 0, 0)) as number })
+      await log.engine.deleteRecords('t', 0, Number(one.positions()[0]?.offset) + 1)
+      if (autoOffsetReset === undefined) {
+        await one.run({ eachMessage: () => undefined })
+        await expect(one.finished()).rejects.toMatchObject({ code: 'OFFSET_OUT_OF_RANGE' })
+      } else expect(await seen(one, 1)).toEqual(['2'])
+    }
+  })
 })
