@@ -77,7 +77,13 @@ export class PartitionFetcher {
     this.topic = topic.name
     this.topicId = topic.id
     this.partition = partition.partition
-    this.#reader = new PartitionReader({ partition, memory: log.memory, env: log.env, isolation: options.isolation })
+    this.#reader = new PartitionReader({
+      partition,
+      memory: log.memory,
+      env: log.env,
+      schema: topic.schema,
+      isolation: options.isolation,
+    })
     this.#decoder = new RecordDecoder(topic)
     this.#outOfRange = options.outOfRange
     this.#endsWithTopic = options.endsWithTopic === true

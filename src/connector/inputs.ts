@@ -67,6 +67,7 @@ function openInput(scan: ScanInput, partition: ScanPartition, around: InputSurro
     partition: topic.partition,
     memory: around.memory,
     env: around.env,
+    schema: topic.schema,
     isolation: isolationOf(scan.source.options),
   })
   if (scan.source.format === 'topic') return new TopicInput(reader, partition.offset)

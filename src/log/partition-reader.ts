@@ -15,6 +15,7 @@ import {
 } from '../record/batch-header.js'
 import { firstOffsetFrom } from '../record/record-times.js'
 import type { BufferViews } from '../types/block.js'
+import type { StructType } from '../types/data-type.js'
 import { AbortedTransactions } from './aborted-transactions.js'
 import { BatchOpener } from './batch-opener.js'
 import { PartitionControl, PartitionStatus } from './partition-control.js'
@@ -30,6 +31,8 @@ export interface PartitionReaderOptions {
   readonly env: Env
   /** Go on behind damage instead of failing; `skipped` counts the offsets. Default false. */
   readonly skipDamage?: boolean
+  /** Of a typed topic's values: the blocks of files are checked by it. */
+  readonly schema?: StructType | undefined
   /** Default read_uncommitted. */
   readonly isolation?: IsolationLevel | undefined
 }
@@ -75,7 +78,7 @@ export class PartitionReader {
   #sequence = 0
   #chunkPosition = 0
   #watching = false
-  readonly #opener = new BatchOpener()
+  readonly #opener: BatchOpener
 
   constructor(options: PartitionReaderOptions) {
     const { partition, memory, env } = options
@@ -85,6 +88,7 @@ export class PartitionReader {
     this.#skipDamage = options.skipDamage ?? false
     this.#control = new PartitionControl(partition.control, partition.controlOffset)
     this.#chunk = new PinnedChunk(this.#control, partition, memory)
+    this.#opener = new BatchOpener(options.schema)
     if (options.isolation === 'read_committed')
       this.#aborted = new AbortedTransactions(env.fs, partition.directory, this.#control)
     this.#generation = this.#control.generation()

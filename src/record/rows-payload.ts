@@ -6,6 +6,7 @@ import {
   baseOffsetOf,
   batchByteLength,
   batchRecordCount,
+  nextOffsetOf,
   readInt64BE,
 } from './batch-header.js'
 import { decodeHeaders, type ReadHeaders } from './headers.js'
@@ -80,6 +81,8 @@ export class RecordCursor {
   headersEnd = 0
   readonly #reader: VarintReader
   readonly #end: number
+  readonly #lastOffset: number
+  #previous: number
   #left: number
 
   /** Records in bytes [from, to) of a batch. */
@@ -90,7 +93,10 @@ export class RecordCursor {
     recordCount: number,
     readonly baseOffset: number,
     readonly baseTimestamp: number,
+    lastOffset: number,
   ) {
+    this.#previous = baseOffset - 1
+    this.#lastOffset = lastOffset
     this.#reader = new VarintReader(u8, from, to)
     this.#end = to
     this.#left = recordCount
@@ -105,6 +111,7 @@ export class RecordCursor {
       batchRecordCount(views.dv, position),
       baseOffsetOf(views.dv, position),
       readInt64BE(views.dv, position + BASE_TIMESTAMP),
+      nextOffsetOf(views.dv, position) - 1,
     )
   }
 
@@ -126,7 +133,12 @@ export class RecordCursor {
     if (length === 0) this.#corrupt('found a record of 0 bytes')
     reader.at += 1
     this.timestamp = this.baseTimestamp + reader.varlong()
-    this.offset = this.baseOffset + reader.varint()
+    const offset = this.baseOffset + reader.varint()
+    if (offset <= this.#previous || offset > this.#lastOffset) {
+      this.#corrupt(`found offset ${offset}, expected more than ${this.#previous} and at most ${this.#lastOffset}`)
+    }
+    this.#previous = offset
+    this.offset = offset
     this.keyEnd = this.#skip('key')
     this.keyStart = this.keyEnd === -1 ? -1 : reader.at
     if (this.keyEnd !== -1) reader.at = this.keyEnd

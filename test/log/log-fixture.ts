@@ -14,6 +14,7 @@ import type { AskOwner } from '../../src/log/transactions.js'
 import type { Message } from '../../src/record/key-scatter.js'
 import { RowsBatchBuilder } from '../../src/record/rows-batch-builder.js'
 import { RecordCursor } from '../../src/record/rows-payload.js'
+import type { StructType } from '../../src/types/data-type.js'
 
 /** Host and engine in one thread: the log as it is, without workers. */
 export interface OpenLog {
@@ -121,7 +122,7 @@ export function readerOf(
   topic: TopicDescriptor,
   memory: LogMemory,
   partition = 0,
-  options: { env?: Env; skipDamage?: boolean } = {},
+  options: { env?: Env; skipDamage?: boolean; schema?: StructType } = {},
 ): PartitionReader {
   const descriptor = topic.partitions[partition]
   if (descriptor === undefined) throw new Error(`no partition ${partition}`)
@@ -130,6 +131,7 @@ export function readerOf(
     memory,
     env: options.env ?? nodeEnv,
     skipDamage: options.skipDamage ?? false,
+    schema: options.schema,
   })
 }
 
