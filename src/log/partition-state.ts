@@ -8,6 +8,8 @@ export interface PartitionState {
   readonly partition: number
   readonly logStartOffset: number
   readonly logEndOffset: number
+  /** Where readers of committed records stop: below it every transaction has ended. */
+  readonly lastStableOffset: number
   readonly writtenOffset: number
   readonly syncedOffset: number
   readonly bytes: number
@@ -26,6 +28,7 @@ export function partitionState(log: PartitionLog, uncleanable: Error | undefined
     partition: log.descriptor.partition,
     logStartOffset: log.control.logStartOffset(),
     logEndOffset: log.control.logEndOffset(),
+    lastStableOffset: log.control.lastStableOffset(),
     writtenOffset: log.writtenOffset,
     syncedOffset: log.syncedOffset,
     bytes: log.logBytes(),

@@ -217,6 +217,26 @@ test('transactional ids and producer states expire', async () => {
 })
 
 describe('after a restart', () => {
+  test("compressed batches are their producer's still, and markers lie beside them", async () => {
+    const fs = new MemoryFileSystem()
+    const log = await open({ dir: '/d', env: envOf(fs) })
+    log.engine.createTopic({ name: 't', config: { 'compression.type': 'gzip' } })
+    const producer = await RawProducer.open(log, 'x')
+    const text = 'the same words again and again '.repeat(50)
+    for (const commit of [true, false, true]) {
+      producer.begin()
+      producer.append('t', 0, [`${commit} ${text}`, text])
+      await producer.end(commit)
+    }
+    await log.engine.syncUpTo([{ topic: 't', partition: 0, offset: 9 }])
+    const before = log.engine.transactions.log.partition('t', 0)?.producers.states.toSnapshot()
+    const again = await open({ dir: '/d', env: envOf(fs.afterPowerLoss()) })
+    const states = again.engine.transactions.log.partition('t', 0)?.producers.states
+    expect(states?.toSnapshot()).toEqual(before)
+    expect(seen(again, 't', 0, 'read_committed')).toEqual([`true ${text}`, text, `true ${text}`, text])
+    expect(seen(again, 't', 0, 'read_uncommitted')).toHaveLength(6)
+  })
+
   test.each(['stop', 'crash'] as const)(
     'after a %s aborted transactions stay hidden, whatever the segments',
     async (how) => {
