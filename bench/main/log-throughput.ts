@@ -88,6 +88,7 @@ async function throughput(shape: Shape): Promise<Line[]> {
       figure: median(consuming),
       spread: { min: Math.min(...consuming), max: Math.max(...consuming) },
       unit: 'records/s',
+      ...(storage === 'memory' ? { limit } : {}),
       ...(size === '100 B' ? { required: { atLeast: 4e6 } } : {}),
     },
   ]

@@ -51,8 +51,12 @@ export class GroupCoordinator {
     member: { readonly memberId: string; readonly generation: number },
     commits: readonly OffsetCommit[],
   ): Promise<void> {
-    this.#group(groupId).checkCommit(member.memberId, member.generation, commits)
-    await this.offsets.commit(groupId, commits)
+    const group = this.#group(groupId)
+    const { memberId, generation } = member
+    const mayCommit = (): void => group.checkCommit(memberId, generation, commits)
+    mayCommit()
+    // A commit that had to wait for its records may be overtaken by a rebalance.
+    await this.offsets.commit(groupId, commits, mayCommit)
   }
 
   /** Its offsets are gone, and it is forgotten. Only for a group without members. */

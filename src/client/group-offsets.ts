@@ -8,6 +8,7 @@ import type { HostLog } from './host-log.js'
 import { OFFSET_METADATA_BYTES_MAX } from './limits.js'
 import { type CommittedOffset, OFFSET_STRING_BYTES_MAX, offsetMessage, readOffsetRecord } from './offset-record.js'
 import { RecordDecoder } from './record-decoder.js'
+import type { TopicSender } from './topic-sender.js'
 
 /** What is to be committed. */
 export interface OffsetCommit {
@@ -65,12 +66,17 @@ export class GroupOffsets {
     return [...this.#groups.keys()]
   }
 
-  /** Resolves when the commit is durable as the fsync mode promises. Refused as a whole where one of the offsets is not possible. */
-  async commit(group: string, offsets: readonly OffsetCommit[]): Promise<void> {
+  /**
+   * Resolves when the commit is durable as the fsync mode promises. Refused as a whole where one of the offsets is not possible, or where
+   * `mayCommit` throws: it is asked when nothing is waited for any more before the records go out.
+   */
+  async commit(group: string, offsets: readonly OffsetCommit[], mayCommit?: () => void): Promise<void> {
     if (offsets.length === 0) return
     await this.load()
     const messages = await this.messages(group, offsets)
-    await this.#write(messages)
+    const sender = await this.#log.sender(OFFSETS_TOPIC)
+    mayCommit?.()
+    await write(sender, messages)
     await this.apply(group, offsets)
   }
 
@@ -98,7 +104,8 @@ export class GroupOffsets {
   async forget(group: string, places: readonly TopicPartition[]): Promise<void> {
     if (places.length === 0) return
     await this.ensureTopic()
-    await this.#write(
+    await write(
+      await this.#log.sender(OFFSETS_TOPIC),
       places.map(({ topic, partition }) => offsetMessage({ group, topic, partition, committed: undefined })),
     )
     for (const { topic, partition } of places) this.#set(group, topic, partition, undefined)
@@ -191,13 +198,12 @@ export class GroupOffsets {
     }
     return entries
   }
+}
 
-  async #write(messages: readonly Message[]): Promise<void> {
-    const sender = await this.#log.sender(OFFSETS_TOPIC)
-    await new Promise<void>((resolve, reject) => {
-      sender.enqueue({ messages, waitForAck: true, written: () => resolve(), refused: reject })
-    })
-  }
+function write(sender: TopicSender, messages: readonly Message[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    sender.enqueue({ messages, waitForAck: true, written: () => resolve(), refused: reject })
+  })
 }
 
 /** Kafka's rule: not empty; and it must fit its field in the record. */
