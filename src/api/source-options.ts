@@ -13,6 +13,7 @@ const log = [
   'endingOffsets',
   'maxOffsetsPerTrigger',
   'isolationLevel',
+  'failOnDataLoss',
   BOOTSTRAP_SERVERS,
 ]
 const known: Readonly<Record<SourceFormat, readonly string[]>> = {
@@ -67,6 +68,9 @@ function checkValue(name: string, value: string, streaming: boolean): void {
     case 'isolationLevel':
       if (value !== 'read_committed' && value !== 'read_uncommitted')
         throw invalidOption(name, value, `'read_committed' or 'read_uncommitted'`)
+      return
+    case 'failOnDataLoss':
+      if (value !== 'true' && value !== 'false') throw invalidOption(name, value, `'true' or 'false'`)
       return
     case BOOTSTRAP_SERVERS:
       if (value !== 'embedded') {

@@ -69,6 +69,7 @@ function openInput(scan: ScanInput, partition: ScanPartition, around: InputSurro
     env: around.env,
     schema: topic.schema,
     isolation: isolationOf(scan.source.options),
+    skipDeleted: scan.source.options['failOnDataLoss'] === 'false',
   })
   if (scan.source.format === 'topic') return new TopicInput(reader, partition.offset)
   return new LogInput(reader, topic.partition, topic.schema, scan.schema, partition.offset)

@@ -57,8 +57,8 @@ export class LogInput implements InputPartition {
     schema: StructType,
     offset: number,
   ) {
-    this.offset = offset
     reader.seek(offset)
+    this.offset = reader.nextOffset
     reader.watch()
     this.#builder = new BlockBuilder(schema)
     this.#wanted = schema.fields.map((field) => field.name)

@@ -18,8 +18,8 @@ export class TopicInput implements InputPartition {
     private readonly reader: PartitionReader,
     offset: number,
   ) {
-    this.offset = offset
     reader.seek(offset)
+    this.offset = reader.nextOffset
     reader.watch()
   }
 

@@ -134,6 +134,16 @@ export class QueryCheckpoint {
           'the topic was deleted and made anew, or lives in memory only; start the query with a new checkpointLocation',
         )
       }
+      // The offsets of a checkpoint are told apart by the place of their partition among all; new ones behind the last topic's move nobody.
+      if (before !== undefined && before.partitions !== topic.partitions && topic !== identity.topics.at(-1)) {
+        refuse(
+          'CHECKPOINT_PARTITIONS_CHANGED',
+          `reads several topics, and ${topic.name} has got more partitions`,
+          `${before.partitions} partitions`,
+          `${topic.partitions}`,
+          'start the query with a new checkpointLocation; a query of one topic goes on, and reads new partitions from their beginning',
+        )
+      }
     }
   }
 

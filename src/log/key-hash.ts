@@ -72,7 +72,10 @@ function word(u8: Uint8Array, at: number): number {
   )
 }
 
-/** The SipRound, so many times. The halves live in locals; only the ends touch the array. */
+/**
+ * The SipRound, so many times. The halves live in locals; only the ends touch the array. The carry of a low half comes from its bits, since a
+ * comparison of unsigned words would leave the integers.
+ */
 function rounds(v: Int32Array, count: number): void {
   let a0 = v[0] as number
   let a1 = v[1] as number
@@ -84,7 +87,7 @@ function rounds(v: Int32Array, count: number): void {
   let d1 = v[7] as number
   for (let i = 0; i < count; i++) {
     let low = (a0 + b0) | 0
-    a1 = (a1 + b1 + (low >>> 0 < a0 >>> 0 ? 1 : 0)) | 0
+    a1 = (a1 + b1 + (((a0 & b0) | ((a0 | b0) & ~low)) >>> 31)) | 0
     a0 = low
     low = (b0 << 13) | (b1 >>> 19)
     b1 = ((b1 << 13) | (b0 >>> 19)) ^ a1
@@ -94,21 +97,21 @@ function rounds(v: Int32Array, count: number): void {
     a1 = low
 
     low = (c0 + d0) | 0
-    c1 = (c1 + d1 + (low >>> 0 < c0 >>> 0 ? 1 : 0)) | 0
+    c1 = (c1 + d1 + (((c0 & d0) | ((c0 | d0) & ~low)) >>> 31)) | 0
     c0 = low
     low = (d0 << 16) | (d1 >>> 16)
     d1 = ((d1 << 16) | (d0 >>> 16)) ^ c1
     d0 = low ^ c0
 
     low = (a0 + d0) | 0
-    a1 = (a1 + d1 + (low >>> 0 < a0 >>> 0 ? 1 : 0)) | 0
+    a1 = (a1 + d1 + (((a0 & d0) | ((a0 | d0) & ~low)) >>> 31)) | 0
     a0 = low
     low = (d0 << 21) | (d1 >>> 11)
     d1 = ((d1 << 21) | (d0 >>> 11)) ^ a1
     d0 = low ^ a0
 
     low = (c0 + b0) | 0
-    c1 = (c1 + b1 + (low >>> 0 < c0 >>> 0 ? 1 : 0)) | 0
+    c1 = (c1 + b1 + (((c0 & b0) | ((c0 | b0) & ~low)) >>> 31)) | 0
     c0 = low
     low = (b0 << 17) | (b1 >>> 15)
     b1 = ((b1 << 17) | (b0 >>> 15)) ^ c1

@@ -33,6 +33,8 @@ export interface PartitionReaderOptions {
   readonly skipDamage?: boolean
   /** Of a typed topic's values: the blocks of files are checked by it. */
   readonly schema?: StructType | undefined
+  /** Go on at the log start offset where retention has passed the reader; `skipped` counts the offsets. Default false. */
+  readonly skipDeleted?: boolean
   /** Default read_uncommitted. */
   readonly isolation?: IsolationLevel | undefined
 }
@@ -67,6 +69,7 @@ export class PartitionReader {
   readonly #memory: LogMemory
   readonly #env: Env
   readonly #skipDamage: boolean
+  readonly #skipDeleted: boolean
   /** Undefined: uncommitted records are read too. */
   readonly #aborted: AbortedTransactions | undefined
   readonly #chunk: PinnedChunk
@@ -86,6 +89,7 @@ export class PartitionReader {
     this.#memory = memory
     this.#env = env
     this.#skipDamage = options.skipDamage ?? false
+    this.#skipDeleted = options.skipDeleted ?? false
     this.#control = new PartitionControl(partition.control, partition.controlOffset)
     this.#chunk = new PinnedChunk(this.#control, partition, memory)
     this.#opener = new BatchOpener(options.schema)
@@ -140,6 +144,12 @@ export class PartitionReader {
     this.#refreshEnd()
     const start = this.#control.logStartOffset()
     const end = this.#control.logEndOffset()
+    if (offset < start && this.#skipDeleted) {
+      this.skipped += start - offset
+      this.#nextOffset = start
+      this.#sequence = 0
+      return
+    }
     if (!(offset >= start && offset <= end)) {
       throw new MillraceError('OFFSET_OUT_OF_RANGE', `${partitionName(this.partition)} has no offset ${offset}`, {
         detail: `it has offsets from ${start} to ${end}, the next to be given`,
@@ -257,7 +267,7 @@ export class PartitionReader {
   /** False where the log start offset or the chunks have moved meanwhile, so that one must look again. */
   #nextInFile(limitOffset: number): boolean {
     // Who is in the middle of a segment that has been retired reads it to its end.
-    if (this.#file?.isInside(this.#nextOffset) !== true) this.#assertRetained()
+    if (this.#file?.isInside(this.#nextOffset) !== true && !this.#isRetained()) return false
     if (this.#control.status() === PartitionStatus.deleted) {
       throw new MillraceError('TOPIC_DELETED', `topic ${this.partition.topic} has been deleted`, {
         detail: 'its records are gone',
@@ -266,9 +276,10 @@ export class PartitionReader {
     }
     const segments = this.#segments()
     const damage = this.#inSegments(segments)
+    if (damage === GONE) return false
     if (damage !== undefined) {
       // Files that end too early are no damage where retention has taken the next ones away just now.
-      this.#assertRetained()
+      if (!this.#isRetained()) return false
       if (!this.#skipDamage) {
         throw new MillraceError(
           'SEGMENT_CORRUPT',
@@ -310,18 +321,24 @@ export class PartitionReader {
     return true
   }
 
-  #inSegments(segments: SegmentReader): DamagedRange | undefined {
+  #inSegments(segments: SegmentReader): DamagedRange | typeof GONE | undefined {
     try {
       return segments.next(this.#nextOffset, this.#control.writtenOffset())
     } catch (error) {
-      this.#assertRetained()
+      if (!this.#isRetained()) return GONE
       throw error
     }
   }
 
-  #assertRetained(): void {
+  /** False where retention has passed the reader, which goes on at the log start offset then, or fails. */
+  #isRetained(): boolean {
     const start = this.#control.logStartOffset()
-    if (this.#nextOffset >= start) return
+    if (this.#nextOffset >= start) return true
+    if (this.#skipDeleted) {
+      this.skipped += start - this.#nextOffset
+      this.#nextOffset = start
+      return false
+    }
     throw new MillraceError(
       'OFFSET_OUT_OF_RANGE',
       `${partitionName(this.partition)} has no offset ${this.#nextOffset} any more`,
@@ -349,6 +366,9 @@ export class PartitionReader {
     return this.#file
   }
 }
+
+/** The segments that were looked for have been deleted, and the reader has moved on. */
+const GONE = 'gone'
 
 const noViews: BufferViews = {
   buffer: new ArrayBuffer(0),

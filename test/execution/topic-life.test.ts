@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Millrace, t } from 'millrace'
 import { afterEach, describe, expect, test } from 'vitest'
 
@@ -148,6 +151,43 @@ describe('a topic later', () => {
       code: 'TOPIC_CONFIG_INVALID',
     })
     await expect(mill.topics.alter('event', { 'retention.ms': 5 })).rejects.toMatchObject({ code: 'UNKNOWN_TOPIC' })
+  })
+
+  test('a query below the log start offset fails with the range, or with failOnDataLoss false goes on at the start', async () => {
+    const mill = await memory()
+    await mill.topics.create('typed', { schema: Position })
+    await mill.topics.create('raw')
+    const producer = mill.producer()
+    for (let i = 0; i < 10; i++) {
+      await producer.send({ topic: 'typed', messages: [{ value: { user: 'u', page: null, visits: i, at: 1 } }] })
+      await producer.send({ topic: 'raw', messages: [{ value: `${i}` }] })
+    }
+    const seen: number[] = []
+    const stream = (failOnDataLoss: string) =>
+      mill.readStream.option('startingOffsets', 'earliest').option('failOnDataLoss', failOnDataLoss).topic('typed')
+    const checkpoint = mkdtempSync(join(tmpdir(), 'millrace-loss-'))
+    const start = (failOnDataLoss: string) =>
+      stream(failOnDataLoss)
+        .writeStream.option('checkpointLocation', checkpoint)
+        .outputMode('append')
+        .foreachBatch(async (rows) => {
+          seen.push(...(await rows.collect()).map((row) => Number(row.visits)))
+        })
+        .start()
+    const first = await start('true')
+    await first.processAllAvailable()
+    await first.stop()
+    expect(seen).toHaveLength(10)
+    for (let i = 10; i < 20; i++)
+      await producer.send({ topic: 'typed', messages: [{ value: { user: 'u', page: null, visits: i, at: 1 } }] })
+    await mill.topics.deleteRecords('typed', [{ partition: 0, offset: 15 }])
+    const failing = start('true').then((query) => query.awaitTermination())
+    await expect(failing).rejects.toMatchObject({ code: 'OFFSET_OUT_OF_RANGE' })
+    const going = await start('false')
+    await going.processAllAvailable()
+    await going.stop()
+    expect(seen.slice(10)).toEqual([15, 16, 17, 18, 19])
+    rmSync(checkpoint, { recursive: true, force: true })
   })
 
   test('what is queued when partitions are added keeps its order per key', async () => {
