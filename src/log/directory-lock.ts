@@ -10,6 +10,7 @@ import { MillraceError } from '../common/errors.js'
 export const FORMAT_VERSION = 1
 const LOCK_FILE = 'lock'
 const FORMAT_FILE = 'format.json'
+const LOOK_MS = 1000
 
 interface Holder {
   readonly pid: number
@@ -22,11 +23,14 @@ export class DirectoryLock {
   readonly #env: Env
   readonly #path: string
   readonly #content: string
+  #lookedAt: number
+  #isLost = false
 
   private constructor(env: Env, path: string, content: string) {
     this.#env = env
     this.#path = path
     this.#content = content
+    this.#lookedAt = env.monotonic()
   }
 
   /** Makes the directory where there is none, checks that this version can read it and write to it, and locks it. */
@@ -52,11 +56,34 @@ export class DirectoryLock {
     }
   }
 
-  release(): void {
-    if (!this.#env.fs.exists(this.#path)) return
-    if (Buffer.from(this.#env.fs.readFile(this.#path)).toString('utf8') === this.#content)
-      this.#env.fs.remove(this.#path)
+  /**
+   * False once somebody else has the directory: a holder that cannot be seen from where the other runs (another container), and that was
+   * stopped for a while, must find out before it writes again. The file is looked at once a second at most.
+   */
+  isHeld(): boolean {
+    const now = this.#env.monotonic()
+    if (!this.#isLost && now - this.#lookedAt >= LOOK_MS) {
+      this.#lookedAt = now
+      this.#isLost = !this.#namesUs()
+    }
+    return !this.#isLost
   }
+
+  release(): void {
+    if (this.#namesUs()) this.#env.fs.remove(this.#path)
+  }
+
+  #namesUs(): boolean {
+    if (!this.#env.fs.exists(this.#path)) return false
+    return Buffer.from(this.#env.fs.readFile(this.#path)).toString('utf8') === this.#content
+  }
+}
+
+export function directoryLost(directory: string): MillraceError {
+  return new MillraceError('DIRECTORY_LOST', `directory ${directory} has been taken over by another engine`, {
+    detail: 'its lock names another holder; this engine writes nothing more',
+    hint: 'close this engine; two engines that cannot see one another must not be given the same directory',
+  })
 }
 
 function describeSelf(env: Env): string {

@@ -2,7 +2,7 @@ import { HOST_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
 import { isCompacted } from './compaction-policy.js'
-import { DirectoryLock } from './directory-lock.js'
+import { DirectoryLock, directoryLost } from './directory-lock.js'
 import { explainRecord, type RecordExplanation } from './explain-record.js'
 import { PRODUCER_ID_EXPIRATION_MS, TRANSACTIONAL_ID_EXPIRATION_MS } from './limits.js'
 import { type CompactedPartition, LogCleaner } from './log-cleaner.js'
@@ -97,6 +97,9 @@ export class LogEngine {
         memory,
         spillDirectory: options.spillDirectory,
         onSealed: (log) => this.#cleaner.sealed(log),
+        assertHeld: () => {
+          if (this.#lock?.isHeld() === false) throw directoryLost(dir ?? '')
+        },
       })
       this.#partitions = this.#open.partitions
       this.#marks = dir === undefined ? undefined : new RecoveryMarks(env, `${dir}/log`)
@@ -338,10 +341,14 @@ export class LogEngine {
       log.close()
       this.memory.bells.ringAll(log.control.watchers())
     }
-    if (this.#marks !== undefined) {
-      await this.#writer.settled()
-      await this.#writeRecoveryPoints()
-      this.#marks.writeCleanEnds(ends)
+    await this.#writer.settled()
+    if (this.#marks !== undefined && this.#lock?.isHeld() === true) {
+      try {
+        await this.#writeRecoveryPoints()
+        this.#marks.writeCleanEnds(ends)
+      } catch {
+        // The records are synced; a disk that has no room for the marks costs the next opening a scan, nothing else.
+      }
     }
     this.transactions.close()
     if (env.fs.exists(this.#options.spillDirectory)) env.fs.removeTree(this.#options.spillDirectory)

@@ -18,6 +18,8 @@ export interface OpenTopicsOptions {
   readonly spillDirectory: string
   /** A segment takes no more. */
   readonly onSealed: (log: PartitionLog) => void
+  /** Throws where the directory is another engine's by now. */
+  readonly assertHeld: () => void
 }
 
 /** The topics of an engine with their partitions, each under the number that all threads know it by. */
@@ -60,6 +62,7 @@ export class OpenTopics {
         limits: rollLimits(topic.config),
         recovered: recover(p, directory),
         onSealed: this.#options.onSealed,
+        assertHeld: this.#options.assertHeld,
       })
       if (topic.hasGaps) log.control.allowGaps()
       this.partitions.push(log)

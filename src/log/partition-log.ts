@@ -53,6 +53,7 @@ export class PartitionLog {
   /** Compaction has been below this offset. */
   cleanedTo = 0
   readonly #onSealed: (log: PartitionLog) => void
+  readonly #assertHeld: () => void
 
   constructor(
     readonly descriptor: PartitionDescriptor,
@@ -63,12 +64,15 @@ export class PartitionLog {
       readonly recovered?: RecoveredPartition | undefined
       /** A segment takes no more: there may be something for retention or compaction. */
       readonly onSealed?: ((log: PartitionLog) => void) | undefined
+      /** Throws where the directory is another engine's by now. */
+      readonly assertHeld?: (() => void) | undefined
     },
   ) {
     this.#env = options.env
     this.#memory = options.memory
     this.#limits = options.limits
     this.#onSealed = options.onSealed ?? (() => undefined)
+    this.#assertHeld = options.assertHeld ?? (() => undefined)
     this.control = new PartitionControl(descriptor.control, descriptor.controlOffset)
     const { recovered } = options
     this.#written = recovered?.logEndOffset ?? 0
@@ -125,6 +129,7 @@ export class PartitionLog {
     let budget = WRITE_SLICE_BYTES
     let batches = batchesMax
     try {
+      this.#assertHeld()
       while (budget > 0 && batches > 0) {
         const tail = control.tail()
         // Retention may have taken chunks of a memory partition that nobody had written yet.

@@ -57,6 +57,8 @@ export class Topics {
     // A process that was killed may have left names that no sync has covered; from now on they are relied on.
     env.fs.syncDirectory(directory)
     for (const file of env.fs.list(directory)) {
+      // What a crash has left of a file that was being replaced.
+      if (file.endsWith('.json.tmp')) env.fs.remove(`${directory}/${file}`)
       if (!file.endsWith('.json')) continue
       this.#add(parseTopic(`${directory}/${file}`, env.fs.readFile(`${directory}/${file}`)))
     }
