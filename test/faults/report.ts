@@ -17,6 +17,8 @@ export function experiment(name: string): Experiment {
   const seed = given === undefined ? Math.floor(Math.random() * 2 ** 32) : Number(given)
   const started = performance.now()
   const counts: Record<string, number> = {}
+  // Said before anything can fail, so that a failure can be replayed.
+  process.stdout.write(`${name}: FAULTS_SEED=${seed}\n`)
   return {
     seed,
     random: seededRandom(seed),
