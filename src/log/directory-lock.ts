@@ -1,3 +1,4 @@
+import { dirname } from 'node:path'
 import { makeDirectoryDurably } from '../common/durable-directory.js'
 import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
@@ -69,6 +70,10 @@ export class DirectoryLock {
     return !this.#isLost
   }
 
+  assertHeld(): void {
+    if (!this.isHeld()) throw directoryLost(dirname(this.#path))
+  }
+
   release(): void {
     if (this.#namesUs()) this.#env.fs.remove(this.#path)
   }
@@ -79,7 +84,7 @@ export class DirectoryLock {
   }
 }
 
-export function directoryLost(directory: string): MillraceError {
+function directoryLost(directory: string): MillraceError {
   return new MillraceError('DIRECTORY_LOST', `directory ${directory} has been taken over by another engine`, {
     detail: 'its lock names another holder; this engine writes nothing more',
     hint: 'close this engine; two engines that cannot see one another must not be given the same directory',

@@ -2,7 +2,7 @@ import { HOST_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
 import { isCompacted } from './compaction-policy.js'
-import { DirectoryLock, directoryLost } from './directory-lock.js'
+import { DirectoryLock } from './directory-lock.js'
 import { explainRecord, type RecordExplanation } from './explain-record.js'
 import { PRODUCER_ID_EXPIRATION_MS, TRANSACTIONAL_ID_EXPIRATION_MS } from './limits.js'
 import { type CompactedPartition, LogCleaner } from './log-cleaner.js'
@@ -97,9 +97,7 @@ export class LogEngine {
         memory,
         spillDirectory: options.spillDirectory,
         onSealed: (log) => this.#cleaner.sealed(log),
-        assertHeld: () => {
-          if (this.#lock?.isHeld() === false) throw directoryLost(dir ?? '')
-        },
+        assertHeld: () => this.#lock?.assertHeld(),
       })
       this.#partitions = this.#open.partitions
       this.#marks = dir === undefined ? undefined : new RecoveryMarks(env, `${dir}/log`)
