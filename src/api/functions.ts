@@ -57,6 +57,64 @@ export const mean = avg
 export const min = <const C extends ColumnOrName>(value: C): Column<ExtremeOf<C>> => aggregate('min', toColumn(value))
 export const max = <const C extends ColumnOrName>(value: C): Column<ExtremeOf<C>> => aggregate('max', toColumn(value))
 
+/** The type of such a column is known to the analyzer alone. */
+const fold =
+  (fn: AggregateName) =>
+  (...values: readonly ColumnOrName[]): Column =>
+    aggregate(fn, ...values.map(toColumn))
+
+/** Values that are not null, in no order that is promised. */
+export const collectList = fold('collectList')
+export const collectSet = fold('collectSet')
+/** Different values, or combinations of values, none of them null. */
+export const countDistinct = fold('countDistinct')
+export const sumDistinct = fold('sumDistinct')
+export const avgDistinct = fold('avgDistinct')
+/** Within a few percent, by 2 KiB a group. */
+export const approxCountDistinct = fold('approxCountDistinct')
+export const stddev = fold('stddevSamp')
+export const stddevSamp = stddev
+export const stddevPop = fold('stddevPop')
+export const variance = fold('varSamp')
+export const varSamp = variance
+export const varPop = fold('varPop')
+export const skewness = fold('skewness')
+export const kurtosis = fold('kurtosis')
+export const corr = fold('corr')
+export const covarSamp = fold('covarSamp')
+export const covarPop = fold('covarPop')
+/** Of the rows as they come; which is the first depends on the order of arrival. */
+export const first = fold('first')
+export const last = fold('last')
+export const anyValue = first
+/** The first column where the second is least, or greatest. */
+export const minBy = fold('minBy')
+export const maxBy = fold('maxBy')
+export const median = fold('median')
+export const mode = fold('mode')
+/** With the fraction, 0.5 for the median, or several of them; between two values it goes from one to the other. */
+export const percentile = (value: ColumnOrName, fraction: number | readonly number[]): Column =>
+  aggregate('percentile', toColumn(value), fractions(fraction))
+/** One of the values. */
+export const percentileApprox = (value: ColumnOrName, fraction: number | readonly number[]): Column =>
+  aggregate('percentileApprox', toColumn(value), fractions(fraction))
+const fractions = (fraction: number | readonly number[]): Expression =>
+  typeof fraction === 'number'
+    ? literal(fraction)
+    : { kind: 'call', fn: 'array', args: fraction.map((f): Expression => literal(f)) }
+export const boolAnd = fold('min')
+export const every = boolAnd
+export const boolOr = fold('max')
+export const some = boolOr
+export const bitAndOf = fold('bitAndOf')
+export const bitOrOf = fold('bitOrOf')
+export const bitXorOf = fold('bitXorOf')
+/** Rows for which it is true. */
+export const countIf = (condition: AnyColumn): Column<number> => {
+  const counted: Expression = { kind: 'case', branches: [{ when: condition.expression, then: literal(1) }] }
+  return aggregate('count', counted)
+}
+
 /**
  * A tumbling window of event time, as a grouping key: `groupBy(window('ts', '1 minute'))`. The result is
  * the column `window`, a struct of `start` and `end`. Durations are texts or milliseconds.

@@ -26,7 +26,10 @@ import {
   smallerOrGreaterBytes,
 } from './aggregate-values.js'
 import type { BlockOutput } from './block-access.js'
+import { materialize, structField } from './code-value.js'
 import type { CodeValue } from './expression-compiler.js'
+import { foldOf } from './folds.js'
+import { bytesOf, extremeLine, isFloating, number, numberOf, or } from './group-values.js'
 import { declareKeyWords, keyLocals } from './key-words.js'
 
 /**
@@ -213,6 +216,12 @@ export class GroupCode {
           this.source.line(extremeLine(aggregate, this.#cell(cells[0]), first.value))
           add(1)
           break
+        case 'fold': {
+          const { value } = materialize(this.source, first)
+          const c = this.#cell(cells[0])
+          this.source.line(`if (!${first.isNull}) ${c} = ${this.#fold(aggregate)}.merge(${c}, ${value});`)
+          break
+        }
         default:
           this.source.block(`if (!${first.isNull})`, () => {
             for (const line of this.#updateLines(form, aggregate, cells.slice(0, 1), first)) this.source.line(line)
@@ -228,7 +237,8 @@ export class GroupCode {
       const value = cell(j)
       if (layout.kind === 'number') this.source.line(`${this.#cell(j)} = ${value.value};`)
       else {
-        const boxed = value.bytes === undefined ? value.value : this.#copied(value)
+        const isText = value.type.kind === 'string'
+        const boxed = isText ? this.#copied(value) : materialize(this.source, value).value
         this.source.line(`${this.#cell(j)} = ${value.isNull} ? null : ${boxed};`)
       }
     })
@@ -246,7 +256,7 @@ export class GroupCode {
     this.layout.cells.forEach((cell, j) => {
       const value = this.#cell(j)
       if (cell.kind === 'number') output.store(slot++, number(value, 'double'))
-      else output.store(slot++, { type: { kind: 'double' }, isNull: `(${value} === null)`, value })
+      else output.store(slot++, { type: this.#boxedType(j), isNull: `(${value} === null)`, value })
     })
   }
 
@@ -267,7 +277,7 @@ export class GroupCode {
       if (i < grouping.keys.length) output.store(nextSlot(), this.#keyValue(i))
     }
     grouping.aggregates.forEach((aggregate, i) => {
-      output.store(nextSlot(), this.#finish(aggregate, present(this.#cellsOf[i], 'cells')))
+      storeParts(this.source, output, nextSlot(), this.#finish(aggregate, present(this.#cellsOf[i], 'cells')))
     })
   }
 
@@ -315,7 +325,20 @@ export class GroupCode {
       }
       case 'extremeBoxed':
         return { type, isNull: `(${a} === null)`, value: a }
+      case 'fold': {
+        const result = this.source.fresh('f')
+        this.source.line(`const ${result} = ${this.#fold(aggregate)}.finish(${a});`)
+        return { type, isNull: aggregate.nullable ? `(${result} === null)` : 'false', value: result }
+      }
     }
+  }
+
+  #fold(aggregate: BoundAggregate): string {
+    return this.source.constant(foldOf(aggregate))
+  }
+
+  #boxedType(j: number): DataType {
+    return present(this.grouping.aggregates.flatMap((a) => accumulatorCells(a, this.grouping))[j], 'a cell').type
   }
 
   #updateLines(
@@ -327,6 +350,8 @@ export class GroupCode {
     const count = (k: number): string[] => (cells[k] === undefined ? [] : [`${this.#cell(cells[k])} += 1;`])
     const c = this.#cell(cells[0])
     switch (form) {
+      case 'fold':
+        return [`${c} = ${this.#fold(aggregate)}.update(${c}, ${materialize(this.source, v).value});`]
       case 'count':
         return count(0)
       case 'sumInteger':
@@ -413,29 +438,12 @@ export class GroupCode {
   }
 }
 
-const isFloating = (type: DataType): boolean => type.kind === 'double' || type.kind === 'float'
-
-const number = (value: string, kind: 'int' | 'double' | 'timestamp'): CodeValue => ({
-  type: { kind },
-  isNull: 'false',
-  value,
-})
-
-/** −0 becomes 0: they are one group. */
-function numberOf(value: CodeValue): string {
-  if (value.type.kind === 'boolean') return `(${value.value} ? 1 : 0)`
-  return isFloating(value.type) ? `(${value.value} + 0)` : value.value
-}
-
-function bytesOf(value: CodeValue): NonNullable<CodeValue['bytes']> {
-  return present(value.bytes, 'bytes of a string')
-}
-
-function extremeLine(aggregate: BoundAggregate, a: string, value: string): string {
-  const test = aggregate.fn === 'min' ? `v < ${a} || ${a} !== ${a}` : `v > ${a} || v !== v`
-  return `{ const v = ${value}; if (${test}) ${a} = v; }`
-}
-
-function or(a: string, b: string): string {
-  return a === 'false' ? b : `(${a} || ${b})`
+/** A value into its slot, and the fields of a struct into theirs. */
+function storeParts(source: FunctionSource, output: BlockOutput, slot: number, value: CodeValue): void {
+  output.store(slot, value)
+  if (value.type.kind !== 'struct') return
+  const children = output.slots[slot]?.children ?? []
+  value.type.fields.forEach((field, i) => {
+    storeParts(source, output, present(children[i], 'a field'), structField(source, value, i, field.type))
+  })
 }

@@ -6,6 +6,7 @@ import { GroupPlaces, type GroupTable, HEAD_KEY_HASH, HEAD_NULLS, KEY_LENGTH, KE
 import { combineHash, hashBigint, hashBytes, hashDouble, hashInteger, NULL_HASH } from '../state/hash.js'
 import type { DataType } from '../types/data-type.js'
 import { addBigint, averageDecimal, extremeOf, integerSumOverflow, nullOnOverflow } from './aggregate-values.js'
+import { foldOf } from './folds.js'
 import { keyWord } from './key-words.js'
 import type { Value } from './value.js'
 
@@ -103,6 +104,9 @@ export class GroupInterpreter {
         this.#twoSum(T, e, cells, values[0] as number)
         this.#add(T, e, cells[1], values[1] as number)
         this.#add(T, e, cells[2], values[2] as number)
+      } else if (form === 'fold') {
+        const column = T.boxed[cells[0] as number] as (Value | null)[]
+        if (values[0] != null) column[e] = foldOf(aggregate).merge(column[e] ?? null, values[0])
       } else if (form === 'count') {
         this.#add(T, e, cells[0], values[0] as number)
       } else {
@@ -170,12 +174,19 @@ export class GroupInterpreter {
         return averageDecimal(aggregate.arg?.type, type, this.ansi)(boxed() as bigint | null, number(1))
       case 'extremeBoxed':
         return textOf(boxed(), type)
+      case 'fold':
+        return foldOf(aggregate).finish((boxed() ?? null) as Value | null)
     }
   }
 
   #fold(T: GroupTable, e: number, aggregate: BoundAggregate, cells: readonly number[], value: Value): void {
     const c = cells[0] as number
     switch (aggregateForm(aggregate)) {
+      case 'fold': {
+        const column = T.boxed[c] as (Value | null)[]
+        column[e] = foldOf(aggregate).update(column[e] ?? null, value)
+        return
+      }
       case 'count':
         this.#add(T, e, c, 1)
         return

@@ -1,3 +1,4 @@
+import { foldStateType, isFold } from '../plan/aggregate-specs.js'
 import type { BoundAggregate } from '../plan/expression.js'
 import type { Grouping } from '../plan/physical-plan.js'
 import type { CellLayout, GroupLayout, KeyPart } from '../state/group-table.js'
@@ -14,6 +15,7 @@ import { type DataType, type Field, type StructType, scalar, structType } from '
  *   sum of bigint, decimal     b                boxed bigint, null = nothing yet
  *   avg                s c n, of decimal: b n
  *   min, max           m (n), of strings, binaries, bigint and decimal: b
+ *   all others         b, a value of the type that plan/aggregate-specs.ts says
  *
  * (n) only where the argument can be null or the grouping has no key: there a group can exist without a value.
  */
@@ -35,6 +37,7 @@ export type AggregateForm =
   | 'avgBoxed'
   | 'extremeNumber'
   | 'extremeBoxed'
+  | 'fold'
 
 export function aggregateForm(aggregate: BoundAggregate): AggregateForm {
   const kind = aggregate.arg?.type.kind
@@ -49,6 +52,8 @@ export function aggregateForm(aggregate: BoundAggregate): AggregateForm {
     case 'min':
     case 'max':
       return boxed || kind === 'string' || kind === 'binary' ? 'extremeBoxed' : 'extremeNumber'
+    default:
+      return 'fold'
   }
 }
 
@@ -83,6 +88,8 @@ export function accumulatorCells(aggregate: BoundAggregate, grouping: Grouping):
       return [number('extreme', initialExtreme(aggregate)), ...count]
     case 'extremeBoxed':
       return [boxed(aggregate.arg?.type ?? double)]
+    case 'fold':
+      return [boxed(isFold(aggregate.fn) ? foldStateType(aggregate.fn, aggregate.arg?.type ?? double) : double)]
   }
 }
 

@@ -9,13 +9,14 @@ import {
   topLevelSlots,
   typeName,
 } from '../types/data-type.js'
+import { bindFold, isFold } from './aggregate-specs.js'
 import { bindExpression } from './binder.js'
 import { expressionKey, replaceInputs } from './bound-expression.js'
 import type { BoundAggregation, BoundPlan } from './bound-plan.js'
 import type { AggregateName, BoundAggregate, BoundExpression, Expression } from './expression.js'
 import { expressionText, resultName } from './expression-name.js'
 import { project } from './projection.js'
-import { castTo, decimal, isIntegral, isNested, isNumeric, types } from './type-rules.js'
+import { castTo, decimal, isIntegral, isNested, isNumeric, isOrderable, types } from './type-rules.js'
 
 /**
  * groupBy(keys).agg(aggregates): one aggregation of plain keys, at most one tumbling window, and
@@ -167,6 +168,7 @@ export function bindAggregate(
 ): BoundAggregate {
   const args = e.args.map((arg) => bindExpression(arg, schema, { ansi, place: `${e.fn}()` }))
   const [arg] = args
+  if (isFold(e.fn)) return { fn: e.fn, ...bindFold(e.fn, args, ansi), name }
   if (e.fn === 'count') {
     if (args.length > 1) throw unsupported('count() of several columns', 'count one column, or all rows with count()')
     const counted = arg?.nullable === true ? { arg } : {}
@@ -182,6 +184,11 @@ export function bindAggregate(
   if (e.fn === 'sum' || e.fn === 'avg') {
     if (!isNumeric(number.type)) throw wrongArgument(e.fn, arg.type, 'a number')
     return { fn: e.fn, arg: number, type: resultType(e.fn, number.type), nullable: true, name }
+  }
+  // What has parts is compared as a value; its state is the value.
+  if (isNested(arg.type) && isOrderable(arg.type)) {
+    const fn = e.fn === 'min' ? 'minValue' : 'maxValue'
+    return { fn, ...bindFold(fn, args, ansi), name }
   }
   if (isNested(arg.type) || arg.type.kind === 'void') throw wrongArgument(e.fn, arg.type, 'a type with an order')
   return { fn: e.fn, arg, type: arg.type, nullable: true, name }

@@ -44,7 +44,38 @@ export type Expression =
       readonly nullsFirst?: boolean
     }
 
-export type AggregateName = 'count' | 'sum' | 'avg' | 'min' | 'max'
+export type AggregateName = 'count' | 'sum' | 'avg' | 'min' | 'max' | FoldName
+
+/** Aggregates whose state is a value; plan/aggregate-specs.ts. */
+export type FoldName =
+  | 'collectList'
+  | 'collectSet'
+  | 'countDistinct'
+  | 'sumDistinct'
+  | 'avgDistinct'
+  | 'approxCountDistinct'
+  | 'stddevSamp'
+  | 'stddevPop'
+  | 'varSamp'
+  | 'varPop'
+  | 'skewness'
+  | 'kurtosis'
+  | 'corr'
+  | 'covarSamp'
+  | 'covarPop'
+  | 'first'
+  | 'last'
+  | 'minBy'
+  | 'maxBy'
+  | 'minValue'
+  | 'maxValue'
+  | 'percentile'
+  | 'percentileApprox'
+  | 'median'
+  | 'mode'
+  | 'bitAndOf'
+  | 'bitOrOf'
+  | 'bitXorOf'
 
 /**
  * A typed expression over the rows of one input schema.

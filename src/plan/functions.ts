@@ -1,5 +1,6 @@
 import { MillraceError } from '../common/errors.js'
 import { nearestName } from '../common/nearest-name.js'
+import { foldNames } from './aggregate-specs.js'
 import type { AggregateName, BoundExpression } from './expression.js'
 import type { FunctionSpec } from './function-spec.js'
 import { bitFunctions } from './functions-bits.js'
@@ -30,7 +31,7 @@ const registry: ReadonlyMap<string, FunctionSpec> = new Map(
   ].map((spec) => [spec.name, spec]),
 )
 
-export const aggregateNames: readonly AggregateName[] = ['count', 'sum', 'avg', 'min', 'max']
+export const aggregateNames: readonly AggregateName[] = ['count', 'sum', 'avg', 'min', 'max', ...foldNames]
 
 export const functionNames = (): readonly string[] => [...registry.keys()]
 

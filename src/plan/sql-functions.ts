@@ -67,7 +67,34 @@ const castNames: Readonly<Record<string, DataType>> = {
   binary: types.binary,
 }
 
-const aggregateAliases: Readonly<Record<string, AggregateName>> = { mean: 'avg' }
+const aggregateAliases: Readonly<Record<string, AggregateName>> = {
+  mean: 'avg',
+  std: 'stddevSamp',
+  stddev: 'stddevSamp',
+  variance: 'varSamp',
+  array_agg: 'collectList',
+  first_value: 'first',
+  last_value: 'last',
+  any_value: 'first',
+  approx_percentile: 'percentileApprox',
+  bool_and: 'min',
+  every: 'min',
+  bool_or: 'max',
+  some: 'max',
+  any: 'max',
+  bit_and: 'bitAndOf',
+  bit_or: 'bitOrOf',
+  bit_xor: 'bitXorOf',
+}
+
+const distinctNames: Partial<Record<AggregateName, AggregateName>> = {
+  count: 'countDistinct',
+  sum: 'sumDistinct',
+  avg: 'avgDistinct',
+  collectList: 'collectSet',
+  min: 'min',
+  max: 'max',
+}
 
 const squeezed = (name: string): string => name.replaceAll('_', '').toLowerCase()
 let bySqueezed: ReadonlyMap<string, string> | undefined
@@ -103,7 +130,12 @@ const unrepeatable = new Set([
 export function sqlFunction(name: string, args: readonly Expression[], distinct: boolean): Expression {
   const lower = name.toLowerCase()
   const aggregate = aggregateName(lower)
-  if (aggregate !== undefined) return { kind: 'aggregate', fn: aggregate, args }
+  if (lower === 'count_if') return countIf(args)
+  if (aggregate !== undefined) {
+    const fn = distinct ? distinctNames[aggregate] : aggregate
+    if (fn === undefined) throw refused(`${lower}(DISTINCT …)`, 'count, sum and avg have it')
+    return { kind: 'aggregate', fn, args }
+  }
   if (distinct) throw refused(`DISTINCT in ${lower}()`, 'it stands in aggregates: count(DISTINCT x)')
   if (Object.hasOwn(castNames, lower) && args.length === 1)
     return { kind: 'cast', to: castNames[lower] as DataType, arg: args[0] as Expression }
@@ -122,6 +154,20 @@ export function sqlFunction(name: string, args: readonly Expression[], distinct:
     detail: `the nearest name is ${nearestName(name, names) ?? 'none'}`,
     hint: 'docs/functions.md lists them all',
   })
+}
+
+/** Rows for which it is true. */
+function countIf(args: readonly Expression[]): Expression {
+  const branches = args.map((when) => ({ when, then: one }))
+  return { kind: 'aggregate', fn: 'count', args: [{ kind: 'case', branches }] }
+}
+
+const one: Expression = { kind: 'literal', value: 1, type: types.int }
+
+/** `agg(x) FILTER (WHERE c)`: rows that do not hold count as nulls. */
+export function filteredAggregate(e: Expression & { kind: 'aggregate' }, when: Expression): Expression {
+  const args = e.args.length === 0 ? [one] : e.args
+  return { ...e, args: args.map((then): Expression => ({ kind: 'case', branches: [{ when, then }] })) }
 }
 
 export const snakeCase = (name: string): string => name.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`)

@@ -1,7 +1,7 @@
 import { MillraceError } from '../common/errors.js'
 import type { Expression } from './expression.js'
 import { bracketForms, type Inside, PREDICATE } from './sql-forms.js'
-import { sqlFunction } from './sql-functions.js'
+import { filteredAggregate, sqlFunction } from './sql-functions.js'
 import { syntaxError, type Token } from './sql-lexer.js'
 import { LiteralParser, text } from './sql-operands.js'
 import { types } from './type-rules.js'
@@ -366,10 +366,8 @@ class SqlParser extends LiteralParser {
     const args = this.#list(')')
     if (star && name.text.toUpperCase() !== 'COUNT') this.fail(name, `${name.text}(*) has no meaning`)
     if (this.isWord('OVER')) this.fail(this.next, 'window functions are not supported', 'group by the key instead')
-    if (this.isWord('FILTER') && this.isSign('(', 1))
-      this.fail(this.next, 'FILTER is not supported', 'aggregate a CASE WHEN … END')
     try {
-      return sqlFunction(name.text, args, distinct)
+      return this.#filtered(sqlFunction(name.text, args, distinct))
     } catch (error) {
       if (error instanceof MillraceError && error.code === 'UNRESOLVED_ROUTINE') {
         const [what = ''] = error.message.split('\n')
@@ -381,6 +379,16 @@ class SqlParser extends LiteralParser {
       }
       throw error
     }
+  }
+
+  /** `FILTER (WHERE …)` behind an aggregate. */
+  #filtered(e: Expression): Expression {
+    if (e.kind !== 'aggregate' || !this.isWord('FILTER') || !this.isSign('(', 1)) return e
+    this.at += 2
+    this.expectWord('WHERE')
+    const when = this.expression()
+    this.expectSign(')')
+    return filteredAggregate(e, when)
   }
 
   /** What the forms with words in their brackets may use. */
