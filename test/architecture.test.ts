@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import {
+  bareErrors,
   checkerSilenced,
   cycles,
   danglingImports,
@@ -59,6 +60,10 @@ describe('the house', () => {
 
   test('no words of unfinished work', () => {
     expect(linesWith(src, /\b(TODO|FIXME|XXX|HACK)\b|not (yet )?implemented/i)).toEqual([])
+  })
+
+  test('every error has a detail and a hint', () => {
+    expect(bareErrors(src)).toEqual([])
   })
 
   test('the tour in src/README.md is up to date (npm run tour)', () => {
@@ -120,6 +125,17 @@ describe('the rules themselves fail on a violation', () => {
     const c = file('log/c.ts', `import './a.js'`)
     expect(cycles([a, viaC, c])).toEqual(['log/a.ts → log/b.ts → log/c.ts → log/a.ts'])
     expect(cycles([a, viaC, file('log/c.ts', '')])).toEqual([])
+  })
+
+  test('an error without a detail, without a hint, and without either', () => {
+    const one = (options: string): string[] =>
+      bareErrors([file('log/a.ts', `throw new MillraceError('CODE', 'message'${options})`)])
+    expect(one(', { detail, hint }')).toEqual([])
+    expect(one(', { ...rest, cause }')).toEqual([])
+    expect(one(', options')).toEqual([])
+    expect(one(', { detail: 1 }')).toEqual(['log/a.ts:1: an error without a hint'])
+    expect(one(', { hint: 1 }')).toEqual(['log/a.ts:1: an error without a detail'])
+    expect(one('')).toHaveLength(2)
   })
 
   test('an import of nothing', () => {

@@ -246,6 +246,7 @@ export class Group {
         ? error
         : new MillraceError('REBALANCE_FAILED', `a member of group ${this.#options.id} could not rebalance`, {
             detail: String(error),
+            hint: 'the member has stopped; mend what the detail names and let it join again',
             cause: error,
           }),
     )

@@ -119,6 +119,7 @@ export function checkedEntries(type: DataType, entries: readonly (readonly [Item
   for (const [k] of entries) {
     if (k === null) {
       throw new MillraceError('NULL_MAP_KEY', 'null cannot be the key of a map', {
+        detail: `found null among the keys of a ${typeName(type)}`,
         hint: 'leave the row out with filter',
       })
     }
@@ -138,6 +139,7 @@ function pairs(keys: Items, values: Items): [Item, Item][] {
   if (keys.length !== values.length) {
     throw new MillraceError('INVALID_PARAMETER_VALUE', 'a map needs as many keys as values', {
       detail: `found ${keys.length} keys and ${values.length} values`,
+      hint: 'cut the longer one with slice, or fill the shorter one with concat',
     })
   }
   return keys.map((key, i) => [key, values[i] ?? null])
@@ -154,6 +156,7 @@ function elementAt(strict: boolean): (values: Items, index: number) => Item {
   return (values, index) => {
     if (index === 0)
       throw new MillraceError('INVALID_INDEX_OF_ZERO', 'the elements of an array are counted from 1', {
+        detail: 'found 0',
         hint: 'the first is elementAt(x, 1), the last elementAt(x, -1)',
       })
     if (Math.abs(index) > values.length)
@@ -166,11 +169,13 @@ function slice(values: Items, start: number, length: number): Items {
   if (start === 0) {
     throw new MillraceError('INVALID_PARAMETER_VALUE.START', 'a slice starts at 1 or, from the end, at -1', {
       detail: 'found 0',
+      hint: 'the first element is slice(x, 1, 1)',
     })
   }
   if (length < 0)
     throw new MillraceError('INVALID_PARAMETER_VALUE.LENGTH', 'a slice has no negative length', {
       detail: `found ${length}`,
+      hint: 'give 0 for an empty slice',
     })
   const from = start > 0 ? start - 1 : values.length + start
   return from < 0 ? [] : values.slice(from, from + length)
@@ -180,6 +185,7 @@ function insert(values: Items | null, position: number | null, value: Item): Ite
   if (values === null || position === null) return null
   if (position === 0)
     throw new MillraceError('INVALID_INDEX_OF_ZERO', 'the elements of an array are counted from 1', {
+      detail: 'found position 0',
       hint: 'to put it first, insert at 1; to put it last, at -1',
     })
   assertLength('arrayInsert', Math.max(values.length + 1, Math.abs(position)))

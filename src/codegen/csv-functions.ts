@@ -52,6 +52,7 @@ function fromCsv(type: StructType): (line: string, _type: Item, options?: Item) 
           `the column ${field.name} is no ${typeName(field.type)}`,
           {
             detail: `found ${JSON.stringify(text.slice(0, 100))}`,
+            hint: "mode 'PERMISSIVE' gives null for it; or mend the text, or the schema",
           },
         )
       }

@@ -139,7 +139,7 @@ function field(letter: string, length: number, pattern: string): readonly [part:
       throw new MillraceError(
         'INCONSISTENT_BEHAVIOR_CROSS_VERSION.DATETIME_WEEK_BASED_PATTERN',
         `${JSON.stringify(pattern)} counts by weeks, which formats do not support`,
-        { hint: 'use year, month and day' },
+        { detail: "found a letter of 'Y', 'w', 'W', 'u', 'e', 'c' or 'F'", hint: 'use year, month and day' },
       )
   }
 }

@@ -232,6 +232,7 @@ function extreme(args: readonly Evaluate[], compare: (a: Value, b: Value) => num
 
 function noForm(fn: string): MillraceError {
   return new MillraceError('UNRESOLVED_ROUTINE', `${fn} is written as another function when it is bound`, {
+    detail: 'found it in a bound expression',
     hint: 'bind it with bindCall() of plan/functions.ts',
   })
 }

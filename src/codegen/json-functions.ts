@@ -45,6 +45,7 @@ export function fromJson(type: DataType): (text: string, _type: Item, options?: 
         'a JSON array was found where an object was expected',
         {
           detail: preview(text),
+          hint: "read it with a schema of array<struct<…>>, or with mode 'PERMISSIVE', which gives null",
         },
       )
     }

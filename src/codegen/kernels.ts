@@ -28,7 +28,12 @@ export type { BoundCall, Invocable, Kernel } from './kernel.js'
 
 export function kernelFor(call: BoundCall, ansi: boolean, lambdas: readonly LambdaFunction[] = []): Invocable {
   const make = Object.hasOwn(kernels, call.fn) ? kernels[call.fn] : undefined
-  if (make === undefined) throw new MillraceError('UNRESOLVED_ROUTINE', `there is no code for the function ${call.fn}`)
+  if (make === undefined) {
+    throw new MillraceError('UNRESOLVED_ROUTINE', `there is no code for the function ${call.fn}`, {
+      detail: `found ${call.fn} in a bound expression`,
+      hint: 'the plan was made by another version: build it again with this one',
+    })
+  }
   const first = call.args[0]?.type ?? call.type
   return make(first, call, ansi, lambdas) as Invocable
 }
@@ -65,7 +70,10 @@ function byKind(
 function decimalTypes(call: BoundCall): [a: DecimalType, b: DecimalType, result: DecimalType] {
   const [a, b] = call.args
   if (a?.type.kind !== 'decimal' || b?.type.kind !== 'decimal' || call.type.kind !== 'decimal') {
-    throw new MillraceError('DATATYPE_MISMATCH', `${call.fn} of ${typeName(call.type)} needs two decimals`)
+    throw new MillraceError('DATATYPE_MISMATCH', `${call.fn} of ${typeName(call.type)} needs two decimals`, {
+      detail: `found ${call.args.map((arg) => typeName(arg.type)).join(' and ')}`,
+      hint: 'the plan was made by another version: build it again with this one',
+    })
   }
   return [a.type, b.type, call.type]
 }
@@ -219,11 +227,18 @@ function roundedTo(
 }
 
 const raiseError = plain((message: string | null): never => {
-  throw new MillraceError('USER_RAISED_EXCEPTION', message ?? 'null')
+  throw raised(message ?? 'null')
 })
 
 function assertionFailed(message: string | null): never {
-  throw new MillraceError('USER_RAISED_EXCEPTION', message ?? 'an assertion of the query does not hold')
+  throw raised(message ?? 'an assertion of the query does not hold')
+}
+
+function raised(message: string): MillraceError {
+  return new MillraceError('USER_RAISED_EXCEPTION', message, {
+    detail: 'raised by raiseError or assertTrue of the query',
+    hint: 'leave such rows out with a filter before it, or mend the input',
+  })
 }
 
 const math = (f: (x: number) => number): MakeKernel => plain(f)

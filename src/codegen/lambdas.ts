@@ -132,6 +132,7 @@ export const lambdaKernels: KernelTable = {
 function ordered(result: Item): number {
   if (typeof result === 'number') return result
   throw new MillraceError('COMPARATOR_RETURNS_NULL', 'the lambda that compares two elements gave null', {
+    detail: 'found null, expected a number below, at or above 0',
     hint: 'give -1, 0 or 1 for every pair, also where an element is null',
   })
 }

@@ -31,6 +31,7 @@ export function integerOverflow(value: number | bigint): never {
 
 export function smallIntegerOverflow(value: number): never {
   throw new MillraceError('BINARY_ARITHMETIC_OVERFLOW', `the result ${value} does not fit its type`, {
+    detail: 'tinyint holds -128 to 127, smallint -32768 to 32767',
     hint: "cast to 'int' first, or open with { ansi: false }",
   })
 }

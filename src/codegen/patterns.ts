@@ -127,6 +127,7 @@ function checkGroup(pattern: string, group: number): void {
   if (group >= 0 && group <= groups) return
   throw new MillraceError('INVALID_PARAMETER_VALUE.REGEX_GROUP_INDEX', `the pattern has no group ${group}`, {
     detail: `${JSON.stringify(pattern)} has ${groups} groups`,
+    hint: 'groups are counted from 1; 0 is the whole match',
   })
 }
 
@@ -172,6 +173,7 @@ function noGroup(name: string, pattern: string): MillraceError {
     `the replacement names a group that is not there`,
     {
       detail: `${JSON.stringify(name)} in ${JSON.stringify(pattern)}`,
+      hint: 'name a group of the pattern, or write \\$ for a dollar sign',
     },
   )
 }

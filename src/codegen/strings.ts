@@ -125,6 +125,7 @@ function assertLength(length: number): void {
   if (length <= TEXT_LENGTH_MAX) return
   throw new MillraceError('STRING_TOO_LONG', `a string of ${length} characters would be made`, {
     detail: `the limit is ${TEXT_LENGTH_MAX}`,
+    hint: 'repeat or pad to a smaller length',
   })
 }
 
@@ -194,6 +195,7 @@ export function substringIndex(text: string, delimiter: string, count: number): 
 export function splitPart(text: string, delimiter: string, part: number): string {
   if (part === 0)
     throw new MillraceError('INVALID_INDEX_OF_ZERO', 'splitPart counts from 1', {
+      detail: 'found part 0',
       hint: 'negative counts from the end',
     })
   const parts = delimiter === '' ? [text] : text.split(delimiter)

@@ -16,6 +16,7 @@ function characterSet(fn: string, name: string): CharacterSet {
     'INVALID_PARAMETER_VALUE.CHARSET',
     `${fn}: there is no character set ${JSON.stringify(name)}`,
     {
+      detail: `found ${JSON.stringify(name)}`,
       hint: 'UTF-8, UTF-16, UTF-16BE, UTF-16LE, UTF-32, ISO-8859-1 or US-ASCII',
     },
   )
@@ -29,6 +30,7 @@ function swapped(bytes: Uint8Array): Uint8Array {
 
 function unmappable(fn: string, set: string): never {
   throw new MillraceError('MALFORMED_CHARACTER_CODING', `${fn}: there are characters that ${set} does not have`, {
+    detail: `the character set is ${set}`,
     hint: 'use UTF-8',
   })
 }
@@ -195,7 +197,10 @@ const elt: MakeKernel =
     if (n === null) return null
     if (n >= 1 && n <= texts.length) return texts[n - 1] ?? null
     if (!ansi) return null
-    throw new MillraceError('INVALID_ARRAY_INDEX', `elt() has no text ${n}`, { detail: `there are ${texts.length}` })
+    throw new MillraceError('INVALID_ARRAY_INDEX', `elt() has no text ${n}`, {
+      detail: `there are ${texts.length}`,
+      hint: 'texts are counted from 1',
+    })
   }
 
 function findInSet(word: string, list: string): number {
@@ -225,6 +230,7 @@ function unbase64(text: string): Uint8Array {
   if (digits.length % 4 === 1) {
     throw new MillraceError('CONVERSION_INVALID_INPUT', 'the text is not in base 64', {
       detail: `found ${JSON.stringify(text.slice(0, 100))}`,
+      hint: 'mend it, or use tryToBinary, which gives null',
     })
   }
   return Uint8Array.from(Buffer.from(digits, 'base64'))
@@ -262,6 +268,7 @@ function toNumber(strict: boolean): (text: string, picture: string) => bigint | 
         'INVALID_FORMAT.MISMATCH_INPUT',
         `${JSON.stringify(text)} does not fit the format ${JSON.stringify(picture)}`,
         {
+          detail: `found ${JSON.stringify(text)}`,
           hint: 'use tryToNumber, which gives null',
         },
       )

@@ -22,6 +22,7 @@ function unitOf(text: string): string {
   const unit = text.toUpperCase()
   if (unit in monthSteps || unit in timeSteps || unit === 'MICROSECOND') return unit
   throw new MillraceError('INVALID_PARAMETER_VALUE.DATETIME_UNIT', `there is no unit ${JSON.stringify(text)}`, {
+    detail: `found ${JSON.stringify(text)}`,
     hint: `units: ${[...Object.keys(monthSteps), ...Object.keys(timeSteps), 'MICROSECOND'].join(', ')}`,
   })
 }
@@ -65,6 +66,7 @@ function nextDay(strict: boolean): (days: number, name: string) => number | null
     if (day !== -1) return days + 1 + ((day - times.weekday(days + 1) + 7) % 7)
     if (!strict) return null
     throw new MillraceError('ILLEGAL_DAY_OF_WEEK', `${JSON.stringify(name)} is no day of the week`, {
+      detail: `found ${JSON.stringify(name)}`,
       hint: "'MO', 'MON' or 'MONDAY'",
     })
   }
@@ -82,6 +84,7 @@ function makeTimestamp(
       if (!strict) return null
       throw new MillraceError('DATETIME_FIELD_OUT_OF_BOUNDS.WITHOUT_SUGGESTION', 'that is no time of a day', {
         detail: `found ${hour}:${minute} and ${Number(micros) / 1e6} seconds`,
+        hint: 'check the fields first, or open with { ansi: false } to get null',
       })
     }
     const local = days * times.DAY_MS + (hour * 60 + minute) * 60_000 + Number(micros / 1000n)

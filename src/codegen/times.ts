@@ -92,6 +92,7 @@ export function makeDate(ansi: boolean): (y: number, m: number, d: number) => nu
     if (m >= 1 && m <= 12 && d >= 1 && d <= daysInMonth(y, m)) return daysFromDate(y, m, d)
     if (!ansi) return null
     throw new MillraceError('DATETIME_FIELD_OUT_OF_BOUNDS.WITHOUT_SUGGESTION', `${y}-${m}-${d} is not a date`, {
+      detail: `found year ${y}, month ${m}, day ${d}`,
       hint: 'check the fields first, or open with { ansi: false } to get null',
     })
   }
@@ -102,7 +103,10 @@ const TIMESTAMP_MS_MAX = Number.MAX_SAFE_INTEGER
 
 export function checkedTimestamp(ms: number | bigint): number {
   if (ms <= TIMESTAMP_MS_MAX && ms >= -TIMESTAMP_MS_MAX) return Number(ms)
-  throw new MillraceError('DATETIME_OVERFLOW', `${ms} ms is beyond the range of timestamps`)
+  throw new MillraceError('DATETIME_OVERFLOW', `${ms} ms is beyond the range of timestamps`, {
+    detail: `expected at most ${TIMESTAMP_MS_MAX} ms from 1970 on either side`,
+    hint: 'check the unit: timestampMillis takes milliseconds, timestampSeconds seconds',
+  })
 }
 
 /** Whole seconds or fractions; the part below a millisecond is dropped towards the past. */
@@ -276,7 +280,7 @@ function formatField(
       throw new MillraceError(
         'INCONSISTENT_BEHAVIOR_CROSS_VERSION.DATETIME_WEEK_BASED_PATTERN',
         `${JSON.stringify(pattern)} counts by weeks, which formats do not support`,
-        { hint: 'use weekofyear() or weekday()' },
+        { detail: "found a letter of 'Y', 'w', 'W', 'u', 'e', 'c' or 'F'", hint: 'use weekofyear() or weekday()' },
       )
   }
 }

@@ -140,5 +140,8 @@ export function placeholder(type: DataType): Value {
 const emptyStruct: StructValue = []
 
 export function overflow(what: string, hint = 'cast to a wider type, or open with { ansi: false }'): MillraceError {
-  return new MillraceError('ARITHMETIC_OVERFLOW', what, { hint })
+  return new MillraceError('ARITHMETIC_OVERFLOW', what, {
+    detail: 'expected a result that its type can hold: with { ansi: true } nothing wraps around',
+    hint,
+  })
 }

@@ -43,6 +43,7 @@ function namedOffset(zone: string): Offset {
     })
   } catch {
     throw new MillraceError('INVALID_TIMEZONE', `there is no time zone ${JSON.stringify(zone)}`, {
+      detail: `found ${JSON.stringify(zone)}, expected a name of the IANA database or an offset`,
       hint: "'Europe/Berlin', 'UTC' or '+02:00'",
     })
   }

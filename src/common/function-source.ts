@@ -64,6 +64,7 @@ export class FunctionSource {
   compile<T>(name: string, parameters: readonly string[]): T {
     if (!codeGenerationAllowed()) {
       throw new MillraceError('CODE_GENERATION_FORBIDDEN', 'code generation is switched off in this process', {
+        detail: 'new Function() is refused here',
         hint: 'start node without --disallow-code-generation-from-strings, or use the interpreter',
       })
     }

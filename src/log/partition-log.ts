@@ -428,6 +428,10 @@ export class PartitionLog {
       throw new MillraceError(
         'MEMORY_BUDGET_EXCEEDED',
         `partition ${partitionName(this.descriptor)} has no directory to spill to`,
+        {
+          detail: 'the memory budget is spent, and what is kept in memory alone cannot be let go',
+          hint: 'open with a larger memoryBudget, or give the topic a shorter retention',
+        },
       )
     }
     return directory

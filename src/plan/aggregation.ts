@@ -121,7 +121,10 @@ function assertDistinct(schema: StructType): void {
 }
 
 function unsupported(message: string, hint: string): MillraceError {
-  return new MillraceError('UNSUPPORTED_OPERATION', message, { hint })
+  return new MillraceError('UNSUPPORTED_OPERATION', message, {
+    detail: 'expected grouping keys with at most one window, and aggregates of one argument each',
+    hint,
+  })
 }
 
 function bindWindow(
@@ -175,7 +178,10 @@ export function bindAggregate(
     return { fn: 'count', ...counted, type: types.long, nullable: false, name }
   }
   if (arg === undefined || args.length !== 1) {
-    throw new MillraceError('WRONG_NUM_ARGS', `${e.fn}() takes one argument`, { detail: `found ${args.length}` })
+    throw new MillraceError('WRONG_NUM_ARGS', `${e.fn}() takes one argument`, {
+      detail: `found ${args.length}`,
+      hint: `${e.fn}('price')`,
+    })
   }
   const { kind } = arg.type
   // An average of bigints is summed up in doubles, as Spark does.

@@ -93,6 +93,7 @@ function structFields(input: BoundPlan, name: string): readonly NamedExpression[
   if (struct.type.kind !== 'struct') {
     throw new MillraceError('DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE', `${name}.* needs a struct`, {
       detail: `${name} is a ${typeName(struct.type)}`,
+      hint: `select('${name}') takes it as it is`,
     })
   }
   const path = columnPath(name)

@@ -154,6 +154,7 @@ function bindLambda(
       `the lambda of ${fn}() has other parameters`,
       {
         detail: `found ${e.parameters.length}, expected ${parameters.length === 1 ? '1' : `up to ${parameters.length}`}`,
+        hint: parameters.length === 1 ? '(x) => …' : '(x, y) => …',
       },
     )
   }
@@ -176,7 +177,10 @@ function bindLambda(
 }
 
 function misplaced(message: string, hint: string): MillraceError {
-  return new MillraceError('UNSUPPORTED_OPERATION', message, { hint })
+  return new MillraceError('UNSUPPORTED_OPERATION', message, {
+    detail: 'found it where the value of one row is expected',
+    hint,
+  })
 }
 
 export function bindColumn(name: string, slots: readonly ColumnSlot[]): BoundExpression {

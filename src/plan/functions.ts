@@ -58,6 +58,7 @@ export function checkArguments(name: string, found: number, least: number, most:
   const upTo = most === Number.POSITIVE_INFINITY ? 'or more' : `to ${most}`
   throw new MillraceError('WRONG_NUM_ARGS', `${name} does not take ${found} arguments`, {
     detail: `found ${found}, expected ${least === most ? least : `${least} ${upTo}`}`,
+    hint: 'docs/functions.md lists what each function takes',
   })
 }
 

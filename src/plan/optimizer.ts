@@ -59,6 +59,8 @@ function applyRule(rule: OptimizerRule, plan: BoundPlan, options: OptimizerOptio
     )
   } catch (error) {
     throw new MillraceError('PLAN_VALIDATION_FAILED', `the optimizer rule ${rule.name} broke the plan`, {
+      detail: String(error),
+      hint: 'this is a bug of millrace: please report it with the output of explain(true)',
       cause: error,
     })
   }

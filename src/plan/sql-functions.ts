@@ -173,7 +173,10 @@ export function filteredAggregate(e: Expression & { kind: 'aggregate' }, when: E
 export const snakeCase = (name: string): string => name.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`)
 
 function refused(what: string, hint: string): MillraceError {
-  return new MillraceError('UNSUPPORTED_OPERATION', `${what} is not supported in an expression`, { hint })
+  return new MillraceError('UNSUPPORTED_OPERATION', `${what} is not supported in an expression`, {
+    detail: 'an expression gives one value for a row, or an aggregate for a group',
+    hint,
+  })
 }
 
 type Form = (args: readonly Expression[]) => Expression | undefined
@@ -270,6 +273,7 @@ export function extractForm(field: string | undefined, source: Expression | unde
   const fn = field === undefined ? undefined : fields[field.toUpperCase()]
   if (fn === undefined || source === undefined) {
     throw new MillraceError('INVALID_EXTRACT_FIELD', `there is no field ${String(field)} to extract`, {
+      detail: `found ${String(field)}`,
       hint: `fields: ${[...new Set(Object.keys(fields).filter((f) => f.length > 2))].join(', ')}`,
     })
   }

@@ -276,6 +276,7 @@ export function castTo(expression: BoundExpression, to: DataType, ansi: boolean,
       'DATATYPE_MISMATCH.CAST_WITHOUT_SUGGESTION',
       `a ${typeName(from)} cannot be cast to ${typeName(to)}`,
       {
+        detail: `found ${typeName(from)}, expected a type that can become ${typeName(to)}`,
         hint:
           !ansi || !canCast(from, to, false)
             ? 'go through a type that both can be cast to, for example string'

@@ -281,5 +281,8 @@ function checkSafe(column: ColumnBuffer, rows: number, name: string): void {
 }
 
 function refuse(detail: string): never {
-  throw new MillraceError('ARROW_MISMATCH', 'the Arrow columns do not fit the schema', { detail })
+  throw new MillraceError('ARROW_MISMATCH', 'the Arrow columns do not fit the schema', {
+    detail,
+    hint: 'cast the column in Arrow first, or give the schema that the columns have',
+  })
 }

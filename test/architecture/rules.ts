@@ -205,3 +205,28 @@ export function linesWith(files: readonly SourceText[], pattern: RegExp): string
     text.split('\n').flatMap((line, i) => (pattern.test(line) ? [`${path}:${i + 1}: ${line.trim()}`] : [])),
   )
 }
+
+/** An error says what was found and expected, and how to mend it; where its options come as a value they are somebody else's to give. */
+export function bareErrors(files: readonly SourceText[]): string[] {
+  const problems: string[] = []
+  for (const file of files) {
+    const source = parse(file)
+    const visit = (node: ts.Node): void => {
+      if (ts.isNewExpression(node) && node.expression.getText(source) === 'MillraceError') {
+        const options = node.arguments?.[2]
+        const names =
+          options === undefined
+            ? []
+            : ts.isObjectLiteralExpression(options) && !options.properties.some(ts.isSpreadAssignment)
+              ? options.properties.map((property) => property.name?.getText(source))
+              : ['detail', 'hint']
+        for (const name of ['detail', 'hint']) {
+          if (!names.includes(name)) problems.push(`${file.path}:${lineOf(source, node)}: an error without a ${name}`)
+        }
+      }
+      ts.forEachChild(node, visit)
+    }
+    visit(source)
+  }
+  return problems
+}
