@@ -16,6 +16,7 @@ import {
 import { lambdaKernels } from './lambdas.js'
 import * as numbers from './numbers.js'
 import * as patterns from './patterns.js'
+import { assertHolds, raised } from './raised-error.js'
 import * as strings from './strings.js'
 import { textCodeKernels } from './text-codes.js'
 import { timeStepKernels } from './time-steps.js'
@@ -230,17 +231,6 @@ const raiseError = plain((message: string | null): never => {
   throw raised(message ?? 'null')
 })
 
-function assertionFailed(message: string | null): never {
-  throw raised(message ?? 'an assertion of the query does not hold')
-}
-
-function raised(message: string): MillraceError {
-  return new MillraceError('USER_RAISED_EXCEPTION', message, {
-    detail: 'raised by raiseError or assertTrue of the query',
-    hint: 'leave such rows out with a filter before it, or mend the input',
-  })
-}
-
 const math = (f: (x: number) => number): MakeKernel => plain(f)
 const degrees = 180 / Math.PI
 const radians = Math.PI / 180
@@ -372,9 +362,7 @@ const kernels: KernelTable = {
   tryMod: orNull('mod'),
   typeof: (first) => () => typeName(first),
   raiseError,
-  assertTrue: plain((holds: boolean | null, message: string | null) =>
-    holds === true ? null : assertionFailed(message),
-  ),
+  assertTrue: plain(assertHolds),
 
   startsWith: plain((text: string, part: string) => text.startsWith(part)),
   endsWith: plain((text: string, part: string) => text.endsWith(part)),
