@@ -1,5 +1,6 @@
 import { encodeUtf8 } from '../common/utf8.js'
 import { type DataType, entriesType } from '../types/data-type.js'
+import { putDouble, putFloat } from './float-bits.js'
 import type { StructValue, Value } from './value.js'
 
 /**
@@ -77,10 +78,10 @@ export function hashValue(type: DataType, value: Value | null, seed: number): nu
     case 'dayTimeInterval':
       return hashBigint(BigInt(value as number) * 1000n, seed)
     case 'float':
-      scratch.setFloat32(0, value === 0 ? 0 : (value as number))
+      putFloat(scratch, value as number)
       return hashInt(scratch.getInt32(0), seed)
     case 'double':
-      scratch.setFloat64(0, value === 0 ? 0 : (value as number))
+      putDouble(scratch, value as number)
       return hashLong(scratch.getInt32(4), scratch.getInt32(0), seed)
     case 'decimal':
       if (type.precision <= 18) return hashBigint(value as bigint, seed)

@@ -82,9 +82,14 @@ export class QueryCheckpoint {
     return this.#recovered
   }
 
-  /** The tasks have their state and what was unfinished is done: the file's content need not stay in memory. */
+  /**
+   * The tasks have their state and what was committed is delivered: the file's content need not stay in memory. An epoch that was
+   * begun is begun again: what the attempt before has written behind its intent, all but the commit, counts no more.
+   */
   forgetRecovered(): void {
+    const { intent } = this.#recovered
     this.#recovered = recover([])
+    if (intent !== undefined) this.intent(intent.epoch, intent.ends, intent.final)
   }
 
   get isDurable(): boolean {

@@ -36,6 +36,30 @@ const steps: readonly Step[] = [
   ]),
 ]
 
+describe('an epoch that is run again', () => {
+  it('has the state and rows of its second attempt alone, whatever the first has left behind its intent', async () => {
+    const fs = new MemoryFileSystem()
+    const first = open(fs)
+    first.claim(identity, '/cp')
+    first.intent(0, [10, 4], false)
+    first.state(0, 1, block(1), false)
+    first.output(0, block(1))
+    await first.sync()
+    const left = fs.afterPowerLoss()
+    const second = open(left)
+    expect(second.recovered.intent).toEqual({ epoch: 0, ends: [10, 4], final: false })
+    second.forgetRecovered()
+    second.state(0, 1, block(2), false)
+    second.output(0, block(2))
+    second.commit(0, endAt(10))
+    await second.sync()
+    const { recovered } = open(left.afterPowerLoss())
+    expect(recovered.committed?.epoch).toBe(0)
+    expect(recovered.state.map((s) => s.block[0])).toEqual([2])
+    expect(recovered.output.map((bytes) => bytes[0])).toEqual([2])
+  })
+})
+
 describe('after a crash', () => {
   it('at any step a checkpoint says what was committed, delivered and intended', async () => {
     for (let done = 0; done <= steps.length; done++) {
