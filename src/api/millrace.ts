@@ -1,4 +1,4 @@
-import { MillraceError } from '../common/errors.js'
+import { engineClosed, MillraceError } from '../common/errors.js'
 import type { EngineSession } from '../execution/session.js'
 import type { VerifyReport } from '../log/log-verify.js'
 import type { FsyncMode } from '../log/log-writer.js'
@@ -178,9 +178,6 @@ export class Millrace {
 
   #open(): EngineSession {
     if (this.#closing === undefined) return this.#session
-    throw new MillraceError('ENGINE_CLOSED', 'this engine is closed', {
-      detail: 'close() was called',
-      hint: 'open it again with Millrace.open()',
-    })
+    throw engineClosed()
   }
 }

@@ -1,5 +1,5 @@
 import type { Env } from '../common/env.js'
-import { MillraceError } from '../common/errors.js'
+import { engineClosed, MillraceError } from '../common/errors.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import type { LogMemory } from '../log/shared-memory.js'
 import type { TopicSpec } from '../log/topics.js'
@@ -143,12 +143,7 @@ export class HostLog {
   }
 
   /** What is not acknowledged by now is refused. Call it when the engine has closed, or has died. */
-  close(
-    error: MillraceError = new MillraceError('ENGINE_CLOSED', 'this engine is closed', {
-      detail: 'close() was called',
-      hint: 'open it again with Millrace.open()',
-    }),
-  ): void {
+  close(error: MillraceError = engineClosed()): void {
     if (this.#closed !== undefined) return
     this.#closed = error
     for (const sender of new Set([...this.#senders.values(), ...this.#active])) sender.close(error)

@@ -49,6 +49,14 @@ export class MillraceError extends Error {
   }
 }
 
+/** Every call on an engine after its `close()`, and what was still asked of it then. */
+export function engineClosed(): MillraceError {
+  return new MillraceError('ENGINE_CLOSED', 'this engine is closed', {
+    detail: 'close() was called',
+    hint: 'open it again with Millrace.open()',
+  })
+}
+
 /** Any thrown value as an {@link ErrorShape}. Foreign errors get the code `fallbackCode`. */
 export function toErrorShape(error: unknown, fallbackCode = 'INTERNAL'): ErrorShape {
   if (error instanceof MillraceError) {

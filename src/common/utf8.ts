@@ -58,7 +58,10 @@ export function writeUtf8(target: Uint8Array, at: number, text: string): number 
 }
 
 export function writeLongUtf8(target: Uint8Array, at: number, text: string): number {
-  if (target instanceof Buffer) return at + (target as Buffer & Codecs).utf8Write(text, at, text.length * 3)
+  if (target instanceof Buffer) {
+    // A length beyond the end of the buffer is an error to newer versions of Node; older ones cut it.
+    return at + (target as Buffer & Codecs).utf8Write(text, at, Math.min(text.length * 3, target.length - at))
+  }
   return at + encoder.encodeInto(text, target.subarray(at)).written
 }
 

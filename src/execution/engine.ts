@@ -1,7 +1,7 @@
 import type { MessagePort } from 'node:worker_threads'
 import { ENGINE_SLOT, FIRST_WORKER_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
-import { MillraceError, toErrorShape } from '../common/errors.js'
+import { engineClosed, MillraceError, toErrorShape } from '../common/errors.js'
 import type { LogEntry } from '../common/logger.js'
 import { LogEngine, type RecoveryFinding } from '../log/log-engine.js'
 import type { VerifyReport } from '../log/log-verify.js'
@@ -20,6 +20,7 @@ export class Engine {
   readonly #runs = new Map<string, QueryRun>()
   readonly #sinks = new Set<LogSink>()
   readonly #listening: { close(): void }
+  #closing = false
 
   private constructor(
     private readonly env: Env,
@@ -157,6 +158,8 @@ export class Engine {
   async #start(spec: QueryStart): Promise<void> {
     // Loaded with the first query: an engine that only keeps a log opens sooner without it.
     const [{ LogSink }, { QueryRun }] = await Promise.all([import('./log-sink.js'), import('./query-run.js')])
+    // A run that begins now would be none of those that close() waits for.
+    if (this.#closing) throw engineClosed()
     const lost = spec.workerSlots.filter((slot) => !this.#workers.has(slot))
     if (lost.length > 0) {
       throw new MillraceError('WORKER_DIED', `worker ${(lost[0] as number) - FIRST_WORKER_SLOT} died`, {
@@ -217,6 +220,7 @@ export class Engine {
   }
 
   async #close({ timeoutMs }: Requests['close']['argument']): Promise<void> {
+    this.#closing = true
     const late = await this.#stopAll(timeoutMs)
     for (const slot of this.#workers.keys()) this.#toWorker(slot, { type: 'shutdown' })
     try {

@@ -9,7 +9,7 @@ import { OFFSETS_RETENTION_MS } from '../client/limits.js'
 import { Producer, type ProducerOptions } from '../client/producer.js'
 import { HOST_SLOT } from '../common/doorbell.js'
 import { nodeEnv } from '../common/env.js'
-import { errorFields, fromErrorShape, MillraceError, toErrorShape } from '../common/errors.js'
+import { engineClosed, errorFields, fromErrorShape, MillraceError, toErrorShape } from '../common/errors.js'
 import { type LogEntry, type Logger, silentLogger } from '../common/logger.js'
 import type { BlockDescriptor } from '../connector/inputs.js'
 import type { VerifyReport } from '../log/log-verify.js'
@@ -159,6 +159,8 @@ export class EngineSession {
   async start(spec: QuerySpec): Promise<QueryHandle> {
     this.#assertOpen()
     await this.threads.pool.open()
+    // The pool may have taken its time, and the engine may have been closed in the meantime.
+    this.#assertOpen()
     const id = randomUUID()
     const runId = randomUUID()
     const began = { query: spec.name, id, runId, mode: spec.mode.kind }
@@ -227,6 +229,14 @@ export class EngineSession {
     await this.threads.pool.close()
     await this.threads.engine.terminate()
     this.#memory.close()
+    // What was asked after the engine had stopped to listen is never answered by it.
+    this.#rejectWaiting(this.#dead ?? engineClosed())
+  }
+
+  #rejectWaiting(error: MillraceError): void {
+    const waiting = [...this.#waiting.values()]
+    this.#waiting.clear()
+    for (const one of waiting) one.reject(error)
   }
 
   #rung(): void {
@@ -326,11 +336,7 @@ export class EngineSession {
 
   #assertOpen(): void {
     if (this.#dead !== undefined) throw this.#dead
-    if (this.#closing !== undefined)
-      throw new MillraceError('ENGINE_CLOSED', 'this engine is closed', {
-        detail: 'close() was called',
-        hint: 'open it again with Millrace.open()',
-      })
+    if (this.#closing !== undefined) throw engineClosed()
   }
 
   #die(cause: Error): void {
@@ -343,8 +349,7 @@ export class EngineSession {
     this.#dead = dead
     this.#logger.error(errorFields(dead), 'the engine thread has died')
     this.#ready.reject(dead)
-    for (const waiting of this.#waiting.values()) waiting.reject(dead)
-    this.#waiting.clear()
+    this.#rejectWaiting(dead)
     for (const query of this.#queries.values()) query.handle.terminated(dead)
     this.#queries.clear()
     this.#hostLog.close(dead)

@@ -1,6 +1,6 @@
 import { HOST_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
-import { MillraceError } from '../common/errors.js'
+import { engineClosed, MillraceError } from '../common/errors.js'
 import { isCompacted } from './compaction-policy.js'
 import { DirectoryLock } from './directory-lock.js'
 import { explainRecord, type RecordExplanation } from './explain-record.js'
@@ -441,10 +441,6 @@ export class LogEngine {
   }
 
   #assertOpen(): void {
-    if (this.#closing !== undefined)
-      throw new MillraceError('ENGINE_CLOSED', 'this engine is closed', {
-        detail: 'close() was called',
-        hint: 'open it again with Millrace.open()',
-      })
+    if (this.#closing !== undefined) throw engineClosed()
   }
 }

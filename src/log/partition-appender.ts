@@ -1,5 +1,5 @@
 import { ENGINE_SLOT } from '../common/doorbell.js'
-import { MillraceError } from '../common/errors.js'
+import { engineClosed, MillraceError } from '../common/errors.js'
 import type { BufferViews } from '../types/block.js'
 import { NO_CHUNK } from './chunk-table.js'
 import { BATCH_BYTES_MAX, CHUNK_BYTES, RESIDENT_CHUNKS } from './limits.js'
@@ -158,10 +158,7 @@ export function partitionError(descriptor: PartitionDescriptor, status: number):
       hint: 'create it again with mill.topics.create, and ask for it anew',
     })
   }
-  return new MillraceError('ENGINE_CLOSED', 'this engine is closed', {
-    detail: 'close() was called',
-    hint: 'open it again with Millrace.open()',
-  })
+  return engineClosed()
 }
 
 function batchTooLarge(descriptor: PartitionDescriptor, bytes: number): MillraceError {

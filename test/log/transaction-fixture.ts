@@ -36,7 +36,7 @@ export class RawProducer {
       values.map((value) => ({ value })),
       0,
       values.length,
-      1000,
+      Date.now(),
     )
     const [batch] = builder.batches
     if (batch === undefined) throw new Error('a batch was expected')
