@@ -97,6 +97,6 @@ describe('a build that breaks its promise is caught', () => {
       ...env,
       fs: bound(env, { exists: (path: string) => !path.endsWith('/sync-failed') && env.fs.exists(path) }),
     })
-    expect((await firstFailure(400, { tamper }))?.message).toMatch(/were promised|damage/)
+    expect((await firstFailure(400, { tamper, harsh: true }))?.message).toMatch(/were promised|damage/)
   })
 })

@@ -27,6 +27,8 @@ export interface SimulationOptions {
   readonly tamper?: ((env: Env) => Env) | undefined
   /** Run this mode, but hold it to what `fsync` promises. For builds that must be caught. */
   readonly runAs?: FsyncMode | undefined
+  /** Disks fail in every life, and every life ends without a close: for what shows only when one follows the other. Default: false. */
+  readonly harsh?: boolean | undefined
 }
 
 export interface SimulationResult {
@@ -144,9 +146,9 @@ class LogSimulation {
 
   async #live(): Promise<void> {
     const { random } = this
-    const healthy = random.chance(0.6)
+    const healthy = this.options.harsh !== true && random.chance(0.6)
     this.#machine.disk.capacity = Number.POSITIVE_INFINITY
-    this.#ioErrors = healthy ? 0 : random.pick([0, 0.02, 0.2])
+    this.#ioErrors = healthy ? 0 : this.options.harsh === true ? 0.2 : random.pick([0, 0.02, 0.2])
     if (!healthy && random.chance(0.4)) {
       this.#machine.disk.capacity = this.#machine.disk.usedBytes() + random.between(0, 30_000)
     }
@@ -316,7 +318,10 @@ class LogSimulation {
 
   async #endLife(): Promise<void> {
     if (!this.#isAlive()) return
-    const how = this.random.pick(['close', 'kill', 'power', 'power', 'power in close'] as const)
+    const how =
+      this.options.harsh === true
+        ? this.random.pick(['kill', 'power'] as const)
+        : this.random.pick(['close', 'kill', 'power', 'power', 'power in close'] as const)
     if (how === 'close') await this.#close()
     else if (how === 'power in close') {
       this.#planCut(this.random.between(0, 15))
