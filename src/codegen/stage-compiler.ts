@@ -67,38 +67,42 @@ export function compileToTable(
   fixed?: GroupTable,
 ): CompiledFunction<RowsFunction<GroupTable>> {
   if (!codeGenerationAllowed()) return interpreted(interpretToTable(spec, grouping))
-  return compileRows(spec, (source, level, evaluate) => {
-    const group = new GroupCode(source, grouping, true, spec.ansi, fixed)
-    const window = grouping.window
-    return {
-      before: () => {
-        group.take(true)
-        if (window !== undefined) source.line('let ws = 0, wh = 0, windowEnd = -Infinity;')
-      },
-      row: () => {
-        if (window !== undefined) {
-          const time = evaluate(window.eventTime, level())
-          if (time.isNull !== 'false') source.line(`if (${time.isNull}) { nullEventTime++; continue; }`)
-          const t = time.value
-          // Neighbouring records mostly fall into one window: the division is done only when they do not.
-          source.block(`if (!(${t} >= ws && ${t} < windowEnd))`, () => {
-            const shifted = window.startMs === 0 ? t : `(${t} - ${window.startMs})`
-            const back = window.startMs === 0 ? '' : ` + ${window.startMs}`
-            source.line(`ws = Math.floor(${shifted} / ${window.sizeMs}) * ${window.sizeMs}${back};`)
-            source.line(`windowEnd = ws + ${window.sizeMs}; wh = ${source.constant(hashInteger)}(ws);`)
-          })
-          if (grouping.closesWindows) source.line('if (windowEnd <= watermark) { late++; continue; }')
-        }
-        const keys = grouping.keys.map((key) => asBytes(source, evaluate(key.value, level())))
-        const values = grouping.aggregates.map((a) => (a.arg === undefined ? undefined : evaluate(a.arg, level())))
-        group.words(keys)
-        group.hash(keys)
-        group.findOrInsert(keys)
-        grouping.aggregates.forEach((_, i) => group.update(i, values[i]))
-      },
-      after: () => undefined,
-    }
-  })
+  return compileRows(
+    spec,
+    (source, level, evaluate) => {
+      const group = new GroupCode(source, grouping, true, spec.ansi, fixed)
+      const window = grouping.window
+      return {
+        before: () => {
+          group.take(true)
+          if (window !== undefined) source.line('let ws = 0, wh = 0, windowEnd = -Infinity;')
+        },
+        row: () => {
+          if (window !== undefined) {
+            const time = evaluate(window.eventTime, level())
+            if (time.isNull !== 'false') source.line(`if (${time.isNull}) { nullEventTime++; continue; }`)
+            const t = time.value
+            // Neighbouring records mostly fall into one window: the division is done only when they do not.
+            source.block(`if (!(${t} >= ws && ${t} < windowEnd))`, () => {
+              const shifted = window.startMs === 0 ? t : `(${t} - ${window.startMs})`
+              const back = window.startMs === 0 ? '' : ` + ${window.startMs}`
+              source.line(`ws = Math.floor(${shifted} / ${window.sizeMs}) * ${window.sizeMs}${back};`)
+              source.line(`windowEnd = ws + ${window.sizeMs}; wh = ${source.constant(hashInteger)}(ws);`)
+            })
+            if (grouping.closesWindows) source.line('if (windowEnd <= watermark) { late++; continue; }')
+          }
+          const keys = grouping.keys.map((key) => asBytes(source, evaluate(key.value, level())))
+          const values = grouping.aggregates.map((a) => (a.arg === undefined ? undefined : evaluate(a.arg, level())))
+          group.words(keys)
+          group.hash(keys)
+          group.findOrInsert(keys)
+          grouping.aggregates.forEach((_, i) => group.update(i, values[i]))
+        },
+        after: () => undefined,
+      }
+    },
+    fixed,
+  )
 }
 
 interface Terminal {
@@ -114,6 +118,7 @@ function compileRows<Target>(
     level: () => Level,
     evaluate: (expression: BoundExpression, level: Level) => CodeValue,
   ) => Terminal,
+  owner?: object,
 ): CompiledFunction<RowsFunction<Target>> {
   const source = new FunctionSource()
   const evaluate = (expression: BoundExpression, level: Level): CodeValue => {
@@ -149,7 +154,7 @@ function compileRows<Target>(
   })
   source.line('S[0] = maxEventTime; S[1] += late; S[2] += nullEventTime; S[3] += passed;')
   terminal.after()
-  return finish(source, 'rows', rowsParameters)
+  return finish(source, 'rows', rowsParameters, owner)
 }
 
 /** The rows after a projection: a column is computed where it is first used, at the level of the row loop. */
@@ -283,8 +288,13 @@ function interpreted<F>(run: F): CompiledFunction<F> {
   return { run, text: '(interpreted: code generation is forbidden in this process)' }
 }
 
-function finish<F>(source: FunctionSource, name: string, parameters: readonly string[]): CompiledFunction<F> {
-  return { run: source.compile<F>(name, parameters), text: source.text(name, parameters) }
+function finish<F>(
+  source: FunctionSource,
+  name: string,
+  parameters: readonly string[],
+  owner?: object,
+): CompiledFunction<F> {
+  return { run: source.compile<F>(name, parameters, owner), text: source.text(name, parameters) }
 }
 
 /** A computed string gets bytes of its own, since keys are hashed and compared as bytes. */

@@ -1,4 +1,13 @@
+import { CompiledFunctions } from './compiled-functions.js'
 import { MillraceError } from './errors.js'
+
+/** Functions that this thread keeps for the next time. */
+const TEXTS_MAX = 256
+/** Of those that have an owner. */
+const OWNED_TEXTS_MAX = 8
+
+const compiled = new CompiledFunctions(TEXTS_MAX)
+const owned = new WeakMap<object, CompiledFunctions>()
 
 /**
  * The text of one generated function. Every generator in the project (column builders, row readers,
@@ -61,17 +70,34 @@ export class FunctionSource {
     ].join('\n')
   }
 
-  compile<T>(name: string, parameters: readonly string[]): T {
+  /**
+   * The function; one that was made of the same text and constants before is used again. With an owner it is kept for as long as that is
+   * there and no longer: an owner is given where the constants are large.
+   */
+  compile<T>(name: string, parameters: readonly string[], owner?: object): T {
     if (!codeGenerationAllowed()) {
       throw new MillraceError('CODE_GENERATION_FORBIDDEN', 'code generation is switched off in this process', {
         detail: 'new Function() is refused here',
         hint: 'start node without --disallow-code-generation-from-strings, or use the interpreter',
       })
     }
+    const kept = owner === undefined ? compiled : functionsOf(owner)
+    const text = this.text(name, parameters)
+    const known = kept.find(text, this.#constants)
+    if (known !== undefined) return known as T
     const header = this.#constants.map((_, i) => `const k${i} = K[${i}];`).join('\n')
-    const make = new Function('K', `'use strict';\n${header}\nreturn ${this.text(name, parameters)}`)
-    return make(this.#constants) as T
+    const run = new Function('K', `'use strict';\n${header}\nreturn ${text}`)(this.#constants) as T
+    kept.keep(text, this.#constants, run)
+    return run
   }
+}
+
+function functionsOf(owner: object): CompiledFunctions {
+  const known = owned.get(owner)
+  if (known !== undefined) return known
+  const functions = new CompiledFunctions(OWNED_TEXTS_MAX)
+  owned.set(owner, functions)
+  return functions
 }
 
 /** See {@link FunctionSource.section}. */

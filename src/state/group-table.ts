@@ -48,9 +48,6 @@ const KEY_INTS = 5
 /** Bytes of a key that lie in the head. */
 export const KEY_WORD_BYTES = 12
 
-/** Capacity of a partial aggregate's table: a few megabytes, which stay untouched (and so unused) until there are groups. */
-export const PARTIAL_GROUPS = 32_768
-
 /** Slots of the index that a table of fixed capacity begins with, as long as they are enough. */
 const FIRST_SLOTS = 2048
 
@@ -102,6 +99,7 @@ export class GroupTable {
   emitCount = 0
   logList: Int32Array
   logCount = 0
+  #onFull: (() => void) | undefined
 
   constructor(
     readonly layout: GroupLayout,
@@ -110,11 +108,12 @@ export class GroupTable {
      * Makes a table of fixed capacity: when there is no room for an entry, this has to empty it. Its index, heads and cells are
      * never replaced, so that generated code may take them as constants, which makes an access three times cheaper.
      */
-    private readonly onFull?: () => void,
+    onFull?: () => void,
   ) {
+    this.#onFull = onFull
     this.places = new GroupPlaces(layout)
     this.capacity = capacity
-    this.mask = (onFull === undefined ? capacity * 2 : Math.min(FIRST_SLOTS, capacity * 2)) - 1
+    this.mask = onFull === undefined ? capacity * 2 - 1 : firstMask(capacity)
     this.index = new Int32Array(capacity * 2)
     this.heads = new Int32Array(capacity * this.places.headInts)
     this.cells = new Float64Array(capacity * this.places.cellDoubles)
@@ -128,7 +127,16 @@ export class GroupTable {
   }
 
   get fixed(): boolean {
-    return this.onFull !== undefined
+    return this.#onFull !== undefined
+  }
+
+  /** An empty table of fixed capacity for another user, whatever the last one left in it. */
+  handOver(onFull: () => void): void {
+    assert(this.fixed, 'a table that grows has one user')
+    this.#onFull = onFull
+    this.index.fill(0)
+    this.mask = firstMask(this.capacity)
+    this.#forget()
   }
 
   /**
@@ -221,6 +229,10 @@ export class GroupTable {
     } else {
       index.fill(0, 0, mask + 1)
     }
+    this.#forget()
+  }
+
+  #forget(): void {
     this.size = 0
     this.arenaLength = 0
     this.emitCount = 0
@@ -239,11 +251,11 @@ export class GroupTable {
   }
 
   #makeRoom(): void {
-    if (this.onFull === undefined) {
+    if (this.#onFull === undefined) {
       this.#grow()
       return
     }
-    this.onFull()
+    this.#onFull()
     assert(this.size < this.capacity, `a full table of ${this.capacity} groups was not emptied`)
   }
 
@@ -275,6 +287,8 @@ export class GroupTable {
     this.mask = mask
   }
 }
+
+const firstMask = (capacity: number): number => Math.min(FIRST_SLOTS, capacity * 2) - 1
 
 function grownInts(from: Int32Array, length: number): Int32Array {
   const to = new Int32Array(length)

@@ -5,7 +5,8 @@ import type { Env } from '../common/env.js'
 import type { InputPartition } from '../connector/input-partition.js'
 import { groupLayout } from '../operator/aggregate.js'
 import type { ScanInput, Stage } from '../plan/physical-plan.js'
-import { GroupTable, PARTIAL_GROUPS } from '../state/group-table.js'
+import type { GroupTable } from '../state/group-table.js'
+import { givePartialTable, PARTIAL_GROUPS, takePartialTable } from '../state/partial-tables.js'
 import type { BlockBuilder } from '../types/block-builder.js'
 import type { OutputPort } from './output-port.js'
 import type { PartitionPosition } from './protocol.js'
@@ -13,6 +14,8 @@ import { type Counters, newCounters, type Task } from './task.js'
 
 /** Rows of one step: long enough that a partial aggregate pays, short enough (a few ms) that other tasks get their turn. */
 const STEP_ROWS = 262_144
+/** Rows of an epoch whose end is known that are aggregated before they are handed on, so that windows close while a long one runs. */
+const UNSENT_ROWS = 16 * STEP_ROWS
 /** How often a task says how far it has come. */
 const ADVANCE_MS = 200
 /** Rows that a narrow stage collects before they leave. */
@@ -59,6 +62,9 @@ export class ScanTask implements Task {
   #watermark = Number.NEGATIVE_INFINITY
   #next = 0
   #passed = 0
+  /** Rows read since partial aggregates were last handed on; and whether the table was full meanwhile, and emptied in between. */
+  #unsent = 0
+  #overflowed = false
   #toldAt: number
 
   constructor(
@@ -83,7 +89,10 @@ export class ScanTask implements Task {
     }
     if (stage.output.kind === 'partialAggregate') {
       const grouping = stage.output.grouping
-      this.#table = new GroupTable(groupLayout(grouping, true), PARTIAL_GROUPS, () => this.#handOn())
+      this.#table = takePartialTable(groupLayout(grouping, true), () => {
+        this.#handOn()
+        this.#overflowed = true
+      })
       this.#toTable = compileToTable(spec, grouping, this.#table).run
       this.#writeState = compileState(grouping, true, ansi).run
     } else {
@@ -111,13 +120,13 @@ export class ScanTask implements Task {
       return true
     }
     const rows = this.#readSome(goal)
-    if (rows > 0) {
-      this.#handOn()
-      this.#tellAdvance()
-    }
+    if (rows > 0) this.#tellAdvance()
     const done = goal.ends !== null && this.#reached(goal.ends)
-    if (rows > 0 || done) this.#advanceWatermark(false)
-    else if (goal.open) this.#advanceIdleWatermark()
+    // The watermark covers what was handed on and nothing more: it waits for partial aggregates that wait.
+    if (done || this.#mustHandOn(goal)) {
+      this.#handOn()
+      this.#advanceWatermark(false)
+    } else if (rows === 0 && goal.open) this.#advanceIdleWatermark()
     if (done && goal.barrier >= 0) {
       this.#endEpoch(goal)
       return true
@@ -136,6 +145,7 @@ export class ScanTask implements Task {
 
   close(): void {
     for (const cursor of this.#cursors) cursor.input.close()
+    if (this.#table !== undefined) givePartialTable(this.#table)
   }
 
   #readSome(goal: Goal): number {
@@ -154,6 +164,7 @@ export class ScanTask implements Task {
       if (this.#toBuilder !== undefined && (this.outputs[0] as OutputPort).builder.rows >= BUILDER_ROWS) break
     }
     this.counters.rowsIn += rows
+    this.#unsent += rows
     return rows
   }
 
@@ -176,8 +187,19 @@ export class ScanTask implements Task {
     return to - from
   }
 
-  /** Partial aggregates never outlive the step: whatever was read is on its way before the next read. */
+  /**
+   * In an open epoch whatever was read is on its way before the next read. Where the epoch's end is known, nobody sees anything of it
+   * before: partial aggregates are collected as long as there is room, so that a group travels once and not with every step.
+   */
+  #mustHandOn(goal: Goal): boolean {
+    if (this.#unsent === 0) return false
+    if (goal.ends === null || this.#table === undefined || this.#unsent >= UNSENT_ROWS) return true
+    return this.#overflowed || this.#table.size * 2 > PARTIAL_GROUPS
+  }
+
   #handOn(): void {
+    this.#unsent = 0
+    this.#overflowed = false
     const table = this.#table
     if (table === undefined || table.size === 0) return
     const writeState = this.#writeState as StateFunction
@@ -225,6 +247,7 @@ export class ScanTask implements Task {
   }
 
   #endEpoch(goal: Goal): void {
+    this.#handOn()
     this.#advanceWatermark(goal.final)
     this.#count()
     for (const output of this.outputs) output.setBarrier(goal.barrier, goal.final, goal.snapshot)

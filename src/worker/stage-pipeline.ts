@@ -3,7 +3,7 @@ import { type PipelineSpec, type RowsFunction, SOURCE_CELLS } from '../codegen/s
 import { present } from '../common/assert.js'
 import { aggregateStateSchema, groupLayout } from '../operator/aggregate.js'
 import type { Grouping, Stage } from '../plan/physical-plan.js'
-import { GroupTable, PARTIAL_GROUPS } from '../state/group-table.js'
+import { takePartialTable } from '../state/partial-tables.js'
 import { BlockBuilder } from '../types/block-builder.js'
 import { BlockScratch } from '../types/block-scratch.js'
 import type { StructType } from '../types/data-type.js'
@@ -90,7 +90,7 @@ export class StagePipeline {
       })
       table.reset()
     }
-    const table = new GroupTable(groupLayout(grouping, true), PARTIAL_GROUPS, handOn)
+    const table = takePartialTable(groupLayout(grouping, true), handOn)
     const rows = compileToTable(spec, grouping, table).run
     return (scratch) => {
       const { views, position } = this.#block.encode(scratch)

@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest'
+import type { GroupLayout, GroupTable } from '../../src/state/group-table.js'
+import { givePartialTable, PARTIAL_GROUPS, takePartialTable } from '../../src/state/partial-tables.js'
+
+const layout = (initial: number): GroupLayout => ({
+  keys: ['number'],
+  nullableKeys: false,
+  windowInKey: true,
+  cells: [{ kind: 'number', initial }],
+})
+
+const fill = (table: GroupTable, groups: number): void => {
+  for (let i = 0; i < groups; i++) table.insert(Math.imul(i, 0x9e3779b1), i)
+}
+
+test('a table that is given back is handed out empty, to the next task with its layout alone', () => {
+  const first = takePartialTable(layout(1), () => undefined)
+  fill(first, 5000)
+  first.mark(3, 1)
+  const { index, heads, cells } = first
+  givePartialTable(first)
+  expect(takePartialTable(layout(2), () => undefined)).not.toBe(first)
+  const again = takePartialTable(layout(1), () => undefined)
+  expect(again).toBe(first)
+  expect([again.index === index, again.heads === heads, again.cells === cells]).toEqual([true, true, true])
+  expect([again.size, again.emitCount, again.arenaLength]).toEqual([0, 0, 0])
+  expect(index.every((slot) => slot === 0)).toBe(true)
+  expect(takePartialTable(layout(1), () => undefined)).not.toBe(first)
+})
+
+test('the new user of a table empties it when it is full', () => {
+  const old = takePartialTable(layout(3), () => {
+    throw new Error('not mine any more')
+  })
+  givePartialTable(old)
+  let emptied = 0
+  const table = takePartialTable(layout(3), () => {
+    emptied += 1
+    table.reset()
+  })
+  expect(table).toBe(old)
+  fill(table, PARTIAL_GROUPS + 1)
+  expect([emptied, table.size]).toEqual([1, 1])
+})
+
+test('a table that is given back twice is handed out once', () => {
+  const table = takePartialTable(layout(4), () => undefined)
+  givePartialTable(table)
+  givePartialTable(table)
+  const [a, b] = [takePartialTable(layout(4), () => undefined), takePartialTable(layout(4), () => undefined)]
+  expect([a === table, b === table]).toEqual([true, false])
+})
