@@ -156,8 +156,8 @@ export class Engine {
   }
 
   async #start(spec: QueryStart): Promise<void> {
-    // Loaded with the first query: an engine that only keeps a log opens sooner without it.
-    const [{ LogSink }, { QueryRun }] = await Promise.all([import('./log-sink.js'), import('./query-run.js')])
+    // Loaded with the first query, and the sink with the first that has one: an engine that only keeps a log opens sooner without them.
+    const [{ QueryRun }, openLogSink] = await Promise.all([import('./query-run.js'), this.#logSinkOf(spec)])
     // A run that begins now would be none of those that close() waits for.
     if (this.#closing) throw engineClosed()
     const lost = spec.workerSlots.filter((slot) => !this.#workers.has(slot))
@@ -174,23 +174,7 @@ export class Engine {
       log: this.log,
       toWorker: (slot, message) => this.#toWorker(slot, message),
       toHost: this.toHost,
-      openLogSink: (topic, of) => {
-        const sink = new LogSink(
-          this.log.describe(topic),
-          spec.plan.schema,
-          this.#memory,
-          this.env,
-          new OwnedTransactions(
-            this.log.transactions,
-            spec.checkpoint === undefined ? undefined : checkpointOwner(spec.checkpoint),
-          ),
-          (error) => of.fail(error),
-          () => of.onRing(),
-        )
-        this.#sinks.add(sink)
-        void of.closed.then(() => this.#sinks.delete(sink))
-        return sink
-      },
+      openLogSink,
     })
     this.#runs.set(spec.id, run)
     void run.ended.then(() => {
@@ -200,6 +184,29 @@ export class Engine {
     })
     await run.started
     if (run.failure !== undefined) throw run.failure
+  }
+
+  /** Makes the sink of a query that writes into a topic; undefined for every other. */
+  async #logSinkOf({ sink: to, plan, checkpoint }: QueryStart): Promise<((run: QueryRun) => LogSink) | undefined> {
+    if (to.kind !== 'log') return undefined
+    const { LogSink } = await import('./log-sink.js')
+    return (run) => {
+      const sink = new LogSink(
+        this.log.describe(to.topic),
+        plan.schema,
+        this.#memory,
+        this.env,
+        new OwnedTransactions(
+          this.log.transactions,
+          checkpoint === undefined ? undefined : checkpointOwner(checkpoint),
+        ),
+        (error) => run.fail(error),
+        () => run.onRing(),
+      )
+      this.#sinks.add(sink)
+      void run.closed.then(() => this.#sinks.delete(sink))
+      return sink
+    }
   }
 
   async #verify(): Promise<VerifyReport> {

@@ -28,7 +28,7 @@ export interface QuerySurroundings {
   readonly log: LogEngine
   toWorker(slot: number, message: ToWorker): void
   toHost(message: FromEngine): void
-  openLogSink(topic: string, run: QueryRun): LogSink
+  readonly openLogSink: ((run: QueryRun) => LogSink) | undefined
 }
 
 /**
@@ -146,7 +146,7 @@ export class QueryRun {
       ),
     )
     const engineSink = spec.sink.kind === 'durable' || spec.sink.kind === 'log'
-    this.#logSink = spec.sink.kind === 'log' ? around.openLogSink(spec.sink.topic, this) : undefined
+    this.#logSink = around.openLogSink?.(this)
     this.#inbox = new EngineInbox(layout, around.bells, engineSink, this.#logSink)
     this.#progress = new ProgressReporter(spec, this.#source, env)
     this.#failed = new Promise((_, reject) => {
