@@ -3,13 +3,16 @@ import { fileURLToPath } from 'node:url'
 import type { Bench } from '../lib/line.js'
 import { check, median } from '../lib/measure.js'
 
-/** `import('millrace')` and the first row of a query in memory, in fresh processes. */
+/** `import('millrace')` and the first row of a query in memory, in fresh processes, in turn with processes that do nothing. */
 const bench: Bench = {
   name: 'start',
   suite: 'start',
   run({ quick }) {
     const child = fileURLToPath(new URL('../lib/start-child.js', import.meta.url))
+    const bareChild = fileURLToPath(new URL('../lib/bare-start-child.js', import.meta.url))
     const imported: number[] = []
+    const booted: number[] = []
+    const threads: number[] = []
     const firstRow: number[] = []
     for (let i = 0; i < (quick ? 6 : 16); i++) {
       const out = JSON.parse(execFileSync(process.execPath, [child], { encoding: 'utf8' })) as {
@@ -19,6 +22,12 @@ const bench: Bench = {
       }
       check(JSON.stringify(out.row) === '{"a":2}', `first row ${JSON.stringify(out.row)}`)
       if (i === 0) continue
+      const bare = JSON.parse(execFileSync(process.execPath, [bareChild], { encoding: 'utf8' })) as {
+        booted: number
+        threads: number
+      }
+      booted.push(bare.booted)
+      threads.push(bare.threads)
       imported.push(out.imported)
       firstRow.push(out.firstRow)
     }
@@ -29,6 +38,7 @@ const bench: Bench = {
         figure: median(imported),
         spread: spread(imported),
         unit: 'ms',
+        limit: { what: 'Node to its first line', value: median(booted) },
         required: { atMost: 80 },
       },
       {
@@ -36,6 +46,7 @@ const bench: Bench = {
         figure: median(firstRow),
         spread: spread(firstRow),
         unit: 'ms',
+        limit: { what: 'starting three empty threads', value: median(threads) },
         required: { atMost: 300 },
       },
     ])
