@@ -1,4 +1,4 @@
-import { distance } from 'fastest-levenshtein'
+import { editDistance } from '../common/edit-distance.js'
 import { MillraceError } from '../common/errors.js'
 import { encodeUtf8 } from '../common/utf8.js'
 
@@ -63,7 +63,7 @@ function titleCase(letter: string): string {
 
 /** Code points to insert, remove or replace. */
 export function levenshtein(a: string, b: string): number {
-  if (isPlain(a) && isPlain(b)) return distance(a, b)
+  if (isPlain(a) && isPlain(b)) return editDistance(a, b)
   const [from, to] = [[...a], [...b]]
   let row = to.map((_, j) => j + 1)
   let last = to.length

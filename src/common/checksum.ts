@@ -1,4 +1,4 @@
-import { createRequire } from 'node:module'
+import { loadCommonJs } from './commonjs.js'
 
 /**
  * CRC-32C (Castagnoli), the checksum of Kafka's record batches. The native package is optional and takes
@@ -19,7 +19,7 @@ export function nativeCrc32c(): NativeCrc | undefined {
   if (!looked) {
     looked = true
     try {
-      const loaded: unknown = createRequire(import.meta.url)('@node-rs/crc32')
+      const loaded: unknown = loadCommonJs('@node-rs/crc32')
       const found = (loaded as { crc32c?: unknown }).crc32c
       if (typeof found === 'function') native = found as NativeCrc
     } catch {

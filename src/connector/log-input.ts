@@ -1,4 +1,4 @@
-import stringify from 'fast-json-stable-stringify'
+import { loadCommonJs } from '../common/commonjs.js'
 import type { PartitionDescriptor } from '../log/partition-descriptor.js'
 import type { PartitionReader } from '../log/partition-reader.js'
 import { COLUMNS_PAYLOAD_OFFSET, LOG_APPEND_TIME } from '../record/batch-header.js'
@@ -163,9 +163,12 @@ class TypedRecords {
     const record = this.#row(views, position, row)
     const value: Record<string, unknown> = {}
     for (const name of this.#names) value[name] = jsonValue(record[name])
+    stringify ??= loadCommonJs('fast-json-stable-stringify') as typeof import('fast-json-stable-stringify')
     return Buffer.from(stringify(value))
   }
 }
+
+let stringify: typeof import('fast-json-stable-stringify') | undefined
 
 /** JSON has neither bigint nor bytes: a bigint is written as its digits, bytes as base64. */
 function jsonValue(value: unknown): unknown {

@@ -1,5 +1,5 @@
-import { createRequire } from 'node:module'
 import * as zlib from 'node:zlib'
+import { loadCommonJs } from '../common/commonjs.js'
 import { MillraceError } from '../common/errors.js'
 import type { ByteSink } from './byte-sink.js'
 import { decodeLz4, encodeLz4 } from './lz4-frame.js'
@@ -122,7 +122,7 @@ interface Fzstd {
 let fzstd: Fzstd | undefined
 
 function decompressByFzstd(source: Uint8Array, from: number, to: number, sink: ByteSink): string | undefined {
-  fzstd ??= createRequire(import.meta.url)('fzstd') as Fzstd
+  fzstd ??= loadCommonJs('fzstd') as Fzstd
   try {
     // Piece by piece, so that the limit is asked before there is more. It keeps what it is given, which must not be shared memory.
     new fzstd.Decompress((chunk) => sink.append(chunk)).push(new Uint8Array(source.subarray(from, to)), true)

@@ -1,5 +1,5 @@
-import murmurhash3 from 'murmurhash3js'
 import { newBytes } from '../common/bytes.js'
+import { loadCommonJs } from '../common/commonjs.js'
 import { encodeUtf8, writeUtf8 } from '../common/utf8.js'
 
 /**
@@ -90,12 +90,15 @@ export function murmur2OfKey(key: Key): number {
   return typeof key === 'string' ? murmur2OfString(key) : murmur2(key)
 }
 
+let murmurhash3: typeof import('murmurhash3js') | undefined
+
 /**
  * MurmurHash3_x86_32 with seed 0. The package hashes the low byte of each character, so what is not pure
  * ASCII reaches it as the bytes of its UTF-8, one character a byte.
  */
 export function murmur3OfKey(key: Key): number {
   const text = typeof key !== 'string' ? latin1(key) : isAscii(key) ? key : latin1(encodeUtf8(key))
+  murmurhash3 ??= loadCommonJs('murmurhash3js') as typeof import('murmurhash3js')
   return murmurhash3.x86.hash32(text) | 0
 }
 

@@ -1,4 +1,5 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import { loadCommonJs } from '../common/commonjs.js'
 import { FIRST_WORKER_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
@@ -88,7 +89,7 @@ export class WorkerPool {
   }
 
   async #open(): Promise<void> {
-    const { Piscina } = await import('piscina')
+    const { Piscina } = loadCommonJs('piscina') as { readonly Piscina: new (options: object) => PiscinaPool }
     const { workers } = this.options
     const pool: PiscinaPool = new Piscina({
       minThreads: 1,
