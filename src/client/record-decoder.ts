@@ -1,8 +1,19 @@
+import { bufferOf } from '../common/bytes.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import type { PartitionReader } from '../log/partition-reader.js'
-import { BATCH_HEADER_BYTES, COLUMNS_PAYLOAD_OFFSET } from '../record/batch-header.js'
+import { BASE_TIMESTAMP, BATCH_HEADER_BYTES, COLUMNS_PAYLOAD_OFFSET, readInt64BE } from '../record/batch-header.js'
 import { decodeHeaders, type ReadHeaders } from '../record/headers.js'
-import { RecordCursor } from '../record/rows-payload.js'
+import {
+  behindPart,
+  behindVarint,
+  keyPlace,
+  offsetAt,
+  type RowsPayload,
+  recordEnd,
+  recordStarts,
+  timestampAt,
+  varintAt,
+} from '../record/record-starts.js'
 import { deltasAt, firstRowFrom, offsetDelta } from '../record/sparse-offsets.js'
 import { HEADERS_SLOT, KEY_SLOT, TIMESTAMP_SLOT, topicRecordSchema, VALUE_SLOT } from '../record/topic-record.js'
 import { type BufferViews, viewsOf } from '../types/block.js'
@@ -47,54 +58,51 @@ export class RecordDecoder {
 const UNREAD = Symbol('unread')
 type Unread = typeof UNREAD
 
-/** Where the parts of each record of a batch lie: six numbers a record, start -1 = null. */
-const KEY_START = 0
-const KEY_END = 1
-const VALUE_START = 2
-const VALUE_END = 3
-const HEADERS_START = 4
-const HEADERS_END = 5
-const PLACES = 6
-
 /** A copy of the records of one batch of rows. */
-class RowsBatch {
+class RowsBatch implements RowsPayload {
   constructor(
-    readonly bytes: Buffer,
-    readonly places: Int32Array,
-    readonly offsets: Float64Array,
-    readonly timestamps: Float64Array,
+    readonly memory: ArrayBuffer,
+    /** Of the payload in `memory`. */
+    readonly from: number,
+    readonly bytes: Uint8Array,
+    readonly recordCount: number,
+    readonly baseOffset: number,
+    readonly baseTimestamp: number,
+    readonly lastOffset: number,
   ) {}
-
-  part(record: number, start: number): Buffer | null {
-    const from = this.places[record * PLACES + start] as number
-    return from === -1 ? null : this.bytes.subarray(from, this.places[record * PLACES + start + 1])
-  }
 }
 
 class RowsMessage implements ConsumerMessage<Buffer | null> {
   readonly #batch: RowsBatch
-  readonly #record: number
-  #key: Buffer | null | Unread = UNREAD
-  #value: Buffer | null | Unread = UNREAD
+  readonly #start: number
+  #key: Buffer | null | undefined
+  #value: Buffer | null | undefined
   #headers: ConsumerMessage['headers'] | undefined
 
-  constructor(batch: RowsBatch, record: number) {
+  constructor(batch: RowsBatch, start: number) {
     this.#batch = batch
-    this.#record = record
+    this.#start = start
   }
 
   get key(): Buffer | null {
-    if (this.#key === UNREAD) this.#key = this.#batch.part(this.#record, KEY_START)
+    if (this.#key === undefined) {
+      const batch = this.#batch
+      this.#key = partAt(batch, keyPlace(batch.bytes, this.#start))
+    }
     return this.#key
   }
 
   get value(): Buffer | null {
-    if (this.#value === UNREAD) this.#value = this.#batch.part(this.#record, VALUE_START)
+    if (this.#value === undefined) {
+      const batch = this.#batch
+      const { bytes } = batch
+      this.#value = partAt(batch, behindPart(bytes, keyPlace(bytes, this.#start)))
+    }
     return this.#value
   }
 
   get timestamp(): string {
-    return String(this.#batch.timestamps[this.#record])
+    return String(timestampAt(this.#batch, this.#start))
   }
 
   get attributes(): number {
@@ -102,13 +110,15 @@ class RowsMessage implements ConsumerMessage<Buffer | null> {
   }
 
   get offset(): string {
-    return String(this.#batch.offsets[this.#record])
+    return String(offsetAt(this.#batch, this.#start))
   }
 
   get headers(): ConsumerMessage['headers'] {
-    const { bytes, places } = this.#batch
-    const at = this.#record * PLACES
-    this.#headers ??= headersOf(bytes, places[at + HEADERS_START] as number, places[at + HEADERS_END] as number)
+    if (this.#headers === undefined) {
+      const { bytes } = this.#batch
+      const at = behindPart(bytes, behindPart(bytes, keyPlace(bytes, this.#start)))
+      this.#headers = headersOf(bytes, at, recordEnd(bytes, this.#start))
+    }
     return this.#headers
   }
 
@@ -117,32 +127,24 @@ class RowsMessage implements ConsumerMessage<Buffer | null> {
   }
 }
 
+function partAt({ memory, from, bytes }: RowsBatch, place: number): Buffer | null {
+  const length = varintAt(bytes, place)
+  return length === -1 ? null : bufferOf(memory, from + behindVarint(bytes, place), length)
+}
+
 function decodeRows(reader: PartitionReader, fromOffset: number): ConsumerMessage[] {
-  const { views, position, recordCount } = reader
-  const start = position + BATCH_HEADER_BYTES
-  // Records take seven bytes at least: what a batch says of their number is held against that before anything is made.
-  const most = Math.min(recordCount, Math.ceil((reader.byteLength - BATCH_HEADER_BYTES) / 7))
-  const places = new Int32Array(most * PLACES)
-  const offsets = new Float64Array(most)
-  const timestamps = new Float64Array(most)
-  const bytes = Buffer.from(new Uint8Array(views.u8.subarray(start, position + reader.byteLength)).buffer)
-  const batch = new RowsBatch(bytes, places, offsets, timestamps)
-  const cursor = RecordCursor.ofBatch(views, position)
+  const { views, position, byteLength, recordCount, baseOffset, lastOffset } = reader
+  const payload = views.u8.subarray(position + BATCH_HEADER_BYTES, position + byteLength)
+  // Out of shared memory words are copied where both begin as far from a word's border, and else single bytes.
+  const from = payload.byteOffset & 7
+  const memory = new ArrayBuffer(from + payload.length)
+  const bytes = new Uint8Array(memory, from, payload.length)
+  bytes.set(payload)
+  const baseTimestamp = readInt64BE(views.dv, position + BASE_TIMESTAMP)
+  const batch = new RowsBatch(memory, from, bytes, recordCount, baseOffset, baseTimestamp, lastOffset)
+  const { starts, count } = recordStarts(batch, fromOffset)
   const messages: ConsumerMessage[] = []
-  for (let record = 0; cursor.next(); ) {
-    if (cursor.offset < fromOffset) continue
-    const at = record * PLACES
-    places[at + KEY_START] = cursor.keyStart === -1 ? -1 : cursor.keyStart - start
-    places[at + KEY_END] = cursor.keyEnd - start
-    places[at + VALUE_START] = cursor.valueStart === -1 ? -1 : cursor.valueStart - start
-    places[at + VALUE_END] = cursor.valueEnd - start
-    places[at + HEADERS_START] = cursor.headersStart - start
-    places[at + HEADERS_END] = cursor.headersEnd - start
-    offsets[record] = cursor.offset
-    timestamps[record] = cursor.timestamp
-    messages.push(new RowsMessage(batch, record))
-    record += 1
-  }
+  for (let record = 0; record < count; record++) messages.push(new RowsMessage(batch, starts[record] as number))
   return messages
 }
 
@@ -190,7 +192,7 @@ class ColumnsMessage implements ConsumerMessage {
   get key(): Buffer | null {
     if (this.#key === UNREAD) {
       const { readers, views } = this.#batch
-      this.#key = bufferOf(readers.key(views, 0, this.#row) as Uint8Array | null)
+      this.#key = asBuffer(readers.key(views, 0, this.#row) as Uint8Array | null)
     }
     return this.#key
   }
@@ -253,7 +255,7 @@ function plain(message: ConsumerMessage): ConsumerMessage {
   return { key, value, timestamp, attributes, offset, headers }
 }
 
-function bufferOf(bytes: Uint8Array | null): Buffer | null {
+function asBuffer(bytes: Uint8Array | null): Buffer | null {
   return bytes === null ? null : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
@@ -263,7 +265,7 @@ function headersOf(bytes: Uint8Array, from: number, to: number): ConsumerMessage
   const headers: ReadHeaders = decodeHeaders(bytes, from, to)
   const result: ConsumerMessage['headers'] = {}
   for (const [name, value] of Object.entries(headers)) {
-    const converted = Array.isArray(value) ? value.map(bufferOf) : bufferOf(value)
+    const converted = Array.isArray(value) ? value.map(asBuffer) : asBuffer(value)
     // `__proto__` is a name like any other in a header.
     Object.defineProperty(result, name, { value: converted, enumerable: true, configurable: true, writable: true })
   }

@@ -72,6 +72,8 @@ export function writeRecordHead(
 export class RecordCursor {
   offset = -1
   timestamp = 0
+  /** Of the length field. */
+  start = 0
   /** Start and end of the key's bytes; start -1 = null. */
   keyStart = -1
   keyEnd = -1
@@ -124,6 +126,7 @@ export class RecordCursor {
     }
     this.#left -= 1
     reader.end = this.#end
+    this.start = reader.at
     const length = reader.varint()
     if (!reader.ok || length < 0 || length > this.#end - reader.at) {
       this.#corrupt(`found a record of ${length} bytes, ${this.#end - reader.at} are left`)
