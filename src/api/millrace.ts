@@ -87,6 +87,11 @@ export class Millrace {
     return this.#open().log.groups
   }
 
+  /** Transactions: `list`, `describe`, `abort`. */
+  get transactions(): EngineSession['log']['transactions'] {
+    return this.#open().log.transactions
+  }
+
   producer(...args: Parameters<EngineSession['log']['producer']>): ReturnType<EngineSession['log']['producer']> {
     return this.#open().log.producer(...args)
   }

@@ -24,6 +24,18 @@ export interface MillraceOptions {
    */
   readonly logger?: Logger | undefined
   /**
+   * After so many milliseconds the offsets of a group without members are forgotten. Default seven days: Kafka's
+   * offsets.retention.minutes.
+   */
+  readonly offsetsRetentionMs?: number | undefined
+  /** After so many milliseconds without use a transactionalId is forgotten. Default seven days: Kafka's transactional.id.expiration.ms. */
+  readonly transactionalIdExpirationMs?: number | undefined
+  /**
+   * After so many milliseconds without a record a partition forgets what it knows of a producer. Default one day: Kafka's
+   * producer.id.expiration.ms.
+   */
+  readonly producerIdExpirationMs?: number | undefined
+  /**
    * How long `close` waits for queries to end at an epoch; then it ends their threads and rejects with CLOSE_TIMED_OUT, with
    * everything closed. Default 30 000.
    */
@@ -38,10 +50,15 @@ export interface ResolvedOptions {
   readonly ansi: boolean
   readonly logger: Logger
   readonly closeTimeoutMs: number
+  readonly offsetsRetentionMs?: number
+  readonly transactionalIdExpirationMs?: number
+  readonly producerIdExpirationMs?: number
 }
 
 const fsyncModes: readonly FsyncMode[] = ['never', 'interval', 'group', 'always']
-const optionNames = ['dir', 'workers', 'fsync', 'memoryBudget', 'ansi', 'logger', 'closeTimeoutMs']
+/** How long what nobody uses is kept. */
+const retentions = ['offsetsRetentionMs', 'transactionalIdExpirationMs', 'producerIdExpirationMs'] as const
+const optionNames = ['dir', 'workers', 'fsync', 'memoryBudget', 'ansi', 'logger', 'closeTimeoutMs', ...retentions]
 export const MAX_WORKERS = MAX_THREAD_SLOTS - FIRST_WORKER_SLOT
 /** Below this the log cannot hold a chunk for each partition of a few topics. */
 const MIN_MEMORY_BUDGET = 16 * 1024 * 1024
@@ -89,14 +106,29 @@ export function resolveOptions(options: MillraceOptions): ResolvedOptions {
       'leave it out for 30 seconds',
     )
   }
+  for (const name of retentions) {
+    const given = options[name]
+    if (given === undefined || (Number.isSafeInteger(given) && given > 0)) continue
+    throw optionError(name, given, 'a whole number of milliseconds above 0', 'leave it out for the default of Kafka')
+  }
   return {
     ...(dir === undefined ? {} : { dir: resolve(dir) }),
+    ...retentionsOf(options),
     workers: workers ?? Math.min(MAX_WORKERS, availableParallelism()),
     fsync: fsync ?? 'group',
     memoryBudget: Math.floor(memoryBudget ?? Math.max(MIN_MEMORY_BUDGET, allowedMemory() / 4)),
     ansi: ansi ?? true,
     logger: logger === undefined ? silentLogger : guardedLogger(logger),
     closeTimeoutMs: closeTimeoutMs ?? CLOSE_TIMEOUT_MS,
+  }
+}
+
+function retentionsOf(options: MillraceOptions): Pick<ResolvedOptions, (typeof retentions)[number]> {
+  const { offsetsRetentionMs, transactionalIdExpirationMs, producerIdExpirationMs } = options
+  return {
+    ...(offsetsRetentionMs === undefined ? {} : { offsetsRetentionMs }),
+    ...(transactionalIdExpirationMs === undefined ? {} : { transactionalIdExpirationMs }),
+    ...(producerIdExpirationMs === undefined ? {} : { producerIdExpirationMs }),
   }
 }
 

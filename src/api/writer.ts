@@ -1,6 +1,7 @@
 import { isAbsolute, join, resolve } from 'node:path'
 import { MillraceError } from '../common/errors.js'
 import type { HostSink, QuerySpec } from '../execution/session.js'
+import { refuseInternalTopic } from '../log/internal-topics.js'
 import type { OutputMode, PhysicalPlan } from '../plan/physical-plan.js'
 import type { BlockRef } from '../types/block.js'
 import type { StructType } from '../types/data-type.js'
@@ -273,6 +274,7 @@ export class DataStreamWriter<R extends object, F> {
             hint: "option('topic', 'per-page')",
           })
         }
+        refuseInternalTopic(topic)
         return { kind: 'log', topic }
       }
     }

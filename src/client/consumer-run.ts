@@ -2,6 +2,7 @@ import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
 import type { AssignedPartitions } from './assigned-partitions.js'
 import type { TopicPartition } from './assignor.js'
+import { fieldsOf, wrong } from './consumer-arguments.js'
 import { inKeyOrder } from './key-order.js'
 import { CONSUMER_TURN_MS, MESSAGES_PER_LOOK, RETRY_BACKOFF_MS_MAX } from './limits.js'
 import type { Fetch, PartitionFetcher } from './partition-fetcher.js'
@@ -16,6 +17,8 @@ export interface ConsumerRunOptions {
   readonly handled: (messages: number) => void
   readonly commitIfDue: () => Promise<void>
   readonly commit: (offsets: readonly (TopicPartition & { readonly offset: string })[]) => Promise<void>
+  /** Nothing more of the partition, or again, whoever reads it by then. */
+  readonly pause: (place: TopicPartition, isPaused: boolean) => void
   readonly skipped: (fetcher: PartitionFetcher, message: ConsumerMessage, error: unknown) => void
 }
 
@@ -203,7 +206,10 @@ export class ConsumerRun {
       },
       heartbeat,
       pause: this.#pauseOf(fetcher),
-      commitOffsetsIfNecessary: (offsets) => (offsets === undefined ? commitIfDue() : commit(placesOf(offsets))),
+      commitOffsetsIfNecessary: async (offsets) => {
+        if (offsets === undefined) await commitIfDue()
+        else await commit(placesOf(offsets))
+      },
       uncommittedOffsets: () => ({
         topics: [
           {
@@ -221,12 +227,10 @@ export class ConsumerRun {
   }
 
   #pauseOf(fetcher: PartitionFetcher): () => () => void {
+    const { topic, partition } = fetcher
     return () => {
-      fetcher.pause()
-      return () => {
-        fetcher.resume()
-        this.#options.partitions.ring()
-      }
+      this.#options.pause({ topic, partition }, true)
+      return () => this.#options.pause({ topic, partition }, false)
     }
   }
 
@@ -248,6 +252,13 @@ export class ConsumerRun {
 const heartbeat = async (): Promise<void> => undefined
 
 function placesOf(offsets: OffsetsByTopic): (TopicPartition & { readonly offset: string })[] {
+  if (
+    !Array.isArray(fieldsOf(offsets).topics) ||
+    !offsets.topics.every((of) => Array.isArray(fieldsOf(of).partitions))
+  ) {
+    const shape = '{ topics: [{ topic, partitions: [{ partition, offset }] }] }'
+    throw wrong('the argument of commitOffsetsIfNecessary', offsets, shape, `commitOffsetsIfNecessary(${shape})`)
+  }
   return offsets.topics.flatMap(({ topic, partitions }) => partitions.map((place) => ({ topic, ...place })))
 }
 

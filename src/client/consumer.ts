@@ -1,25 +1,25 @@
 import { EventEmitter } from 'node:events'
 import { MillraceError } from '../common/errors.js'
-import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import { AssignedPartitions, type PartitionFilter } from './assigned-partitions.js'
 import { placeOf, type TopicPartition } from './assignor.js'
 import { AutoCommit } from './auto-commit.js'
+import { checkFilters, checkPlaces } from './consumer-arguments.js'
 import { isRunning, notSubscribed, stopped } from './consumer-errors.js'
 import { consumerEvents } from './consumer-events.js'
 import { type ConsumerOptions, type ResolvedConsumerOptions, resolveConsumerOptions } from './consumer-options.js'
 import { ConsumerRun, nextTurn } from './consumer-run.js'
-import type { Group } from './group.js'
 import type { GroupCoordinator } from './group-coordinator.js'
 import { GroupMembership } from './group-membership.js'
 import type { OffsetCommit } from './group-offsets.js'
 import type { HostLog } from './host-log.js'
-import { CONSUMER_TURN_MS } from './limits.js'
-import type { CommittedOffset } from './offset-record.js'
-import { PartitionFetcher } from './partition-fetcher.js'
+import { CONSUMER_TURN_MS, STOP_WARNING_MS } from './limits.js'
+import { endableLoop } from './message-loop.js'
+import type { PartitionFetcher } from './partition-fetcher.js'
+import { PartitionOpener } from './partition-opener.js'
 import type { ConsumerMessage } from './record-decoder.js'
 import { type RunOptions, resolveRunOptions } from './run-options.js'
 import { checkSeek, type SeekTarget, seekTo, wholeNumber } from './seek-target.js'
-import { resetOffset, type StartOffsetRules, startOffset } from './start-offset.js'
+import type { StartOffsetRules } from './start-offset.js'
 import { type ConsumerSubscription, Subscription } from './subscription.js'
 
 export type IteratedMessage = ConsumerMessage & TopicPartition
@@ -46,10 +46,7 @@ export class Consumer extends EventEmitter {
   readonly #options: ResolvedConsumerOptions
   readonly #partitions: AssignedPartitions
   readonly #subscription: Subscription
-  readonly #rules: StartOffsetRules
-  /** What was sought or paused before the group has assigned the partition. */
-  readonly #sought = new Map<string, SeekTarget>()
-  readonly #left = new Map<string, { readonly position: number; readonly committed: CommittedOffset | undefined }>()
+  readonly #opener: PartitionOpener
   #membership: GroupMembership | undefined
   #autoCommit: AutoCommit | undefined
   #run: ConsumerRun | undefined
@@ -57,7 +54,7 @@ export class Consumer extends EventEmitter {
   #isIterating = false
   #stopping = false
   #endListening: (() => void)[] = []
-  #failure: unknown
+  #failure: { readonly error: unknown } | undefined
   /** Rejects when the group goes on without this consumer: a handler that does not end holds up nobody, not even its own consumer. */
   #expulsion: Promise<never> = new Promise(() => undefined)
   #expel: (error: unknown) => void = () => undefined
@@ -75,12 +72,14 @@ export class Consumer extends EventEmitter {
     this.#coordinator = coordinator
     this.#partitions = new AssignedPartitions(log)
     this.#subscription = new Subscription(log)
-    this.#rules = {
+    const rules: StartOffsetRules = {
       reset: this.#options.reset,
       subscription: this.#subscription,
       now: () => log.env.now(),
       onReset: (notice) => this.#say(consumerEvents.OFFSET_RESET, notice),
     }
+    const { isolation, groupId } = this.#options
+    this.#opener = new PartitionOpener({ log, isolation, inGroup: groupId !== undefined, rules })
   }
 
   /** Nothing to connect to; here for code written for kafkajs. */
@@ -110,6 +109,7 @@ export class Consumer extends EventEmitter {
     this.#begin()
     const { signal } = run
     if (signal?.aborted === true) return
+    this.#log.runningConsumers.add(this)
     const stop = (): void => void this.stop()
     signal?.addEventListener('abort', stop)
     const consumerRun = new ConsumerRun({
@@ -119,6 +119,7 @@ export class Consumer extends EventEmitter {
       handled: (messages) => this.#autoCommit?.handled(messages),
       commitIfDue: () => this.#autoCommit?.ifDue() ?? Promise.resolve(),
       commit: (offsets) => this.commitOffsets(offsets),
+      pause: (place, isPaused) => this.#setPaused([{ topic: place.topic, partitions: [place.partition] }], isPaused),
       skipped: (fetcher, message, error) =>
         this.emit('skip', { topic: fetcher.topic, partition: fetcher.partition, message, error }),
     })
@@ -139,6 +140,7 @@ export class Consumer extends EventEmitter {
         signal?.removeEventListener('abort', stop)
         this.#running = undefined
         this.#run = undefined
+        this.#log.runningConsumers.delete(this)
         this.#say(consumerEvents.STOP, { groupId: this.#options.groupId })
       })
     // Its error is given to who asks: 'crash' now, finished() and stop() later.
@@ -150,16 +152,27 @@ export class Consumer extends EventEmitter {
   async finished(): Promise<void> {
     this.#isAwaited = true
     await this.#running
-    if (this.#failure !== undefined) throw this.#failure
+    if (this.#failure !== undefined) throw this.#failure.error
   }
 
   /**
    * One message after the other. Leaving the loop, by `break` too, stops the consumer; its place is kept. A message is done with, and may be
    * committed, when the loop asks for the next one.
    */
-  async *[Symbol.asyncIterator](): AsyncGenerator<IteratedMessage, void, undefined> {
+  [Symbol.asyncIterator](): AsyncGenerator<IteratedMessage, void, undefined> {
+    const state = { isOn: false }
+    return endableLoop(this.#iterate(state), () => {
+      if (!state.isOn) return
+      this.#stopping = true
+      this.#partitions.ring()
+    })
+  }
+
+  async *#iterate(state: { isOn: boolean }): AsyncGenerator<IteratedMessage, void, undefined> {
     this.#begin()
     this.#isIterating = true
+    state.isOn = true
+    this.#log.runningConsumers.add(this)
     const { env } = this.#log
     let until = env.monotonic() + CONSUMER_TURN_MS
     try {
@@ -187,11 +200,13 @@ export class Consumer extends EventEmitter {
         }
       }
     } finally {
+      state.isOn = false
       await this.#leave()
       this.#isIterating = false
+      this.#log.runningConsumers.delete(this)
       this.#say(consumerEvents.STOP, { groupId: this.#options.groupId })
     }
-    if (this.#failure !== undefined) throw this.#failure
+    if (this.#failure !== undefined) throw (this.#failure as { readonly error: unknown }).error
   }
 
   /** Which record of the partition is handed out next. In a group the partition may also be assigned later. */
@@ -203,7 +218,7 @@ export class Consumer extends EventEmitter {
       seekTo(fetcher, to)
       this.#partitions.ring()
     } else if (this.#options.groupId !== undefined && this.#membership === undefined) {
-      this.#sought.set(placeOf(to), to)
+      this.#opener.seekLater(to)
     } else this.#partitions.get(to)
   }
 
@@ -219,13 +234,15 @@ export class Consumer extends EventEmitter {
     this.#partitions.ring()
   }
 
+  /** Nothing more of these partitions until `resume`, also where the group gives them to this consumer later, or again. */
   pause(topics: readonly PartitionFilter[]): void {
-    for (const fetcher of this.#partitions.matching(topics)) fetcher.pause()
+    checkFilters('pause', topics)
+    this.#setPaused(topics, true)
   }
 
   resume(topics: readonly PartitionFilter[]): void {
-    for (const fetcher of this.#partitions.matching(topics)) fetcher.resume()
-    this.#partitions.ring()
+    checkFilters('resume', topics)
+    this.#setPaused(topics, false)
   }
 
   paused(): { topic: string; partitions: number[] }[] {
@@ -262,6 +279,7 @@ export class Consumer extends EventEmitter {
         hint: "mill.consumer({ groupId: 'audit' }), subscribe, run, then commit",
       })
     }
+    if (offsets !== undefined) checkPlaces('commitOffsets', offsets, "[{ topic, partition: 0, offset: '42' }]")
     const commits: OffsetCommit[] =
       offsets === undefined
         ? this.#partitions.all.map(({ topic, partition, position }) => ({ topic, partition, offset: position }))
@@ -281,7 +299,13 @@ export class Consumer extends EventEmitter {
     this.#run?.stop()
     for (const fetcher of this.#partitions.all) fetcher.abort(stopped())
     this.#partitions.ring()
-    await this.#running?.catch(() => undefined)
+    if (this.#running === undefined) return
+    const cancel = this.#log.env.timer(STOP_WARNING_MS, () => {
+      const detail = 'heed the signal that callbacks get, and do not await stop() or disconnect() within one'
+      process.emitWarning(`a consumer that stops waits for its callbacks: ${detail}`, 'MillraceWarning')
+    })
+    await this.#running.catch(() => undefined)
+    cancel()
   }
 
   async disconnect(): Promise<void> {
@@ -290,6 +314,16 @@ export class Consumer extends EventEmitter {
     if (this.#isIterating) await this.#leave()
     for (const end of this.#endListening.splice(0)) end()
     this.#partitions.remove(this.#partitions.all)
+    this.#opener.paused.clear()
+  }
+
+  #setPaused(topics: readonly PartitionFilter[], isPaused: boolean): void {
+    this.#opener.paused.note(topics, isPaused)
+    for (const fetcher of this.#partitions.matching(topics)) {
+      if (isPaused) fetcher.pause()
+      else fetcher.resume()
+    }
+    this.#partitions.ring()
   }
 
   #begin(): void {
@@ -320,7 +354,8 @@ export class Consumer extends EventEmitter {
       coordinator,
       partitions: this.#partitions,
       topics: () => this.#subscription.topics(),
-      open: (topic, partition, group) => this.#openAssigned(topic, partition, group, coordinator),
+      open: (topic, partition, group) =>
+        this.#opener.openAssigned(topic, partition, group, coordinator.offsets.get(groupId, topic, partition)),
       commitsOnRevoke: () => autoCommit.enabled,
       onRebalancing: () => this.#say(consumerEvents.REBALANCING, { groupId, memberId: membership.memberId }),
       onAssigned: (generation) =>
@@ -331,7 +366,6 @@ export class Consumer extends EventEmitter {
           memberAssignment: membership.assignment(),
         }),
       onExpelled: (error) => this.#expelled(error),
-      onClose: () => this.disconnect(),
     })
     this.#membership = membership
     this.#autoCommit = new AutoCommit(
@@ -341,7 +375,7 @@ export class Consumer extends EventEmitter {
       (error) => this.#expelled(error),
     )
     await membership.join()
-    this.#sought.clear()
+    this.#opener.assigned()
   }
 
   /** Out of the group: what was done with is committed, and the partitions are for others. */
@@ -361,7 +395,7 @@ export class Consumer extends EventEmitter {
         const topic = known.get(f.topic)
         if (topic === undefined) continue
         const committed = this.#coordinator?.offsets.get(this.#options.groupId ?? '', topic, f.partition)
-        this.#left.set(key, { position, committed })
+        this.#opener.leftAt(key, position, committed)
       }
     }
   }
@@ -372,52 +406,20 @@ export class Consumer extends EventEmitter {
     for (const topic of this.#subscription.topics()) {
       for (const { partition } of topic.partitions) {
         if (this.#partitions.find({ topic: topic.name, partition }) !== undefined) continue
-        const fetcher = this.#newFetcher(topic, partition)
-        fetcher.position = startOffset(fetcher, topic, this.#rules)
-        this.#partitions.add(fetcher)
+        this.#partitions.add(this.#opener.open(topic, partition))
       }
     }
   }
 
-  #openAssigned(
-    topic: TopicDescriptor,
-    partition: number,
-    group: Group,
-    coordinator: GroupCoordinator,
-  ): PartitionFetcher {
-    const fetcher = this.#newFetcher(topic, partition)
-    const committed = coordinator.offsets.get(this.#options.groupId ?? '', topic, partition)
-    fetcher.committed = committed?.offset ?? -1
-    const left = this.#left.get(placeOf(fetcher))
-    this.#left.delete(placeOf(fetcher))
-    const sought = this.#sought.get(placeOf(fetcher))
-    // Where nobody has committed since this consumer left the partition, it goes on where it was.
-    const resumed = left !== undefined && left.committed === committed && left.position <= fetcher.logEndOffset()
-    fetcher.position = resumed ? left.position : startOffset(fetcher, topic, this.#rules, group, committed)
-    if (sought !== undefined) seekTo(fetcher, sought)
-    return fetcher
-  }
-
-  #newFetcher(topic: TopicDescriptor, partition: number): PartitionFetcher {
-    const descriptor = topic.partitions[partition]
-    if (descriptor === undefined) throw new Error(`assertion failed: ${topic.name} has no partition ${partition}`)
-    return new PartitionFetcher({
-      topic,
-      partition: descriptor,
-      log: this.#log,
-      isolation: this.#options.isolation,
-      endsWithTopic: this.#options.groupId !== undefined,
-      outOfRange: (fetcher, error) => resetOffset(fetcher, topic, this.#rules, error),
-    })
-  }
-
   #chosen(partitions: readonly TopicPartition[] | undefined): readonly PartitionFetcher[] {
-    return partitions === undefined ? this.#partitions.all : partitions.map((place) => this.#partitions.get(place))
+    if (partitions === undefined) return this.#partitions.all
+    checkPlaces('seekToBeginning', partitions)
+    return partitions.map((place) => this.#partitions.get(place))
   }
 
   /** The group goes on without it: it stops, and says why. */
   #expelled(error: unknown): void {
-    this.#failure ??= error
+    this.#failure ??= { error }
     this.#stopping = true
     this.#run?.stop()
     this.#partitions.ring()
@@ -425,7 +427,7 @@ export class Consumer extends EventEmitter {
   }
 
   #crashed(error: unknown): void {
-    this.#failure = error
+    this.#failure = { error }
     this.#say(consumerEvents.CRASH, { groupId: this.#options.groupId, error })
     // An error that nobody is there to hear must not look like an end.
     if (!this.emit('crash', error) && !this.#isAwaited) {

@@ -84,17 +84,20 @@ export class GroupCoordinator {
     }
   }
 
-  /** Members stop, commit and leave; those whose handlers do not end in time are left behind, with what they had committed. */
+  /**
+   * All consumers stop, in a group or not; members commit and leave. Those whose handlers do not end in time are left behind, with what they had
+   * committed.
+   */
   async close(): Promise<void> {
     this.#cancelExpiry?.()
     this.#cancelExpiry = undefined
-    const members = [...this.#groups.values()].flatMap((group) => group.members.map(({ member }) => member))
-    if (members.length === 0) return
+    const consumers = [...this.#log.runningConsumers]
+    if (consumers.length === 0) return
     let cancel = (): void => undefined
     const late = new Promise<void>((resolve) => {
       cancel = this.#log.env.timer(CLOSE_TIMEOUT_MS, resolve)
     })
-    await Promise.race([Promise.allSettled(members.map((member) => member.close())), late])
+    await Promise.race([Promise.allSettled(consumers.map((consumer) => consumer.disconnect())), late])
     cancel()
   }
 

@@ -24,7 +24,6 @@ export interface GroupMembershipOptions {
   readonly onRebalancing: () => void
   readonly onAssigned: (generation: number) => void
   readonly onExpelled: (error: MillraceError) => void
-  readonly onClose: () => Promise<void>
 }
 
 /**
@@ -112,10 +111,6 @@ export class GroupMembership implements GroupMember {
     const { partitions } = this.#options
     for (const fetcher of partitions.all) takeAway(fetcher)
     this.#options.onExpelled(error)
-  }
-
-  close(): Promise<void> {
-    return this.#options.onClose()
   }
 
   /** Commits how far these partitions are, where the group does not know it yet. */

@@ -77,7 +77,7 @@ export class GroupOffsets {
     const sender = await this.#log.sender(OFFSETS_TOPIC)
     mayCommit?.()
     await write(sender, messages)
-    await this.apply(group, offsets)
+    this.apply(group, offsets)
   }
 
   /**
@@ -92,10 +92,13 @@ export class GroupOffsets {
   }
 
   /** The records of a commit are in the log to stay: they are what the group goes on from. */
-  async apply(group: string, offsets: readonly OffsetCommit[]): Promise<void> {
+  apply(group: string, offsets: readonly OffsetCommit[]): void {
+    const ids = new Map(this.#log.listTopics().map((topic) => [topic.name, topic.id]))
     for (const { topic, partition, offset, metadata } of offsets) {
-      const { id } = await this.#log.topic(topic)
-      const committed = { offset, metadata: metadata ?? '', commitTimestamp: this.#log.env.now(), topicId: id }
+      const topicId = ids.get(topic)
+      // A topic that was deleted meanwhile has nothing to go on from.
+      if (topicId === undefined) continue
+      const committed = { offset, metadata: metadata ?? '', commitTimestamp: this.#log.env.now(), topicId }
       this.#set(group, topic, partition, committed)
     }
   }

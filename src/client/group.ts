@@ -26,8 +26,6 @@ export interface GroupMember {
   assign(places: readonly TopicPartition[], generation: number): Promise<void>
   /** It is out of the group, and hears why. */
   expelled(error: MillraceError): void
-  /** The engine closes: it stops, commits and leaves. */
-  close(): Promise<void>
 }
 
 /** Kafka's names of the states of a group. */

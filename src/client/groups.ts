@@ -3,6 +3,7 @@ import { nearestName } from '../common/nearest-name.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import { describe } from '../types/invalid-value.js'
 import { placeOf, type TopicPartition } from './assignor.js'
+import { checkBoolean, checkNames, fieldsOf, isPartition, wrong } from './consumer-arguments.js'
 import type { Group, GroupState } from './group.js'
 import type { GroupCoordinator } from './group-coordinator.js'
 import { checkGroupId, unknownPartition } from './group-offsets.js'
@@ -138,6 +139,7 @@ export class Groups {
   /** Commits for the group where it is to go on; what changed. Only without members, since they would commit over it. */
   async resetOffsets(groupId: string, options: ResetOffsetsOptions): Promise<OffsetChange[]> {
     checkGroupId(groupId)
+    checkReset(options)
     const to = checkedTarget(options)
     // A group may be given offsets before it has ever been there.
     if (options.topic === undefined || (await this.#coordinator.ids()).includes(groupId)) {
@@ -237,6 +239,23 @@ export class Groups {
 function byPlace(a: TopicPartition, b: TopicPartition): number {
   if (a.topic !== b.topic) return a.topic < b.topic ? -1 : 1
   return a.partition - b.partition
+}
+
+function checkReset(options: unknown): void {
+  const hint = "mill.groups.resetOffsets('audit', { topic: 'user-clicks', to: 'earliest' })"
+  if (typeof options !== 'object' || options === null) {
+    throw wrong('the second argument of resetOffsets', options, '{ to, topic?, partitions?, dryRun? }', hint)
+  }
+  checkNames('resetOffsets', options, ['topic', 'partitions', 'to', 'dryRun'])
+  const { topic, partitions, dryRun } = fieldsOf(options)
+  checkBoolean('resetOffsets', 'dryRun', dryRun)
+  if (topic !== undefined && typeof topic !== 'string') {
+    throw wrong('topic of resetOffsets', topic, 'the name of a topic', hint)
+  }
+  if (partitions === undefined) return
+  if (!Array.isArray(partitions) || !partitions.every(isPartition)) {
+    throw wrong('partitions of resetOffsets', partitions, 'an array of whole numbers from 0 on', hint)
+  }
 }
 
 function checkedTarget(options: unknown): OffsetTarget {

@@ -35,6 +35,8 @@ export class HostLog {
   /** Senders that have something queued or wait for an acknowledgement. */
   readonly #active = new Set<TopicSender>()
   readonly #listeners = new Set<() => void>()
+  /** Consumers that hand out records now: who closes the log lets them end first. */
+  readonly runningConsumers = new Set<{ disconnect(): Promise<void> }>()
   readonly #topicListeners = new Set<() => void>()
   #closed: MillraceError | undefined
 

@@ -48,6 +48,9 @@ export const FETCH_BYTES = 1024 * 1024
 /** How long an engine that closes waits for the handlers of its consumers. */
 export const CLOSE_TIMEOUT_MS = 5000
 
+/** After this long a stop that waits for callbacks says so: a stop that is awaited within a callback would wait for itself without a word. */
+export const STOP_WARNING_MS = 10_000
+
 /** Kafka's delivery.timeout.ms: how long an idempotent producer waits out what may pass, such as a full disk. */
 export const DELIVERY_TIMEOUT_MS = 120_000
 

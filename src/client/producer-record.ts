@@ -1,4 +1,5 @@
 import { MillraceError } from '../common/errors.js'
+import { refuseInternalTopic } from '../log/internal-topics.js'
 import type { Message } from '../record/key-scatter.js'
 import { describe } from '../types/invalid-value.js'
 import type { Compression } from './compression-types.js'
@@ -30,6 +31,7 @@ export interface RecordMetadata {
 
 export function assertTopic(topic: unknown): asserts topic is string {
   if (typeof topic !== 'string') throw badArgument('topic', topic, 'the name of a topic')
+  refuseInternalTopic(topic)
 }
 
 export function assertRecord(name: string, record: unknown): asserts record is ProducerRecord {

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events'
 import { MillraceError } from '../common/errors.js'
+import { OFFSETS_TOPIC } from '../log/internal-topics.js'
 import type { ProducerSession } from '../log/producer-session.js'
 import { Codec } from '../record/compression.js'
 import type { Message } from '../record/key-scatter.js'
@@ -119,6 +120,7 @@ export class Producer extends EventEmitter {
       {
         send: (record, of) => this.#sendIn(record, of),
         sendBatch: (batch, of) => this.#sendBatchIn(batch, of),
+        sendOffsets: (messages, of) => this.#sendOffsets(messages, of),
         hurry: (work) => this.#buffer.hurry(work),
         end: (of, commit) => identity.end(of, commit),
         offsets: this.#offsets,
@@ -174,6 +176,12 @@ export class Producer extends EventEmitter {
     this.#assertConnected()
     assertBatch(batch)
     return await this.#sendBatch(batch, session)
+  }
+
+  async #sendOffsets(messages: readonly Message[], session: ProducerSession): Promise<void> {
+    this.#assertConnected()
+    const inOne = messages.map((message) => ({ ...message, partition: 0 }))
+    await this.#send({ topic: OFFSETS_TOPIC, messages: inOne }, session)
   }
 
   async #sendBatch(batch: ProducerBatch, session: ProducerSession | undefined): Promise<RecordMetadata[]> {

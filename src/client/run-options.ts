@@ -2,6 +2,7 @@ import { parseDuration } from '../common/duration.js'
 import { MillraceError } from '../common/errors.js'
 import { describe } from '../types/invalid-value.js'
 import type { TopicPartition } from './assignor.js'
+import { checkBoolean, checkNames, wrong } from './consumer-arguments.js'
 import {
   type AutoCommitOptions,
   type ConsumerOptions,
@@ -98,6 +99,31 @@ export interface ResolvedRunOptions {
   readonly signal: AbortSignal | undefined
 }
 
+const names = [
+  'eachMessage',
+  'eachBatch',
+  'eachBatchAutoResolve',
+  'partitionsConsumedConcurrently',
+  'keysConsumedConcurrently',
+  'autoCommit',
+  'autoCommitInterval',
+  'autoCommitThreshold',
+  'onError',
+  'signal',
+]
+
+function checkOnError(given: unknown): void {
+  const hint = "onError: { retry: { attempts: 5, backoff: '100 ms' }, then: 'skip' }"
+  const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
+  if (given === undefined) return
+  if (!isObject(given)) throw wrong('onError of run', given, 'an object with retry and then', hint)
+  checkNames('onError of run', given, ['retry', 'then'])
+  const { retry } = given as HandlerErrorOptions
+  if (retry === undefined) return
+  if (!isObject(retry)) throw wrong('onError.retry of run', retry, 'an object with attempts and backoff', hint)
+  checkNames('onError.retry of run', retry, ['attempts', 'backoff'])
+}
+
 export function resolveRunOptions(options: RunOptions, autoCommit: AutoCommitOptions): ResolvedRunOptions {
   const { eachMessage, eachBatch, onError, signal } = (options ?? {}) as RunOptions
   const callbacks = [eachMessage, eachBatch].filter((callback) => callback !== undefined)
@@ -107,6 +133,9 @@ export function resolveRunOptions(options: RunOptions, autoCommit: AutoCommitOpt
       hint: 'consumer.run({ eachMessage: async ({ topic, partition, message }) => { … } })',
     })
   }
+  checkNames('run', options, names)
+  checkBoolean('run', 'eachBatchAutoResolve', options.eachBatchAutoResolve)
+  checkOnError(onError)
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalid('signal', signal, 'an AbortSignal')
   const keys = positive('keysConsumedConcurrently', options.keysConsumedConcurrently, 1)
   if (keys > 1 && eachBatch !== undefined) {

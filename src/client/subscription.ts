@@ -3,6 +3,7 @@ import { isInternalTopic } from '../log/internal-topics.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import { describe } from '../types/invalid-value.js'
 import { placeOf } from './assignor.js'
+import { checkBoolean, checkNames } from './consumer-arguments.js'
 import type { HostLog } from './host-log.js'
 
 /** What `subscribe` takes: names, or patterns of names; of those, topics that come later are read too. */
@@ -31,6 +32,8 @@ export class Subscription {
   /** Where it begins is settled when this resolves: what is sent afterwards will be seen. */
   async add(subscription: ConsumerSubscription): Promise<void> {
     const wanted = checked(subscription)
+    checkNames('subscribe', subscription, ['topics', 'topic', 'fromBeginning'])
+    checkBoolean('subscribe', 'fromBeginning', subscription.fromBeginning)
     const fromBeginning = subscription.fromBeginning === true
     const topics = await Promise.all(
       wanted.map((one) => (typeof one === 'string' ? this.#log.topic(one) : Promise.resolve(undefined))),

@@ -1,5 +1,4 @@
 import { MillraceError } from '../common/errors.js'
-import { OFFSETS_TOPIC } from '../log/internal-topics.js'
 import type { ProducerSession } from '../log/producer-session.js'
 import type { Message } from '../record/key-scatter.js'
 import { describe } from '../types/invalid-value.js'
@@ -31,13 +30,15 @@ export interface TransactionalOffsets {
   /** Checked; records for partition 0 of the internal topic. */
   messages(group: string, offsets: readonly OffsetToCommit[]): Promise<readonly Message[]>
   /** They are committed. */
-  apply(group: string, offsets: readonly OffsetToCommit[]): Promise<void>
+  apply(group: string, offsets: readonly OffsetToCommit[]): void
 }
 
 /** What a transaction needs of its producer. */
 export interface TransactionHost {
   send(record: ProducerRecord, session: ProducerSession): Promise<RecordMetadata[]>
   sendBatch(batch: ProducerBatch, session: ProducerSession): Promise<RecordMetadata[]>
+  /** To the internal topic of the committed offsets. */
+  sendOffsets(messages: readonly Message[], session: ProducerSession): Promise<void>
   /** Nothing lingers until the work is done. */
   hurry(work: () => Promise<void>): Promise<void>
   end(session: ProducerSession, commit: boolean): Promise<void>
@@ -81,8 +82,7 @@ export class Transaction {
     return this.#keep(async () => {
       const { group, offsets } = checkedOffsets(request)
       const messages = await this.#host.offsets.messages(group, offsets)
-      const record = { topic: OFFSETS_TOPIC, messages: messages.map((message) => ({ ...message, partition: 0 })) }
-      await this.#host.send(record, this.#session)
+      await this.#host.sendOffsets(messages, this.#session)
       this.#offsets.push({ group, offsets })
     })
   }
@@ -102,8 +102,8 @@ export class Transaction {
       throw error
     }
     this.#state = 'committed'
-    for (const { group, offsets } of this.#offsets) await this.#host.offsets.apply(group, offsets)
     this.#host.over()
+    for (const { group, offsets } of this.#offsets) this.#host.offsets.apply(group, offsets)
   }
 
   /** Readers of committed records will never see it. What is still being sent is refused. */

@@ -17,6 +17,8 @@ export interface EngineStart {
   readonly spillDirectory: string
   readonly fsync: FsyncMode
   readonly syncIntervalMs: number
+  readonly transactionalIdExpirationMs: number | undefined
+  readonly producerIdExpirationMs: number | undefined
 }
 
 export type QueryMode =
@@ -72,7 +74,9 @@ export interface Requests {
     argument: import('../log/transactions.js').EndTransaction
     result: import('../log/transactions.js').ProducerGrant
   }
-  listTransactions: { argument: undefined; result: readonly import('../log/transactions.js').TransactionState[] }
+  listTransactions: { argument: undefined; result: readonly import('../log/transactions.js').TransactionDescription[] }
+  describeTransaction: { argument: string; result: import('../log/transactions.js').TransactionDescription }
+  abortTransaction: { argument: string; result: undefined }
   start: { argument: QueryStart; result: undefined }
   stop: { argument: string; result: undefined }
   drain: { argument: string; result: undefined }

@@ -14,6 +14,10 @@ export interface EngineThreadOptions {
   readonly memoryBudget: number
   /** For `fsync: 'interval'`. Default 1000. */
   readonly syncIntervalMs?: number | undefined
+  /** After so long without use a transactional id is forgotten. Default seven days. */
+  readonly transactionalIdExpirationMs?: number | undefined
+  /** After so long without a record a partition forgets a producer id. Default one day. */
+  readonly producerIdExpirationMs?: number | undefined
 }
 
 /**
@@ -41,6 +45,8 @@ export class EngineThread {
       spillDirectory: join(tmpdir(), `millrace-${randomUUID()}`),
       fsync: options.fsync,
       syncIntervalMs: options.syncIntervalMs ?? 1000,
+      transactionalIdExpirationMs: options.transactionalIdExpirationMs,
+      producerIdExpirationMs: options.producerIdExpirationMs,
     }
     this.#worker = new Worker(threadFile(import.meta.url, './engine-main.js'), {
       workerData: start,

@@ -44,6 +44,8 @@ export class Engine {
       syncIntervalMs: start.syncIntervalMs,
       memory,
       spillDirectory: start.spillDirectory,
+      transactionalIdExpirationMs: start.transactionalIdExpirationMs,
+      producerIdExpirationMs: start.producerIdExpirationMs,
       askOwner: (owner, transaction) => outcomeIn(env, owner, transaction),
     })
     for (const entry of recoveryEntries(log.findings)) toHost({ type: 'log', entry })
@@ -134,6 +136,10 @@ export class Engine {
         return await this.log.transactions.end(argument as Requests['endTransaction']['argument'])
       case 'listTransactions':
         return this.log.transactions.list()
+      case 'describeTransaction':
+        return this.log.transactions.describe(argument as string)
+      case 'abortTransaction':
+        return await this.log.transactions.abort(argument as string)
       case 'start':
         return await this.#start(argument as QueryStart)
       case 'stop':

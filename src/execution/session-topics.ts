@@ -2,7 +2,7 @@ import type { HostLog } from '../client/host-log.js'
 import { MillraceError } from '../common/errors.js'
 import { nearestName } from '../common/nearest-name.js'
 import type { RecordExplanation } from '../log/explain-record.js'
-import { isInternalTopic } from '../log/internal-topics.js'
+import { isInternalTopic, refuseInternalTopic } from '../log/internal-topics.js'
 import type { CompactedPartition } from '../log/log-cleaner.js'
 import type { TopicState } from '../log/log-engine.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
@@ -69,7 +69,7 @@ export class SessionTopics {
   /** Resolves when the topic is there, and durably so. */
   async create(name: string, options: TopicOptions = {}): Promise<TopicFacts> {
     checkOptions(name, options)
-    refuseInternal(name)
+    refuseInternalTopic(name)
     const { partitions, schema, partitioner, config, storage } = options
     const spec: TopicSpec = {
       name,
@@ -137,7 +137,8 @@ export class SessionTopics {
    */
   async alter(name: string, change: TopicAlteration): Promise<TopicDescription> {
     const { config, partitions } = alterationOf(name, change)
-    if (partitions !== undefined) refuseInternal(name)
+    // Its sizes and times are the user's to choose; what it keeps, and in how many partitions, the engine relies on.
+    if (partitions !== undefined || config?.['cleanup.policy'] !== undefined) refuseInternalTopic(name)
     this.descriptor(name)
     this.#changed(await this.request('alterTopic', { name, change: { config, partitions } }))
     return await this.describe(name)
@@ -149,7 +150,7 @@ export class SessionTopics {
    * across it. Queries that are running read the partitions that they were started with.
    */
   async addPartitions(name: string, total: number): Promise<TopicFacts> {
-    refuseInternal(name)
+    refuseInternalTopic(name)
     this.descriptor(name)
     const topic = await this.request('alterTopic', { name, change: { partitions: total } })
     this.#changed(topic)
@@ -164,6 +165,7 @@ export class SessionTopics {
     name: string,
     partitions: readonly { readonly partition: number; readonly offset: number | string }[],
   ): Promise<{ partition: number; lowWatermark: string }[]> {
+    refuseInternalTopic(name)
     this.descriptor(name)
     if (!Array.isArray(partitions)) {
       throw new MillraceError('INVALID_ARGUMENT', 'deleteRecords was told no partitions', {
@@ -205,7 +207,7 @@ export class SessionTopics {
 
   /** The topic and its files are gone when this resolves. */
   async delete(name: string): Promise<void> {
-    refuseInternal(name)
+    refuseInternalTopic(name)
     this.descriptor(name)
     await this.request('deleteTopic', name)
     this.#known.delete(name)
@@ -221,14 +223,6 @@ function factsOf(topic: TopicDescriptor): TopicFacts {
     schema: topic.schema,
     storage: topic.storage,
   }
-}
-
-function refuseInternal(name: string): void {
-  if (!isInternalTopic(name)) return
-  throw new MillraceError('TOPIC_NAME_INVALID', `${name} is a topic of the engine's own`, {
-    detail: 'it is made when it is needed, and kept',
-    hint: 'choose another name; offsets of a group are deleted with mill.groups.delete',
-  })
 }
 
 /** What `alter` takes: as `create` does, or the settings alone, whose names all have a dot. */

@@ -23,6 +23,7 @@ import { type HostSink, HostSinkFeed } from './host-sink.js'
 import { CLOSE_TIMEOUT_MS } from './limits.js'
 import { QueryHandle } from './query-handle.js'
 import { SessionTopics } from './session-topics.js'
+import { SessionTransactions } from './session-transactions.js'
 import { Threads } from './threads.js'
 
 export type { HostSink } from './host-sink.js'
@@ -34,6 +35,11 @@ export interface SessionOptions {
   readonly memoryBudget: number
   /** For `fsync: 'interval'`. Default 1000. */
   readonly syncIntervalMs?: number
+  /** See {@link EngineThreadOptions}. */
+  readonly transactionalIdExpirationMs?: number | undefined
+  readonly producerIdExpirationMs?: number | undefined
+  /** After so long the offsets of a group without members are forgotten. Default {@link OFFSETS_RETENTION_MS}. */
+  readonly offsetsRetentionMs?: number | undefined
   /** How long `close` waits for the queries to end at an epoch. Default {@link CLOSE_TIMEOUT_MS}. */
   readonly closeTimeoutMs?: number
   /** Default: silent. */
@@ -83,6 +89,7 @@ export class EngineSession {
   readonly log: {
     readonly topics: SessionTopics
     readonly groups: Groups
+    readonly transactions: SessionTransactions
     producer(options?: ProducerOptions): Producer
     consumer(options?: ConsumerOptions): Consumer
   }
@@ -97,6 +104,7 @@ export class EngineSession {
   #nextRequest = 1
   #ready!: Waiting
   #closing: Promise<void> | undefined
+  /** Why nothing can be asked any more. */
   #dead: MillraceError | undefined
 
   /** Resolves when the log is recovered and open. */
@@ -143,11 +151,14 @@ export class EngineSession {
       },
     })
     const topics = new SessionTopics((name, argument) => this.#request(name, argument), this.#hostLog)
-    const coordinator = new GroupCoordinator(this.#hostLog, { offsetsRetentionMs: OFFSETS_RETENTION_MS })
+    const coordinator = new GroupCoordinator(this.#hostLog, {
+      offsetsRetentionMs: options.offsetsRetentionMs ?? OFFSETS_RETENTION_MS,
+    })
     this.#coordinator = coordinator
     this.log = {
       topics,
       groups: new Groups(this.#hostLog, coordinator),
+      transactions: new SessionTransactions((name, argument) => this.#request(name, argument)),
       producer: (producerOptions) => new Producer(this.#hostLog, producerOptions, coordinator.offsets),
       consumer: (consumerOptions) => new Consumer(this.#hostLog, consumerOptions, coordinator),
     }
@@ -223,6 +234,8 @@ export class EngineSession {
 
   async #abandon(): Promise<void> {
     this.#closing ??= Promise.resolve()
+    // Nobody is there to answer from now on.
+    this.#dead ??= engineClosed()
     this.#hostLog.rung()
     this.#hostLog.close()
     this.#listening.close()
@@ -230,7 +243,7 @@ export class EngineSession {
     await this.threads.engine.terminate()
     this.#memory.close()
     // What was asked after the engine had stopped to listen is never answered by it.
-    this.#rejectWaiting(this.#dead ?? engineClosed())
+    this.#rejectWaiting(this.#dead)
   }
 
   #rejectWaiting(error: MillraceError): void {

@@ -1,6 +1,8 @@
+import { MillraceError } from '../common/errors.js'
+
 /**
  * Topics that the engine keeps for itself, by Kafka's names, so that Kafka's own tools recognise them. They are topics like any other on
- * disk; they are left out where topics are listed or matched, and nobody else creates or deletes them.
+ * disk; they are left out where topics are listed or matched, and nobody else creates or deletes them, or writes to them.
  */
 
 /** Committed offsets of consumer groups; see client/offset-record.ts. */
@@ -10,4 +12,13 @@ const internal: ReadonlySet<string> = new Set([OFFSETS_TOPIC, '__transaction_sta
 
 export function isInternalTopic(name: string): boolean {
   return internal.has(name)
+}
+
+/** Throws where a user is about to write to such a topic, or to change what the engine relies on. */
+export function refuseInternalTopic(name: string): void {
+  if (!isInternalTopic(name)) return
+  throw new MillraceError('TOPIC_NAME_INVALID', `${name} is a topic of the engine's own`, {
+    detail: 'it is made when it is needed, kept, and written by the engine alone',
+    hint: 'choose another name; offsets of a group are committed by its consumers, moved with mill.groups.resetOffsets, deleted with mill.groups.delete',
+  })
 }

@@ -13,6 +13,7 @@ import type { CleanEnd, DamagedRange, RecoveredPartition } from './recovery.js'
 import { type RollLimits, Segment } from './segment.js'
 import { segmentPath } from './segment-files.js'
 import type { LogMemory } from './shared-memory.js'
+import type { OpenTransaction } from './transaction-control.js'
 
 /** A segment file as its partition knows it. */
 export interface SegmentEntry {
@@ -274,6 +275,14 @@ export class PartitionLog {
     const open = this.control.transactions.find(producerId)
     this.control.unlock(ENGINE_SLOT)
     return open !== undefined
+  }
+
+  openTransactions(): readonly OpenTransaction[] {
+    if (this.control.transactions.firstUnstable() === undefined) return []
+    this.control.lock(ENGINE_SLOT)
+    const open = this.control.transactions.list()
+    this.control.unlock(ENGINE_SLOT)
+    return open
   }
 
   cleanEnd(): CleanEnd {

@@ -242,7 +242,7 @@ export class ProducerStates {
 export function fenced(producerId: number, epoch: number, current: number): MillraceError {
   return new MillraceError('PRODUCER_FENCED', `producer id ${producerId} has been taken over`, {
     detail: `this producer has epoch ${epoch}, the current epoch is ${current}`,
-    hint: 'another producer with the same transactionalId has begun; close this one',
+    hint: 'another producer with the same transactionalId has begun, or the transaction was aborted by its timeout or by request: abort it, and begin another',
   })
 }
 

@@ -1,4 +1,5 @@
-import { MillraceError } from '../common/errors.js'
+import { engineClosed, MillraceError } from '../common/errors.js'
+import { nearestName } from '../common/nearest-name.js'
 import { ControlType } from '../record/control-record.js'
 import { HOUSEKEEPING_MS, PRODUCER_IDS_BLOCK } from './limits.js'
 import type { PartitionLog } from './partition-log.js'
@@ -14,6 +15,7 @@ import type {
   EndTransaction,
   InitProducer,
   ProducerGrant,
+  TransactionDescription,
   TransactionState,
 } from './transactions.js'
 
@@ -33,6 +35,7 @@ export class TransactionCoordinator {
   #nextProducerId: number
   #reservedProducerIds: number
   #cancelHousekeeping: (() => void) | undefined
+  #isStopped = false
 
   constructor(
     readonly log: CoordinatedLog,
@@ -110,8 +113,8 @@ export class TransactionCoordinator {
     // Two that begin at once are served one after the other; the second fences the first.
     const grant = own.serially(async () => {
       own.lower()
-      if (own.state === 'inDoubt') throw this.decisions.inDoubt(own.producerId)
-      if (own.state === 'open') await this.#abort(own, undefined)
+      if (own.state === 'InDoubt') throw this.decisions.inDoubt(own.producerId)
+      if (own.state === 'Ongoing') await this.#abort(own, undefined)
       own.timeoutMs = timeoutMs ?? own.timeoutMs
       await this.#nextEpoch(own)
       return own.grant()
@@ -122,21 +125,33 @@ export class TransactionCoordinator {
   /** Sent in front of the first append. A transaction that is forgotten is aborted in time. */
   begin(producerId: number, producerEpoch: number): void {
     const producer = this.#byProducer.get(producerId)
-    if (producer === undefined || producer.epoch !== producerEpoch || producer.state !== 'idle') return
-    producer.state = 'open'
+    if (producer === undefined || producer.epoch !== producerEpoch || producer.state !== 'Empty') return
+    producer.state = 'Ongoing'
     producer.lastUsedAt = this.log.env.now()
     const { timeoutMs } = producer
     if (!Number.isFinite(timeoutMs) || timeoutMs <= 0) return
     producer.cancelTimeout = this.log.env.timer(timeoutMs, () => {
-      if (producer.epoch !== producerEpoch || producer.state !== 'open') return
+      if (producer.epoch !== producerEpoch || producer.state !== 'Ongoing') return
       producer.lower()
-      producer.timedOutEpoch = producerEpoch
       producer
         .serially(async () => {
-          if (producer.epoch !== producerEpoch || producer.state !== 'open') return
-          await this.#abort(producer, undefined)
+          if (producer.epoch !== producerEpoch || producer.state !== 'Ongoing') return
+          await this.#endForProducer(producer, 'timeout')
         })
         .catch(() => undefined)
+    })
+  }
+
+  /** Aborts the transaction that the id has open, whoever began it. Its producer is told when it ends it, and may begin another. */
+  async abort(transactionalId: string): Promise<void> {
+    const producer = this.#byId.get(transactionalId)
+    if (producer === undefined) throw unknownTransactionalId(transactionalId, [...this.#byId.keys()])
+    await producer.serially(async () => {
+      if (producer.state === 'InDoubt') throw this.decisions.inDoubt(producer.producerId)
+      if (producer.state !== 'Ongoing') throw notOpen(producer, false)
+      producer.lower()
+      producer.cancelTimeout?.()
+      await this.#endForProducer(producer, 'request')
     })
   }
 
@@ -147,12 +162,13 @@ export class TransactionCoordinator {
     if (producer === undefined) throw unknownProducer(producerId)
     return await producer.serially(async () => {
       if (producer.epoch !== producerEpoch) {
-        if (producer.timedOutEpoch !== producerEpoch) throw fenced(producerId, producerEpoch, producer.epoch)
-        if (commit) throw timedOut(producer)
+        if (producer.endedEpoch !== producerEpoch) throw fenced(producerId, producerEpoch, producer.epoch)
+        if (commit) throw producer.endedBy === 'timeout' ? timedOut(producer) : abortedByRequest(producer)
         return producer.grant()
       }
-      if (producer.state === 'inDoubt') throw this.decisions.inDoubt(producerId)
-      if (producer.state !== 'open') throw notOpen(producer, commit)
+      if (producer.state === 'InDoubt') throw this.decisions.inDoubt(producerId)
+      if (this.#isStopped) throw engineClosed()
+      if (producer.state !== 'Ongoing') throw notOpen(producer, commit)
       producer.lower()
       // Until it has ended the clock goes on: a commit that could not be decided must not hold readers up for ever.
       if (commit) await this.#commit(producer, ends)
@@ -163,13 +179,37 @@ export class TransactionCoordinator {
     })
   }
 
-  list(): TransactionState[] {
-    return [...this.#byProducer.values()].map(({ transactionalId, producerId, epoch, state }) => ({
-      transactionalId,
-      producerId,
-      producerEpoch: epoch,
-      state,
-    }))
+  /** All transactional ids, and what is open without one. */
+  list(): TransactionDescription[] {
+    const open = openTransactions(this.log.partitions())
+    const listed = [...this.#byProducer.values()].map((producer): TransactionDescription => {
+      const { transactionalId = null, producerId, epoch, state, timeoutMs, lastUsedAt } = producer
+      const partitions = open.get(producerId)?.partitions ?? []
+      open.delete(producerId)
+      const startedAt = state === 'Empty' ? null : lastUsedAt
+      return { transactionalId, producerId, producerEpoch: epoch, state, timeoutMs, startedAt, partitions }
+    })
+    for (const [producerId, { producerEpoch, partitions }] of open) {
+      const state: TransactionState = this.#inDoubt.some((doubt) => doubt.producerId === producerId)
+        ? 'InDoubt'
+        : 'Ongoing'
+      listed.push({
+        transactionalId: null,
+        producerId,
+        producerEpoch,
+        state,
+        timeoutMs: 0,
+        startedAt: null,
+        partitions,
+      })
+    }
+    return listed
+  }
+
+  describe(transactionalId: string): TransactionDescription {
+    const found = this.list().find((one) => one.transactionalId === transactionalId)
+    if (found === undefined) throw unknownTransactionalId(transactionalId, [...this.#byId.keys()])
+    return found
   }
 
   get inDoubt(): number {
@@ -187,8 +227,9 @@ export class TransactionCoordinator {
 
   /** Before the log closes: what is open is aborted, since nobody will ever go on with it. */
   async stop(): Promise<void> {
+    this.#isStopped = true
     this.#cancelHousekeeping?.()
-    const open = [...this.#byProducer.values()].filter((producer) => producer.state === 'open')
+    const open = [...this.#byProducer.values()].filter((producer) => producer.state === 'Ongoing')
     for (const producer of open) {
       producer.lower()
       producer.cancelTimeout?.()
@@ -221,20 +262,26 @@ export class TransactionCoordinator {
   async #commit(producer: TransactionalProducer, ends: readonly TransactionEnd[]): Promise<void> {
     const transaction = { producerId: producer.producerId, producerEpoch: producer.epoch }
     await this.decisions.decide(transaction, ends, () => {
-      producer.state = 'inDoubt'
+      producer.state = 'InDoubt'
     })
-    producer.state = 'ending'
+    producer.state = 'PrepareCommit'
     this.decisions.marked(transaction, await this.markAll(transaction, 'commit', ends))
-    producer.state = 'idle'
+    producer.state = 'Empty'
   }
 
   async #abort(producer: TransactionalProducer, ends: readonly TransactionEnd[] | undefined): Promise<void> {
-    producer.state = 'ending'
+    producer.state = 'PrepareAbort'
     const transaction = { producerId: producer.producerId, producerEpoch: producer.epoch }
     await this.markAll(transaction, 'abort', ends)
-    producer.state = 'idle'
-    // What is written down for a timeout is the epoch that has passed.
-    if (producer.timedOutEpoch === producer.epoch) await this.#nextEpoch(producer)
+    producer.state = 'Empty'
+  }
+
+  /** Not by its producer, which hears of it when it comes to end the transaction: the epoch that has passed is remembered for that. */
+  async #endForProducer(producer: TransactionalProducer, endedBy: 'timeout' | 'request'): Promise<void> {
+    producer.endedEpoch = producer.epoch
+    producer.endedBy = endedBy
+    await this.#abort(producer, undefined)
+    await this.#nextEpoch(producer)
   }
 
   /** Epochs are 16 bits: with the last one the producer gets another id. */
@@ -278,7 +325,7 @@ export class TransactionCoordinator {
   /** Forgets transactional ids and producer states that are older than their settings allow at `now`. */
   expire(now: number): void {
     for (const [transactionalId, producer] of this.#byId) {
-      if (producer.state !== 'idle' || producer.lastUsedAt >= now - this.options.transactionalIdExpirationMs) continue
+      if (producer.state !== 'Empty' || producer.lastUsedAt >= now - this.options.transactionalIdExpirationMs) continue
       producer.lower()
       this.#byId.delete(transactionalId)
       this.#byProducer.delete(producer.producerId)
@@ -287,6 +334,46 @@ export class TransactionCoordinator {
     const before = now - this.options.producerIdExpirationMs
     for (const log of this.log.partitions()) log.producers.states.expire(before)
   }
+}
+
+interface OpenSomewhere {
+  readonly producerEpoch: number
+  readonly partitions: { readonly topic: string; readonly partition: number; readonly firstOffset: number }[]
+}
+
+/** By producer id, where each open transaction has written. */
+function openTransactions(logs: Iterable<PartitionLog>): Map<number, OpenSomewhere> {
+  const open = new Map<number, OpenSomewhere>()
+  for (const log of logs) {
+    const { topic, partition } = log.descriptor
+    for (const { producerId, producerEpoch, firstOffset } of log.openTransactions()) {
+      const found = open.get(producerId) ?? { producerEpoch, partitions: [] }
+      found.partitions.push({ topic, partition, firstOffset })
+      open.set(producerId, found)
+    }
+  }
+  return open
+}
+
+function unknownTransactionalId(transactionalId: string, known: readonly string[]): MillraceError {
+  const nearest = nearestName(transactionalId, known)
+  const shown = known.slice(0, 20).join(', ')
+  return new MillraceError(
+    'UNKNOWN_TRANSACTIONAL_ID',
+    `there is no transactionalId ${JSON.stringify(transactionalId)}`,
+    {
+      detail:
+        known.length === 0 ? 'no producer has begun with one' : `there is ${shown}${known.length > 20 ? ', …' : ''}`,
+      hint: nearest === undefined ? 'one that nobody has used for long is forgotten' : `did you mean '${nearest}'?`,
+    },
+  )
+}
+
+function abortedByRequest(producer: TransactionalProducer): MillraceError {
+  return new MillraceError('TRANSACTION_ABORTED', 'the transaction has been aborted by somebody else', {
+    detail: `transactionalId ${JSON.stringify(producer.transactionalId)}, mill.transactions.abort`,
+    hint: 'await tx.abort(), then begin a new one',
+  })
 }
 
 function unknownProducer(producerId: number): MillraceError {

@@ -11,9 +11,10 @@ export class TransactionalProducer {
   epoch = -1
   /** Epochs below it may have been given, as the disk knows. */
   epochEnd = 0
-  state: TransactionState['state'] = 'idle'
-  /** Of the last transaction that was open for too long. */
-  timedOutEpoch = Number.NaN
+  state: TransactionState = 'Empty'
+  /** The last transaction that was ended by somebody else than its producer, and why. */
+  endedEpoch = Number.NaN
+  endedBy: 'timeout' | 'request' = 'timeout'
   cancelTimeout: (() => void) | undefined
   readonly #fence = new Int32Array(new SharedArrayBuffer(4)).fill(-1)
   #last: Promise<unknown> = Promise.resolve()

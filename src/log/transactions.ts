@@ -41,11 +41,22 @@ export interface EndTransaction {
   readonly ends: readonly TransactionEnd[]
 }
 
-export interface TransactionState {
-  readonly transactionalId: string | undefined
+/** Kafka's names; `InDoubt`: the sync of the decision failed, and the next start finds out. */
+export type TransactionState = 'Empty' | 'Ongoing' | 'PrepareCommit' | 'PrepareAbort' | 'InDoubt'
+
+/** A transactional id, and the transaction that it has open. */
+export interface TransactionDescription {
+  /** Null: a transaction of the engine's own, the epoch of a query that writes a topic. */
+  readonly transactionalId: string | null
   readonly producerId: number
   readonly producerEpoch: number
-  readonly state: 'idle' | 'open' | 'ending' | 'inDoubt'
+  readonly state: TransactionState
+  /** A transaction that is open for longer is aborted; 0: it is not. */
+  readonly timeoutMs: number
+  /** Epoch milliseconds; null: none is open, or it was found open when the engine was opened. */
+  readonly startedAt: number | null
+  /** Where it has written: readers of committed records stop at these offsets. */
+  readonly partitions: readonly { readonly topic: string; readonly partition: number; readonly firstOffset: number }[]
 }
 
 /** Asked for the outcome of a transaction that a checkpoint decides. */

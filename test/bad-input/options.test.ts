@@ -12,6 +12,9 @@ test.each<[object, string, RegExp]>([
   [{ fsync: 'grup' }, 'INVALID_OPTION', /found 'grup', expected one of never, interval, group, always/],
   [{ memoryBudget: 256 }, 'INVALID_OPTION', /found 256, expected at least/],
   [{ ansi: 'yes' }, 'INVALID_OPTION', /found 'yes'/],
+  [{ offsetsRetentionMs: 0 }, 'INVALID_OPTION', /found 0, expected a whole number of milliseconds above 0/],
+  [{ transactionalIdExpirationMs: -1 }, 'INVALID_OPTION', /found -1/],
+  [{ producerIdExpirationMs: '1 day' }, 'INVALID_OPTION', /found '1 day'/],
   [{ logger: {} }, 'INVALID_OPTION', /debug, info, warn and error/],
 ])('Millrace.open(%j) is refused before anything is started', async (options, code, detail) => {
   const error = await refusal(() => Millrace.open(options as MillraceOptions))

@@ -231,6 +231,38 @@ describe('consumer', () => {
     })
   })
 
+  describe('pause', () => {
+    it('holds in a group before the first assignment, through rebalances and runs, until resume', async () => {
+      await log.send('t', 0, 'p0')
+      await log.send('t', 1, 'p1')
+      const one = consumer({ groupId: 'g', partitionAssigners: ['range'] })
+      await one.subscribe({ topics: ['t'], fromBeginning: true })
+      one.pause([{ topic: 't', partitions: [0] }])
+      const values: string[] = []
+      const eachMessage = ({ message }: { message: { readonly value: unknown } }): void => {
+        values.push(textOf(message))
+      }
+      await one.run({ eachMessage })
+      await until(() => values.length === 1, 'the other partition')
+      const other = consumer({ groupId: 'g', partitionAssigners: ['range'] })
+      await other.subscribe({ topics: ['t'] })
+      await other.run({ eachMessage })
+      await other.disconnect()
+      await until(() => one.assignment().length === 2, 'both partitions')
+      expect(one.paused()).toEqual([{ topic: 't', partitions: [0] }])
+      await one.stop()
+      await one.run({ eachMessage })
+      expect(one.paused()).toEqual([{ topic: 't', partitions: [0] }])
+      one.pause([{ topic: 't' }])
+      one.resume([{ topic: 't', partitions: [0] }])
+      expect(one.paused()).toEqual([{ topic: 't', partitions: [1] }])
+      await until(() => values.length === 2, 'the partition that was paused')
+      expect(values).toEqual(['p1', 'p0'])
+      one.resume([{ topic: 't' }])
+      expect(one.paused()).toEqual([])
+    })
+  })
+
   describe('eachBatch', () => {
     const batches = async (
       options: object,
@@ -506,6 +538,57 @@ describe('consumer', () => {
       }
       // The message that the last loop was left with is not known to be handled.
       expect((await log.groups.describe('g')).partitions[0]?.committedOffset).toBe(5)
+    })
+
+    it('a loop by return(), while it waits for a message that never comes', async () => {
+      await log.send('t', 0, '0')
+      const one = consumer()
+      await one.subscribe({ topics: ['t'], fromBeginning: true })
+      const loop = one[Symbol.asyncIterator]()
+      expect((await loop.next()).value).toMatchObject({ topic: 't', partition: 0, offset: '0' })
+      const waiting = loop.next()
+      await nextTurn()
+      expect(await loop.return(undefined)).toEqual({ done: true, value: undefined })
+      expect(await waiting).toEqual({ done: true, value: undefined })
+      // A loop that is over ends nothing that came after it.
+      await log.send('t', 0, '1')
+      const run = seen(one, 1)
+      await loop.return(undefined)
+      expect(await run).toEqual(['1'])
+    })
+
+    it.each([{}, { groupId: 'g' }])('with the engine, run or loop, without an error (%j)', async (options) => {
+      const running = consumer(options)
+      const looping = consumer({ ...options, ...(options.groupId === undefined ? {} : { groupId: 'h' }) })
+      const crashes: unknown[] = []
+      running.on('crash', (error) => crashes.push(error))
+      for (const one of [running, looping]) await one.subscribe({ topics: ['t'], fromBeginning: true })
+      await running.run({ eachMessage: () => undefined })
+      const loop = looping[Symbol.asyncIterator]().next()
+      await nextTurn()
+      await log.close()
+      expect(await loop).toEqual({ done: true, value: undefined })
+      await running.finished()
+      expect(crashes).toEqual([])
+    })
+
+    it('by a callback that throws nothing at all: that is an error too', async () => {
+      await log.send('t', 0, '0')
+      const one = consumer()
+      one.on('crash', () => undefined)
+      await one.subscribe({ topics: ['t'], fromBeginning: true })
+      await one.run({
+        eachMessage: () => {
+          throw undefined
+        },
+      })
+      const outcome = (): Promise<string> =>
+        one.finished().then(
+          () => 'ended',
+          (error: unknown) => `rejected with ${String(error)}`,
+        )
+      expect(await outcome()).toBe('rejected with undefined')
+      expect(await outcome()).toBe('rejected with undefined')
     })
 
     it('a loop takes no more than it is asked for', async () => {

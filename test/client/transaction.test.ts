@@ -98,6 +98,22 @@ describe('transactions of a producer', () => {
     expect(committed('b')).toEqual(['out'])
   })
 
+  it('are over for their producer, and committed, although a topic of their offsets is gone by then', async () => {
+    const offsets = new GroupOffsets(log.host)
+    await offsets.load()
+    const producer = new Producer(log.host, { transactionalId: 'x' }, offsets)
+    const tx = await producer.transaction()
+    await tx.send({ topic: 'a', messages: [{ partition: 0, value: '1' }] })
+    const of = (topic: string) => ({ topic, partitions: [{ partition: 0, offset: '0' }] })
+    await tx.sendOffsets({ consumerGroupId: 'g', topics: [of('a'), of('b')] })
+    await log.engine.deleteTopic('b')
+    log.host.forgetTopic('b')
+    await tx.commit()
+    expect(committed('a')).toEqual(['1'])
+    expect(offsets.of('g').map(({ topic }) => topic)).toEqual(['a'])
+    await (await producer.transaction()).abort()
+  })
+
   it('of a typed topic keep its batches where blocks may lie', async () => {
     log.engine.createTopic({
       name: 'typed',

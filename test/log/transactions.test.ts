@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { afterEach, describe, expect, test } from 'vitest'
 import { nodeEnv } from '../../src/common/env.js'
+import { OwnedTransactions } from '../../src/log/owned-transactions.js'
 import { PRODUCER_EPOCH_MAX } from '../../src/log/producer-state.js'
 import { ABORTED_RING } from '../../src/log/transaction-control.js'
 import type { Outcome } from '../../src/log/transaction-recovery.js'
@@ -125,7 +126,7 @@ describe('what the coordinator refuses', () => {
     const { producerId, producerEpoch } = producer.grant
     await expect(transactions.end({ producerId, producerEpoch, commit: true, ends: [] })).rejects.toMatchObject({
       code: 'INVALID_TRANSACTION_STATE',
-      detail: expect.stringContaining('idle'),
+      detail: expect.stringContaining('Empty'),
     })
     await expect(transactions.end({ producerId: 999, producerEpoch: 0, commit: true, ends: [] })).rejects.toMatchObject(
       { code: 'UNKNOWN_PRODUCER_ID', hint: expect.any(String) },
@@ -175,6 +176,106 @@ test('a forgotten transaction is aborted in time, and its producer is told', asy
   producer.append('t', 0, ['b'])
   await producer.end(true)
   expect(seen(log, 't', 0, 'read_committed')).toEqual(['b'])
+})
+
+describe('what the coordinator tells', () => {
+  test('every transactional id, what it has open and where readers wait for it', async () => {
+    const log = await twoPartitions()
+    const { transactions } = log.engine
+    expect(transactions.list()).toEqual([])
+    await RawProducer.open(log, 'idle')
+    const producer = await RawProducer.open(log, 'x', 60_000)
+    new RowsAppender(log.engine.describe('t'), log.memory).append(['before'])
+    producer.begin()
+    producer.append('t', 1, ['a'])
+    producer.append('t', 0, ['b'])
+    const { producerId, producerEpoch } = producer.grant
+    expect(transactions.describe('x')).toEqual({
+      transactionalId: 'x',
+      producerId,
+      producerEpoch,
+      state: 'Ongoing',
+      timeoutMs: 60_000,
+      startedAt: expect.any(Number),
+      partitions: [
+        { topic: 't', partition: 0, firstOffset: 1 },
+        { topic: 't', partition: 1, firstOffset: 0 },
+      ],
+    })
+    expect(transactions.list().map(({ transactionalId, state }) => [transactionalId, state])).toEqual([
+      ['idle', 'Empty'],
+      ['x', 'Ongoing'],
+    ])
+    await producer.end(true)
+    expect(transactions.describe('x')).toMatchObject({ state: 'Empty', startedAt: null, partitions: [] })
+    expect(() => transactions.describe('y')).toThrow(expect.objectContaining({ code: 'UNKNOWN_TRANSACTIONAL_ID' }))
+  })
+
+  test("a transaction of the engine's own, which has no transactional id", async () => {
+    const log = await twoPartitions()
+    const { transactions } = log.engine
+    const own = new OwnedTransactions(transactions, undefined)
+    const tx = await own.begin()
+    const appender = await RawProducer.open(log, 'x')
+    appender.session = tx.session
+    appender.append('t', 0, ['a'])
+    const listed = () => transactions.list().filter(({ transactionalId }) => transactionalId === null)
+    expect(listed()).toEqual([
+      expect.objectContaining({
+        producerId: tx.name.producerId,
+        state: 'Ongoing',
+        partitions: [{ topic: 't', partition: 0, firstOffset: 0 }],
+      }),
+    ])
+    await own.close()
+    expect(listed()).toEqual([])
+  })
+})
+
+describe('a transaction that is aborted by request', () => {
+  test('lets readers go on; its producer hears of it when it commits, and goes on with another', async () => {
+    const log = await twoPartitions()
+    const { transactions } = log.engine
+    const producer = await RawProducer.open(log, 'x')
+    producer.begin()
+    producer.append('t', 0, ['hangs'])
+    new RowsAppender(log.engine.describe('t'), log.memory).append(['waits'])
+    expect(seen(log, 't', 0, 'read_committed')).toEqual([])
+    await transactions.abort('x')
+    expect(seen(log, 't', 0, 'read_committed')).toEqual(['waits'])
+    expect(() => producer.append('t', 0, ['late'])).toThrow(expect.objectContaining({ code: 'PRODUCER_FENCED' }))
+    await expect(producer.end(true)).rejects.toMatchObject({ code: 'TRANSACTION_ABORTED' })
+    await producer.end(false)
+    producer.begin()
+    producer.append('t', 0, ['next'])
+    await producer.end(true)
+    expect(seen(log, 't', 0, 'read_committed')).toEqual(['waits', 'next'])
+  })
+
+  test('is refused where none is open, or the id is not known', async () => {
+    const log = await twoPartitions()
+    await RawProducer.open(log, 'orders-1')
+    await expect(log.engine.transactions.abort('orders-1')).rejects.toMatchObject({ code: 'INVALID_TRANSACTION_STATE' })
+    await expect(log.engine.transactions.abort('orders-2')).rejects.toMatchObject({
+      code: 'UNKNOWN_TRANSACTIONAL_ID',
+      hint: "did you mean 'orders-1'?",
+    })
+  })
+
+  test('while it is being committed: one of the two happens, and both are told which', async () => {
+    for (let round = 0; round < 8; round++) {
+      const log = await twoPartitions()
+      const producer = await RawProducer.open(log, 'x')
+      producer.begin()
+      producer.append('t', 0, ['a'])
+      const both = round % 2 === 0 ? ['commit', 'abort'] : ['abort', 'commit']
+      const outcomes = await Promise.allSettled(
+        both.map((what) => (what === 'commit' ? producer.end(true) : log.engine.transactions.abort('x'))),
+      )
+      expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected'])
+      expect(seen(log, 't', 0, 'read_committed')).toEqual(both[0] === 'commit' ? ['a'] : [])
+    }
+  })
 })
 
 test('with the last epoch a transactional id gets another producer id', async () => {
