@@ -16,6 +16,12 @@ export interface BoundPlan {
 
 let runs = 0
 
+/** The blocks of a plan that is rows in memory and nothing more: no worker has anything to do about them. */
+export function heldBlocks({ plan, tables }: BoundPlan): readonly BlockRef[] | undefined {
+  if (plan.op !== 'scan' || plan.source.format !== 'memory' || plan.source.streaming) return undefined
+  return tables.get(plan.source.tableId ?? '')?.blocks()
+}
+
 /** Runs a bounded query to its end. `take` gets each block of its result, valid during the call. */
 export async function runBatch(
   context: EngineContext,

@@ -8,7 +8,7 @@ import { type StructType, typeName } from '../types/data-type.js'
 import { describe } from '../types/invalid-value.js'
 import { type Row, readRows } from '../types/row-reader.js'
 import { type ArrowTable, toArrowTable } from './arrow-table.js'
-import { type BatchProgress, runBatch } from './batch-run.js'
+import { type BatchProgress, heldBlocks, runBatch } from './batch-run.js'
 import type { Column } from './column.js'
 import type { EngineContext } from './engine-context.js'
 import { nextTableId, type PlanTables } from './memory-tables.js'
@@ -163,9 +163,15 @@ export class DataFrame<R extends object = Row> {
 
   async collect(): Promise<R[]> {
     const rows: R[] = []
-    await this.#run('collect', (block) => {
+    const take = (block: BlockRef): void => {
       for (const row of readRows(this.schema, block)) rows.push(row as R)
-    })
+    }
+    const held = heldBlocks({ plan: this.#plan, tables: this.#tables })
+    if (held === undefined) await this.#run('collect', take)
+    else {
+      this.#context.session.assertOpen()
+      for (const block of held) take(block)
+    }
     return rows
   }
 

@@ -6,6 +6,7 @@ import type { BlockDescriptor } from '../connector/inputs.js'
 import type { LogEngine } from '../log/log-engine.js'
 import type { ScanInput } from '../plan/physical-plan.js'
 import type { FromWorker, ToWorker } from '../worker/protocol.js'
+import type { Goal } from '../worker/scan-task.js'
 import { runBatch } from './batch.js'
 import { CaughtUp } from './caught-up.js'
 import { runContinuously } from './continuous.js'
@@ -352,13 +353,18 @@ export class QueryRun {
     const checkpoint = this.#checkpoint
     this.#say('Processing new data', true)
     const clock = this.#progress.begin(epoch, this.#offsets)
-    if (goal.ends !== null && !goal.intended) {
-      checkpoint.intent(epoch, goal.ends, goal.final)
-      if (checkpoint.isDurable) {
-        await log.syncUpTo(this.#source.logOffsets(goal.ends))
+    // Where nothing leaves before the commit, the intent is written down with it: an epoch that was cut short has been seen by nobody.
+    const late = !goal.intended && !goal.final && this.spec.sink.kind !== 'rows'
+    let inputSynced: Promise<void> | undefined
+    if (goal.ends !== null && !goal.intended && checkpoint.isDurable) {
+      inputSynced = log.syncUpTo(this.#source.logOffsets(goal.ends))
+      inputSynced.catch(() => undefined)
+      if (!late) {
+        await inputSynced
+        checkpoint.intent(epoch, goal.ends, goal.final)
         await checkpoint.sync()
-        clock.mark('walCommit')
       }
+      clock.mark('walCommit')
     }
     const snapshot = checkpoint.wantsSnapshot()
     if (snapshot) checkpoint.beginSnapshot()
@@ -376,12 +382,11 @@ export class QueryRun {
     const transaction = await this.#logSink?.prepare(epoch)
     const end: EpochEnd = { positions: wait.positions, closedUntil: wait.closedUntil, transaction }
     if (checkpoint.isDurable) {
+      await inputSynced
+      const planned = goal.ends ?? []
       // Where a goal was open before, tasks may have read on beyond the ends that were synced with the intent.
-      const planned = goal.ends
-      if (planned === null || ends.some((end, i) => end > (planned[i] as number))) {
-        await log.syncUpTo(this.#source.logOffsets(ends))
-      }
-      if (planned === null) checkpoint.intent(epoch, ends, goal.final)
+      if (ends.some((end, i) => end > (planned[i] ?? -1))) await log.syncUpTo(this.#source.logOffsets(ends))
+      if (goal.ends === null || late) checkpoint.intent(epoch, ends, goal.final)
       for (const { stage, block } of wait.state) checkpoint.state(epoch, stage, block, snapshot)
       for (const block of output) checkpoint.output(epoch, block)
       // One record commits the epoch, and with it the transaction of the sink.
@@ -416,13 +421,7 @@ export class QueryRun {
     this.#checkpoint.delivered(epoch)
   }
 
-  #goal(goal: {
-    ends: readonly number[] | null
-    barrier: number
-    final: boolean
-    snapshot: boolean
-    open: boolean
-  }): void {
+  #goal(goal: Goal): void {
     for (const slot of this.#slots) this.around.toWorker(slot, { type: 'goal', query: this.spec.id, ...goal })
   }
 

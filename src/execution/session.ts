@@ -168,10 +168,10 @@ export class EngineSession {
 
   /** Resolves when the start offsets are pinned and the tasks run. */
   async start(spec: QuerySpec): Promise<QueryHandle> {
-    this.#assertOpen()
+    this.assertOpen()
     await this.threads.pool.open()
     // The pool may have taken its time, and the engine may have been closed in the meantime.
-    this.#assertOpen()
+    this.assertOpen()
     const id = randomUUID()
     const runId = randomUUID()
     const began = { query: spec.name, id, runId, mode: spec.mode.kind }
@@ -205,7 +205,7 @@ export class EngineSession {
 
   /** Walks every file of the engine's directory, while it goes on working. */
   verify(): Promise<VerifyReport> {
-    this.#assertOpen()
+    this.assertOpen()
     return this.#request('verify', undefined)
   }
 
@@ -347,7 +347,8 @@ export class EngineSession {
     this.threads.engine.post(message, transfer)
   }
 
-  #assertOpen(): void {
+  /** Throws where the engine was closed or has died. */
+  assertOpen(): void {
     if (this.#dead !== undefined) throw this.#dead
     if (this.#closing !== undefined) throw engineClosed()
   }
