@@ -48,7 +48,7 @@ export class Engine {
       producerIdExpirationMs: start.producerIdExpirationMs,
       askOwner: (owner, transaction) => outcomeIn(env, owner, transaction),
     })
-    for (const entry of recoveryEntries(log.findings)) toHost({ type: 'log', entry })
+    for (const entry of recoveryEntries(log.findings, log.markFaults)) toHost({ type: 'log', entry })
     engine = new Engine(env, log, toHost, start.dir)
     return engine
   }
@@ -275,8 +275,15 @@ export class Engine {
 }
 
 /** What opening the log found amiss, for the logger: nothing of it was acknowledged where it was cut, or it is damaged and kept. */
-function recoveryEntries(findings: readonly RecoveryFinding[]): LogEntry[] {
-  return findings.flatMap(({ topic, partition, cut, damaged }) => [
+function recoveryEntries(findings: readonly RecoveryFinding[], marks: readonly MillraceError[]): LogEntry[] {
+  const said = marks.map(
+    ({ code, message, detail }): LogEntry => ({
+      level: 'error',
+      message: 'a mark is corrupt',
+      fields: { code, message, detail },
+    }),
+  )
+  const found = findings.flatMap(({ topic, partition, cut, damaged }) => [
     ...(cut === undefined
       ? []
       : [{ level: 'warn', message: 'a torn tail was cut', fields: { topic, partition, ...cut } } satisfies LogEntry]),
@@ -288,4 +295,5 @@ function recoveryEntries(findings: readonly RecoveryFinding[]): LogEntry[] {
       }),
     ),
   ])
+  return [...said, ...found]
 }

@@ -29,6 +29,8 @@ export class BatchScan {
     /** Bytes of the file that count. */
     public end: number,
     readonly dense: boolean,
+    /** Where offsets may be missing at all, it is below this one alone. */
+    readonly gapsBelow = Number.MAX_SAFE_INTEGER,
   ) {}
 
   /** True where a whole batch with the right checksum begins at `position` and its offsets follow; then `batch` and the window have it. */
@@ -45,8 +47,11 @@ export class BatchScan {
     const checksumProblem = checksumFault(window.views, at)
     if (checksumProblem !== undefined) return this.#no(checksumProblem)
     const baseOffset = baseOffsetOf(window.views.dv, at)
-    if (this.dense ? baseOffset !== expectedOffset : baseOffset < expectedOffset) {
-      return this.#no(`base offset is ${baseOffset}, expected ${this.dense ? '' : 'at least '}${expectedOffset}`)
+    const offsetMax = this.dense ? expectedOffset : Math.max(expectedOffset, this.gapsBelow)
+    if (baseOffset < expectedOffset || baseOffset > offsetMax) {
+      return this.#no(
+        `base offset is ${baseOffset}, expected ${offsetMax > expectedOffset ? 'at least ' : ''}${expectedOffset}`,
+      )
     }
     batch.position = position
     batch.byteLength = bytes

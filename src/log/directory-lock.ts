@@ -1,7 +1,8 @@
 import { dirname } from 'node:path'
 import { makeDirectoryDurably } from '../common/durable-directory.js'
 import type { Env } from '../common/env.js'
-import { MillraceError } from '../common/errors.js'
+import { MillraceError, toErrorShape } from '../common/errors.js'
+import { sealJson, unsealJson } from '../common/sealed-json.js'
 
 /**
  * One engine at a time in a directory. The lock is a file that names its holder by pid, boot of the machine and start
@@ -149,18 +150,19 @@ function inUse(directory: string, holder: Holder | undefined): MillraceError {
 function checkFormat(env: Env, directory: string): void {
   const path = `${directory}/${FORMAT_FILE}`
   if (!env.fs.exists(path)) {
-    env.fs.replaceFile(path, `${JSON.stringify({ version: FORMAT_VERSION })}\n`)
+    env.fs.replaceFile(path, sealJson({ version: FORMAT_VERSION }))
     return
   }
   let version: unknown
+  let fault: string | undefined
   try {
-    version = (JSON.parse(Buffer.from(env.fs.readFile(path)).toString('utf8')) as { version?: unknown }).version
-  } catch {
-    version = undefined
+    version = unsealJson(path, env.fs.readFile(path)).value['version']
+  } catch (error) {
+    fault = toErrorShape(error).detail
   }
   if (typeof version !== 'number') {
     throw new MillraceError('FORMAT_UNREADABLE', `${path} names no version`, {
-      detail: 'expected {"version": 1}',
+      detail: fault ?? 'expected {"version": 1}',
       hint: 'restore the file, or check that this is the right directory',
     })
   }

@@ -202,7 +202,11 @@ export class LogCleaner {
     const { env } = this.#options
     const { schema, config } = this.#options.topicOf(log)
     const limits = rollLimits(config)
-    if (log.descriptor.ackWhen !== 'appended') await log.sync()
+    if (log.descriptor.ackWhen !== 'appended') {
+      await log.sync()
+      // Offsets may be missing below the recovery point alone, so that recovery tells a gap from what the power has taken.
+      await this.#options.saveMarks()
+    }
     const result = await new Compaction({
       env,
       log,

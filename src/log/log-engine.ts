@@ -14,8 +14,8 @@ import { PartitionStatus } from './partition-control.js'
 import { partitionKey, partitionOf, type TopicDescriptor } from './partition-descriptor.js'
 import type { PartitionLog } from './partition-log.js'
 import { type PartitionState, partitionState } from './partition-state.js'
-import { type CleanEnd, type DamagedRange, type RecoveredPartition, recoverPartition } from './recovery.js'
-import { RecoveryMarks, type RecoveryPoint } from './recovery-marks.js'
+import { type DamagedRange, type RecoveredPartition, recoverPartition } from './recovery.js'
+import { type CleanEnd, RecoveryMarks, type RecoveryPoint } from './recovery-marks.js'
 import type { LogMemory } from './shared-memory.js'
 import { rollLimits } from './topic-config.js'
 import type { TopicChange, TopicSpec } from './topics.js'
@@ -67,6 +67,8 @@ export interface OffsetOf {
 export class LogEngine {
   readonly memory: LogMemory
   readonly findings: readonly RecoveryFinding[]
+  /** Marks of the last life that did not hold. */
+  readonly markFaults: readonly MillraceError[]
   readonly transactions: TransactionCoordinator
   readonly #options: LogEngineOptions
   readonly #open: OpenTopics
@@ -103,6 +105,7 @@ export class LogEngine {
       this.#marks = dir === undefined ? undefined : new RecoveryMarks(env, `${dir}/log`)
       if (dir !== undefined) env.fs.syncDirectory(dir)
       this.findings = this.#recover()
+      this.markFaults = this.#marks?.faults ?? []
     } catch (error) {
       this.#lock?.release()
       throw error
@@ -387,7 +390,7 @@ export class LogEngine {
     if (this.#marks === undefined) return []
     const findings: RecoveryFinding[] = []
     const cleanEnds = this.#marks.takeCleanEnds()
-    const points = this.#marks.readPoints()
+    const { points, trust } = this.#marks.readPoints(this.#open.topics.list().length === 0)
     const { env } = this.#options
     for (const topic of this.#open.topics.list()) {
       this.#open.open(topic, (partition, directory) => {
@@ -401,6 +404,7 @@ export class LogEngine {
           dense: !topic.hasGaps,
           indexIntervalBytes: rollLimits(topic.config).indexIntervalBytes,
           cleanEnd: cleanEnds.get(key),
+          trust,
           cleanedTo: points.get(key)?.cleanedTo ?? 0,
         })
         if (recovered.cut !== undefined || recovered.damaged.length > 0) {

@@ -1,5 +1,6 @@
 import type { Env } from '../common/env.js'
 import { toErrorShape } from '../common/errors.js'
+import { sealJson } from '../common/sealed-json.js'
 import { CLEANER_SLICE_MS } from './limits.js'
 import type { LogCleaner } from './log-cleaner.js'
 import type { OpenTopics } from './open-topics.js'
@@ -78,7 +79,9 @@ export async function verifyTopics(
   totals: VerifyTotals,
   salvage: string | undefined,
 ): Promise<void> {
-  const marks = new RecoveryMarks(env, `${dir}/log`).readPoints()
+  const marks = new RecoveryMarks(env, `${dir}/log`)
+  const { points: known } = marks.readPoints()
+  for (const fault of marks.faults) totals.damagedFile(marks.pointsPath, fault)
   const topics = readTopics(env, dir, totals)
   const points: Record<string, RecoveryPoint> = {}
   for (const topic of topics) {
@@ -86,7 +89,7 @@ export async function verifyTopics(
     const damagedBefore = totals.damaged.length
     for (let partition = 0; partition < topic.partitions; partition++) {
       const key = partitionKey({ topic: topic.name, partition, topicId: topic.id })
-      const point = marks.get(key)
+      const point = known.get(key)
       const name = `${topic.name}-${partition}`
       const copy =
         salvage === undefined
@@ -108,12 +111,18 @@ export async function verifyTopics(
       ).run()
       totals.add(findings)
       copy?.finish(findings.endOffset)
-      if (copy !== undefined) points[key] = { recoveryPoint: 0, logStartOffset: point?.logStartOffset ?? 0 }
+      if (copy === undefined) continue
+      // What was copied is synced, and may lack offsets up to its end.
+      const { firstOffset } = copy
+      points[key] = {
+        recoveryPoint: Math.max(findings.endOffset, firstOffset),
+        logStartOffset: Math.max(point?.logStartOffset ?? 0, firstOffset),
+      }
     }
     if (salvage === undefined) continue
     const hasGaps = topic.hasGaps || totals.damaged.length > damagedBefore
     env.fs.makeDirectory(`${salvage}/topics`)
-    env.fs.replaceFile(`${salvage}/topics/${topic.name}.json`, `${JSON.stringify({ ...topic, hasGaps }, null, 2)}\n`)
+    env.fs.replaceFile(`${salvage}/topics/${topic.name}.json`, sealJson({ ...topic, hasGaps }, 2))
   }
   if (salvage !== undefined) {
     env.fs.makeDirectory(`${salvage}/log`)

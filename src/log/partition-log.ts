@@ -9,7 +9,8 @@ import { PACK_SLICE_BYTES, WRITE_SLICE_BYTES } from './limits.js'
 import { PartitionControl, PartitionStatus } from './partition-control.js'
 import { type PartitionDescriptor, partitionName } from './partition-descriptor.js'
 import { PartitionProducers } from './partition-producers.js'
-import type { CleanEnd, DamagedRange, RecoveredPartition } from './recovery.js'
+import type { DamagedRange, RecoveredPartition } from './recovery.js'
+import type { CleanEnd } from './recovery-marks.js'
 import { type RollLimits, Segment } from './segment.js'
 import { segmentPath } from './segment-files.js'
 import type { LogMemory } from './shared-memory.js'
@@ -41,6 +42,8 @@ export class PartitionLog {
   /** Sealed, with bytes that are not synced yet; in order. */
   #unsynced: Segment[] = []
   #directoryIsDirty = false
+  /** The name of the oldest segment is on the disk. */
+  #beginningIsNamed = false
   #mustRoll = false
   /** The chunk being written to files, and how far. */
   #sequence = 1
@@ -292,6 +295,7 @@ export class PartitionLog {
       logEndOffset: this.#written,
       lastSegment: last?.baseOffset ?? -1,
       lastSegmentBytes: last?.size ?? 0,
+      ...this.#active?.greatestTime,
       mustRoll: this.#mustRoll || this.#active === undefined,
       hasProducers: this.producers.states.size > 0,
     }
@@ -313,6 +317,7 @@ export class PartitionLog {
     this.cleanedTo = recovered.cleanedTo
     this.#segments = recovered.segments.map((segment) => ({ ...segment, maxTimestamp: undefined }))
     this.#mustRoll = recovered.mustRoll
+    this.#beginningIsNamed = recovered.segments.length > 0
     const last = recovered.segments[recovered.segments.length - 1]
     if (last === undefined || recovered.activeIndex === undefined) return
     this.#active = new Segment(this.#env.fs, this.#directory(), last.baseOffset, this.#limits, {
@@ -349,10 +354,13 @@ export class PartitionLog {
     const active = this.#active
     if (active !== undefined && !this.#mustRoll && !active.mustRollBefore(views.dv, at, 0)) return active
     // Where the name of the very first segment were lost and that of the second were not, the log would seem to begin with the second.
-    if (this.#segments.length === 1 && this.#directoryIsDirty) {
+    // A sync of the directory that is under way has promised nothing yet.
+    if (this.#segments.length > 0 && !this.#beginningIsNamed && this.descriptor.ackWhen !== 'appended') {
       this.#env.fs.syncDirectory(this.#directory())
+      this.#beginningIsNamed = true
       this.#directoryIsDirty = false
     }
+    if (this.#segments.length === 0) this.#beginningIsNamed = false
     if (active !== undefined) this.#seal(active, baseOffsetOf(views.dv, at))
     const baseOffset = baseOffsetOf(views.dv, at)
     const segment = new Segment(this.#env.fs, this.#directory(), baseOffset, this.#limits, { size: 0 })
@@ -392,6 +400,7 @@ export class PartitionLog {
       if (this.#directoryIsDirty) {
         this.#directoryIsDirty = false
         await this.#env.fs.syncDirectoryLater(this.#directory())
+        this.#beginningIsNamed = true
       }
     } catch (error) {
       noteFailedSync(this.#env.fs, this.#directory())

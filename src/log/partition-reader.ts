@@ -280,6 +280,11 @@ export class PartitionReader {
     if (damage !== undefined) {
       // Files that end too early are no damage where retention has taken the next ones away just now.
       if (!this.#isRetained()) return false
+      if (damage.fromOffset === damage.toOffset) {
+        // A log with gaps may end in one: nothing is there, and nothing is damaged.
+        this.#nextOffset = damage.toOffset
+        return false
+      }
       if (!this.#skipDamage) {
         throw new MillraceError(
           'SEGMENT_CORRUPT',

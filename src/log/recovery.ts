@@ -7,9 +7,11 @@ import { FILE_READ_BYTES } from './limits.js'
 import { OffsetIndex } from './offset-index.js'
 import type { PartitionProducers } from './partition-producers.js'
 import { producersAfterStop, producersUpTo } from './producer-recovery.js'
+import type { CleanEnd, MarksTrust } from './recovery-marks.js'
 import { listSegments, segmentAt, segmentPath } from './segment-files.js'
 import { SegmentIndexWriter } from './segment-index-writer.js'
 import { dropBelowStart, finishSwaps } from './segment-swap.js'
+import { lastTimeHolds } from './segment-times.js'
 import { TimeIndex } from './time-index.js'
 
 /**
@@ -17,6 +19,7 @@ import { TimeIndex } from './time-index.js'
  * a fault there is damage, which is reported with its offsets and left as it is. What is above it may be torn: the file is cut
  * behind the last whole batch with the right checksum, and what came after was acknowledged by nobody. Where there are whole batches among it
  * (recovery points lag a little, so a damaged sector could look like a tear) the bytes are kept beside the segment as `.cut`.
+ * A missing beginning is judged alike: below the recovery point it is damage, above it what follows was acknowledged by nobody.
  * What stays is synced before anybody builds on it; after a sync that failed it is written anew for that (see common/failed-sync.ts). Indexes of the segments that were scanned are built anew.
  */
 export interface DamagedRange {
@@ -53,16 +56,6 @@ export interface RecoveredPartition {
   readonly producers: PartitionProducers
 }
 
-export interface CleanEnd {
-  readonly logStartOffset: number
-  readonly logEndOffset: number
-  readonly lastSegment: number
-  readonly lastSegmentBytes: number
-  readonly mustRoll: boolean
-  /** There is a producer snapshot at the log end offset. */
-  readonly hasProducers?: boolean
-}
-
 export interface RecoveryOptions {
   readonly env: Env
   readonly directory: string
@@ -72,6 +65,8 @@ export interface RecoveryOptions {
   readonly indexIntervalBytes: number
   /** Compaction has been below it. */
   readonly cleanedTo?: number
+  /** What the recovery point and the start are worth. Default: that of an earlier version. */
+  readonly trust?: MarksTrust
   /** What the clean-shutdown mark says of this partition; the scan is spared where the files agree with it. */
   readonly cleanEnd: CleanEnd | undefined
 }
@@ -96,7 +91,7 @@ export function recoverPartition(options: RecoveryOptions): RecoveredPartition {
       segments: bases.map((baseOffset, i) => ({ baseOffset, size: sizes[i] as number })),
       logStartOffset: cleanEnd.logStartOffset,
       logEndOffset: cleanEnd.logEndOffset,
-      damaged: [],
+      damaged: missingBeginning(options, bases, cleanEnd.logStartOffset, cleanEnd.logEndOffset),
       cut: undefined,
       cleanedTo: options.cleanedTo ?? 0,
       mustRoll: cleanEnd.mustRoll,
@@ -113,14 +108,18 @@ function scanPartition(
   sizes: readonly number[],
 ): RecoveredPartition {
   const { env, directory, recoveryPoint } = options
+  const trust = options.trust ?? 'older'
   const segments: RecoveredSegment[] = []
-  const damaged: DamagedRange[] = []
+  const damaged: DamagedRange[] = [...missingBeginning(options, bases, options.logStartOffset, recoveryPoint)]
   let cut: RecoveredPartition['cut']
   let mustRoll = false
   let index: SegmentIndexWriter | undefined
   let firstTimestamp: number | undefined
   const firstScanned = Math.max(0, segmentAt(bases, recoveryPoint))
   let nextOffset = bases[firstScanned] ?? recoveryPoint
+  // What the log must begin with was never promised, or it is damage that is told of already.
+  if (trust === 'kept' && firstScanned === 0 && bases.length > 0)
+    nextOffset = Math.min(nextOffset, Math.max(options.logStartOffset, recoveryPoint))
   const isInDoubt = hasFailedSync(env.fs, directory)
   if (isInDoubt) for (const base of bases.slice(firstScanned)) writeAnew(env.fs, segmentPath(directory, base, 'log'))
   const producers = producersUpTo(options, bases, sizes, nextOffset)
@@ -136,7 +135,9 @@ function scanPartition(
       setAside(env, directory, baseOffset)
       continue
     }
-    if ((options.dense ? baseOffset !== nextOffset : baseOffset < nextOffset) && nextOffset >= recoveryPoint) {
+    const offsetMax = options.dense ? nextOffset : Math.max(nextOffset, gapsBelow(options))
+    const isMissing = baseOffset > offsetMax && trust !== 'lost'
+    if ((isMissing || baseOffset < nextOffset) && nextOffset >= recoveryPoint) {
       // Above the recovery point a file may be missing between two: the order in which unsynced files reach the disk is not ours.
       cut = {
         file: path,
@@ -197,7 +198,7 @@ function scanPartition(
   }
   return {
     segments,
-    logStartOffset: Math.max(options.logStartOffset, bases[0] ?? 0),
+    logStartOffset: trust === 'kept' ? options.logStartOffset : Math.max(options.logStartOffset, bases[0] ?? 0),
     logEndOffset: nextOffset,
     damaged,
     cut,
@@ -241,7 +242,7 @@ function scanSegment(
   let nextOffset = baseOffset
   const handle = env.fs.open(path, 'append')
   try {
-    const scan = new BatchScan(new FileWindow(handle, undefined, fileBytes), fileBytes, dense)
+    const scan = new BatchScan(new FileWindow(handle, undefined, fileBytes), fileBytes, dense, gapsBelow(options))
     while (position < size) {
       if (scan.check(position, nextOffset)) {
         const at = scan.window.at(position)
@@ -253,7 +254,11 @@ function scanSegment(
         continue
       }
       const reason = scan.fault
-      if (nextOffset >= recoveryPoint) {
+      const resync =
+        nextOffset < recoveryPoint || options.trust === 'lost'
+          ? scan.resync(position + 1, nextOffset + 1, limitOffset)
+          : undefined
+      if (isTorn(options, nextOffset, resync !== undefined, limitOffset)) {
         cut = { file: path, fromByte: position, bytes: size - position, reason }
         if (scan.resync(position + 1, nextOffset + 1, Number.MAX_SAFE_INTEGER) !== undefined)
           copyTail(env, handle, position, `${path}.cut`)
@@ -261,7 +266,6 @@ function scanSegment(
         size = position
         break
       }
-      const resync = scan.resync(position + 1, nextOffset + 1, limitOffset)
       if (resync === undefined) {
         const toOffset = limitOffset === Number.MAX_SAFE_INTEGER ? recoveryPoint : limitOffset
         damaged.push({ fromOffset: nextOffset, toOffset, file: path, fromByte: position, toByte: size, reason })
@@ -294,6 +298,42 @@ function scanSegment(
   return { size, nextOffset, damaged, cut, mustRoll, index, firstTimestamp }
 }
 
+/**
+ * Where nothing is known of a recovery point, only what no whole batch follows is taken for torn: a tear that is kept as damage does no harm,
+ * damage that is cut does.
+ */
+function isTorn(options: RecoveryOptions, offset: number, isFollowed: boolean, limitOffset: number): boolean {
+  if (options.trust !== 'lost') return offset >= options.recoveryPoint
+  return !isFollowed && limitOffset === Number.MAX_SAFE_INTEGER
+}
+
+/** Above the recovery point no compaction has been. */
+function gapsBelow(options: RecoveryOptions): number {
+  return options.trust === 'kept' ? options.recoveryPoint : Number.MAX_SAFE_INTEGER
+}
+
+/** Offsets from the log start on that were synced and that no file holds. */
+function missingBeginning(
+  options: RecoveryOptions,
+  bases: readonly number[],
+  logStartOffset: number,
+  syncedOffset: number,
+): readonly DamagedRange[] {
+  const first = bases[0]
+  if (options.trust !== 'kept' || first === undefined || first <= logStartOffset || syncedOffset <= logStartOffset)
+    return []
+  return [
+    {
+      fromOffset: logStartOffset,
+      toOffset: Math.min(first, syncedOffset),
+      file: segmentPath(options.directory, logStartOffset, 'log'),
+      fromByte: 0,
+      toByte: 0,
+      reason: 'the segment is missing',
+    },
+  ]
+}
+
 /** After a clean stop the last segment is gone on with as it is; its indexes are believed where they can be right. */
 function resumeActive(
   options: RecoveryOptions,
@@ -304,7 +344,20 @@ function resumeActive(
   if (baseOffset === undefined) return { activeFirstTimestamp: undefined, activeIndex: undefined }
   const offsets = OffsetIndex.load(env.fs, segmentPath(directory, baseOffset, 'index'))
   const times = TimeIndex.load(env.fs, segmentPath(directory, baseOffset, 'timeindex'))
-  if (offsets.fault(size) !== undefined || times.fault() !== undefined) {
+  const handle = env.fs.open(segmentPath(directory, baseOffset, 'log'), 'read')
+  let isWhole: boolean
+  let firstTimestamp: number | undefined
+  try {
+    isWhole =
+      times.count === 0
+        ? size === 0 || options.cleanEnd?.maxTimestamp !== undefined
+        : lastTimeHolds(env, handle, directory, baseOffset, size, times)
+    const scan = new BatchScan(new FileWindow(handle, undefined, size), size, options.dense)
+    if (scan.check(0, baseOffset)) firstTimestamp = batchMaxTimestamp(scan.window.views.dv, 0)
+  } finally {
+    handle.close()
+  }
+  if (offsets.fault(size) !== undefined || !isWhole) {
     const found = scanSegment(
       { ...options, recoveryPoint: Number.MAX_SAFE_INTEGER },
       baseOffset,
@@ -314,22 +367,16 @@ function resumeActive(
     )
     return { activeFirstTimestamp: found.firstTimestamp, activeIndex: found.index }
   }
-  const handle = env.fs.open(segmentPath(directory, baseOffset, 'log'), 'read')
-  let firstTimestamp: number | undefined
-  try {
-    const scan = new BatchScan(new FileWindow(handle, undefined, size), size, options.dense)
-    if (scan.check(0, baseOffset)) firstTimestamp = batchMaxTimestamp(scan.window.views.dv, 0)
-  } finally {
-    handle.close()
-  }
   const index = new SegmentIndexWriter(env.fs, directory, baseOffset, options.indexIntervalBytes, {
     offsetBytes: offsets.count * 8,
     timeBytes: times.count * 12,
   })
   const lastEntry = times.count - 1
-  if (lastEntry >= 0) {
-    index.resume(times.timestamp(lastEntry), baseOffset + times.relativeOffset(lastEntry), times.timestamp(lastEntry))
-  }
+  const indexed = lastEntry >= 0 ? times.timestamp(lastEntry) : -1
+  const { maxTimestamp, maxTimestampOffset } = options.cleanEnd ?? {}
+  if (maxTimestamp !== undefined && maxTimestampOffset !== undefined) {
+    index.resume(maxTimestamp, maxTimestampOffset, indexed)
+  } else if (lastEntry >= 0) index.resume(indexed, baseOffset + times.relativeOffset(lastEntry), indexed)
   return { activeFirstTimestamp: firstTimestamp, activeIndex: index }
 }
 

@@ -2,8 +2,9 @@ import type { Env } from '../common/env.js'
 import { batchByteLength, batchMaxTimestamp } from '../record/batch-header.js'
 import type { TopicConfig } from './partition-descriptor.js'
 import type { PartitionLog } from './partition-log.js'
-import { expiredSegments, maxTimestampOf, type RetentionLimits, retentionLimits } from './retention.js'
+import { expiredSegments, type RetentionLimits, retentionLimits } from './retention.js'
 import { retireSegment } from './segment-swap.js'
+import { maxTimestampOf } from './segment-times.js'
 import type { LogMemory } from './shared-memory.js'
 
 export interface RetentionOptions {

@@ -1,10 +1,4 @@
-import type { Env } from '../common/env.js'
-import { BATCH_HEADER_BYTES, batchByteLength, batchMaxTimestamp } from '../record/batch-header.js'
-import { viewsOf } from '../types/block.js'
-import { headerFault } from './batch-check.js'
 import type { TopicConfig } from './partition-descriptor.js'
-import { segmentPath } from './segment-files.js'
-import { TimeIndex } from './time-index.js'
 
 /**
  * Which segments retention takes, by Kafka's rules: whole segments only, from the oldest on, and each rule by itself is enough. Time counts from the
@@ -59,28 +53,4 @@ export function expiredSegments(
     bytes -= segment.size
   }
   return { count, reason }
-}
-
-/**
- * Greatest timestamp of a sealed segment: the last entry of its time index, which is synced with it; where the index is gone or makes no
- * sense, the headers say it. A segment in which nothing says a time is as old as can be.
- */
-export function maxTimestampOf(env: Env, directory: string, baseOffset: number, size: number): number {
-  const times = TimeIndex.load(env.fs, segmentPath(directory, baseOffset, 'timeindex'))
-  if (times.count > 0 && times.fault() === undefined) return times.maxTimestamp()
-  let greatest = -1
-  const peek = viewsOf(new ArrayBuffer(64))
-  const handle = env.fs.open(segmentPath(directory, baseOffset, 'log'), 'read')
-  try {
-    for (let position = 0; position < size; position += batchByteLength(peek.dv, 0)) {
-      const bytes = handle.read(peek.u8, position)
-      // Behind damage nothing is known, so nothing is too old.
-      if (bytes < BATCH_HEADER_BYTES || headerFault(peek.dv, 0, size - position) !== undefined)
-        return Number.MAX_SAFE_INTEGER
-      greatest = Math.max(greatest, batchMaxTimestamp(peek.dv, 0))
-    }
-  } finally {
-    handle.close()
-  }
-  return greatest
 }

@@ -23,6 +23,7 @@ const OFFSETS_MAX = 0x7fff_ffff
 export class SalvagedPartition {
   #handle: FileHandle | undefined
   #base = -1
+  #firstBase = 0
   #size = 0
   #nextOffset = 0
   readonly #buffer = new Uint8Array(WRITE_BYTES)
@@ -34,6 +35,11 @@ export class SalvagedPartition {
     readonly isTyped: boolean,
   ) {
     env.fs.makeDirectory(directory)
+  }
+
+  /** Where the copy begins; 0 where there is nothing in it. */
+  get firstOffset(): number {
+    return this.#firstBase
   }
 
   batch(segmentBase: number, views: BufferViews, position: number, byteLength: number): void {
@@ -61,6 +67,7 @@ export class SalvagedPartition {
 
   #begin(base: number): void {
     this.#end()
+    if (this.#base === -1) this.#firstBase = base
     this.#base = base
     this.#size = 0
     this.#handle = this.env.fs.open(segmentPath(this.directory, base, 'log'), 'append')

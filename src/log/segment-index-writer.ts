@@ -20,7 +20,7 @@ export class SegmentIndexWriter {
   #timeEntries = 0
   #bytesSinceEntry = 0
   #lastIndexedTimestamp = -1
-  #maxTimestampOffset = 0
+  maxTimestampOffset = 0
   /** Written since the last sync. */
   readonly #written = new Set<'index' | 'timeindex'>()
   #isIncomplete = false
@@ -47,7 +47,7 @@ export class SegmentIndexWriter {
   /** Goes on behind what an earlier run has written. */
   resume(maxTimestamp: number, maxTimestampOffset: number, lastIndexedTimestamp: number): void {
     this.maxTimestamp = maxTimestamp
-    this.#maxTimestampOffset = maxTimestampOffset
+    this.maxTimestampOffset = maxTimestampOffset
     this.#lastIndexedTimestamp = lastIndexedTimestamp
   }
 
@@ -57,7 +57,7 @@ export class SegmentIndexWriter {
     const timestamp = batchMaxTimestamp(dv, at)
     if (timestamp > this.maxTimestamp) {
       this.maxTimestamp = timestamp
-      this.#maxTimestampOffset = lastOffset
+      this.maxTimestampOffset = lastOffset
     }
     if (this.#bytesSinceEntry > this.indexIntervalBytes) {
       this.#offsetView.setInt32(this.#offsetEntries * OFFSET_ENTRY_BYTES, lastOffset - this.baseOffset)
@@ -131,7 +131,7 @@ export class SegmentIndexWriter {
   #noteTime(): void {
     if (this.maxTimestamp <= this.#lastIndexedTimestamp) return
     this.#timeView.setBigInt64(this.#timeEntries * TIME_ENTRY_BYTES, BigInt(this.maxTimestamp))
-    this.#timeView.setInt32(this.#timeEntries * TIME_ENTRY_BYTES + 8, this.#maxTimestampOffset - this.baseOffset)
+    this.#timeView.setInt32(this.#timeEntries * TIME_ENTRY_BYTES + 8, this.maxTimestampOffset - this.baseOffset)
     this.#timeEntries += 1
     this.#lastIndexedTimestamp = this.maxTimestamp
   }

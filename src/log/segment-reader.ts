@@ -64,6 +64,7 @@ export class SegmentReader {
   /** Moves to the batch that holds `offset` or, in a log with gaps, the first behind it; tells of damage where there is some instead. */
   next(offset: number, writtenOffset: number): DamagedRange | undefined {
     if (this.#fileOffset !== offset) this.#locate(offset)
+    if (this.#fileOffset === -1) return this.#missing(offset, writtenOffset)
     for (;;) {
       const scan = this.#scan as BatchScan
       if (this.#filePosition >= scan.end) scan.end = (this.#handle as FileHandle).size()
@@ -73,6 +74,7 @@ export class SegmentReader {
         // Damage in front of what is asked for is somebody else's to hear of.
         if (damage.toOffset > offset) return damage
         if (this.#fileOffset === -1) this.#locate(offset)
+        if (this.#fileOffset === -1) return this.#missing(offset, writtenOffset)
         continue
       }
       this.#filePosition += scan.batch.byteLength
@@ -189,7 +191,12 @@ export class SegmentReader {
         at = segmentAt(this.#bases, offset)
       }
       const base = this.#bases[at]
-      if (base === undefined) break
+      if (base === undefined) {
+        if (lists === 0 && this.#bases.length > 0) continue
+        if (this.#bases.length === 0) break
+        this.close()
+        return
+      }
       if (!this.#open(base)) continue
       this.#find(base, offset)
       return
@@ -202,6 +209,13 @@ export class SegmentReader {
         hint: 'restore the file from a copy',
       },
     )
+  }
+
+  /** The log begins below its first file: the file that held its beginning is gone. */
+  #missing(offset: number, writtenOffset: number): DamagedRange {
+    const toOffset = Math.min(this.#bases[0] ?? writtenOffset, writtenOffset)
+    const file = segmentPath(this.#directory, offset, 'log')
+    return { fromOffset: offset, toOffset, file, fromByte: 0, toByte: 0, reason: 'the segment is missing' }
   }
 
   #find(base: number, offset: number): void {

@@ -1,4 +1,5 @@
 import type { Env } from '../common/env.js'
+import { sealJson, unsealJson } from '../common/sealed-json.js'
 import { cleanedPath, segmentAt, segmentPath } from './segment-files.js'
 
 /**
@@ -6,7 +7,7 @@ import { cleanedPath, segmentAt, segmentPath } from './segment-files.js'
  *
  *   …log.cleaned   is being written by compaction; counts for nothing
  *   …log.swap      whole and synced; takes its place under its own name next
- *   …replaces      JSON, the base offsets of the segments that the new one holds besides its own; kept until they are gone
+ *   …replaces      JSON with a checksum, the base offsets of the segments that the new one holds besides its own; kept until they are gone
  *   …log.deleted   gone for the log; a reader may still have it open
  *
  * The order of a swap, each step durable before the next: the list of what is replaced, the name `.swap`, the name `.log`, the removal of what is
@@ -145,7 +146,7 @@ async function writeList(
   env.fs.remove(temporary)
   const file = env.fs.open(temporary, 'append')
   try {
-    file.write(Buffer.from(JSON.stringify(others)), 0)
+    file.write(Buffer.from(sealJson({ bases: others })), 0)
     if (durable) await file.sync()
   } finally {
     file.close()
@@ -156,7 +157,9 @@ async function writeList(
 /** Its content was synced before it got its name, so what does not parse is damage: then nothing is removed, and recovery tells of the overlap. */
 function readList(env: Env, path: string): readonly number[] {
   try {
-    const list: unknown = JSON.parse(Buffer.from(env.fs.readFile(path)).toString('utf8'))
+    const content = env.fs.readFile(path)
+    const list: unknown =
+      content[0] === 0x5b ? JSON.parse(Buffer.from(content).toString('utf8')) : unsealJson(path, content).value['bases']
     return Array.isArray(list) ? list.filter((base): base is number => Number.isSafeInteger(base)) : []
   } catch {
     return []

@@ -45,6 +45,10 @@ export class Segment {
   }
 
   /** Greatest timestamp of its records, -1 while it has none. */
+  get greatestTime(): { readonly maxTimestamp: number; readonly maxTimestampOffset: number } {
+    return { maxTimestamp: this.index.maxTimestamp, maxTimestampOffset: this.index.maxTimestampOffset }
+  }
+
   get maxTimestamp(): number {
     return this.index.maxTimestamp
   }

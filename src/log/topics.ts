@@ -1,6 +1,7 @@
 import type { Env } from '../common/env.js'
-import { MillraceError } from '../common/errors.js'
+import { MillraceError, toErrorShape } from '../common/errors.js'
 import { nearestName } from '../common/nearest-name.js'
+import { sealJson, unsealJson } from '../common/sealed-json.js'
 import type { PartitionerName } from '../record/partitioner.js'
 import type { StructType } from '../types/data-type.js'
 import { isCompacted } from './compaction-policy.js'
@@ -150,8 +151,7 @@ export class Topics {
   }
 
   keep(topic: Topic): void {
-    if (topic.storage === 'disk')
-      this.#env.fs.replaceFile(this.#path(topic.name), `${JSON.stringify(topic, null, 2)}\n`)
+    if (topic.storage === 'disk') this.#env.fs.replaceFile(this.#path(topic.name), sealJson(topic, 2))
     this.#add(topic)
   }
 
@@ -230,7 +230,7 @@ export function unknownTopic(name: string, known: readonly string[]): MillraceEr
 
 export function parseTopic(path: string, content: Uint8Array): Topic {
   try {
-    const topic = JSON.parse(Buffer.from(content).toString('utf8')) as Partial<Topic>
+    const topic: Partial<Topic> = unsealJson(path, content).value
     const { id, name, partitions, schema, partitioner, config, createdAt, hasGaps } = topic
     assertTopicName(name)
     if (
@@ -255,9 +255,14 @@ export function parseTopic(path: string, content: Uint8Array): Topic {
     })
   } catch (error) {
     throw new MillraceError('TOPIC_FILE_CORRUPT', `${path} does not describe a topic`, {
-      detail: error instanceof Error ? error.message : String(error),
+      detail: faultOf(error),
       hint: 'restore the file from a copy; the records are untouched',
       cause: error,
     })
   }
+}
+
+function faultOf(error: unknown): string {
+  const { message, detail } = toErrorShape(error)
+  return detail === undefined ? message : detail
 }

@@ -137,6 +137,98 @@ describe('recovery', () => {
   })
 })
 
+describe('a beginning that is missing', () => {
+  const second = '/p/00000000000000000012.log'
+  /** Batches 4 to 9 in a segment of their own; the first segment's name is gone. */
+  const withoutFirst = (): MemoryFileSystem => {
+    const fs = new MemoryFileSystem()
+    fs.replaceFile(second, originalContent.subarray(ends[4]))
+    return fs
+  }
+
+  it('that was never promised is a torn tail: what follows goes aside, and the log begins where it began', () => {
+    const fs = withoutFirst()
+    const recovered = recoverPartition({ ...options(fs, 0), trust: 'kept' })
+    expect(recovered).toMatchObject({ segments: [], logStartOffset: 0, logEndOffset: 0, damaged: [] })
+    expect(recovered.cut).toMatchObject({ file: second, reason: 'segment begins at offset 12, expected 0' })
+    expect(fs.exists(second)).toBe(false)
+    expect(Buffer.from(fs.readFile(`${second}.cut`)).equals(originalContent.subarray(ends[4]))).toBe(true)
+  })
+
+  it('below the recovery point is damage with its offsets; the rest is kept', () => {
+    const fs = withoutFirst()
+    expect(recoverPartition({ ...options(fs, 30), trust: 'kept' })).toMatchObject({
+      segments: [{ baseOffset: 12 }],
+      logStartOffset: 0,
+      logEndOffset: 30,
+      damaged: [{ fromOffset: 0, toOffset: 12, reason: 'the segment is missing' }],
+      cut: undefined,
+    })
+  })
+
+  it('is half of each where the recovery point lies in it', () => {
+    const fs = withoutFirst()
+    expect(recoverPartition({ ...options(fs, 6), trust: 'kept' })).toMatchObject({
+      segments: [],
+      logStartOffset: 0,
+      logEndOffset: 6,
+      damaged: [{ fromOffset: 0, toOffset: 6 }],
+      cut: { file: second },
+    })
+  })
+
+  it('is where the log begins now, if its start has moved, or if nobody knows', () => {
+    const moved = recoverPartition({ ...options(withoutFirst(), 12), logStartOffset: 12, trust: 'kept' })
+    expect(moved).toMatchObject({ logStartOffset: 12, logEndOffset: 30, damaged: [], cut: undefined })
+    const unknown = recoverPartition({ ...options(withoutFirst(), 0), trust: 'lost' })
+    expect(unknown).toMatchObject({ logStartOffset: 12, logEndOffset: 30, damaged: [], cut: undefined })
+  })
+})
+
+describe('a log with gaps', () => {
+  const gapped = (fs: MemoryFileSystem, recoveryPoint: number): RecoveryOptions => ({
+    ...options(fs, recoveryPoint),
+    dense: false,
+    trust: 'kept',
+  })
+  /** Batch 5 is missing. */
+  const withGap = (): MemoryFileSystem =>
+    withSegment(Buffer.concat([originalContent.subarray(0, ends[5]), originalContent.subarray(ends[6])]))
+
+  it('has them below its recovery point, where compaction has been', () => {
+    const recovered = recoverPartition(gapped(withGap(), 30))
+    expect(recovered).toMatchObject({ logEndOffset: 30, damaged: [], cut: undefined })
+  })
+
+  it('has none above it: there the power has taken what is missing, and what follows is torn', () => {
+    expect(recoverPartition(gapped(withGap(), 9))).toMatchObject({
+      logEndOffset: 15,
+      damaged: [],
+      cut: { fromByte: ends[5], reason: 'base offset is 18, expected 15' },
+    })
+  })
+
+  it('has none between segments above it either', () => {
+    const fs = withSegment(originalContent.subarray(0, ends[3]))
+    const next = '/p/00000000000000000012.log'
+    fs.replaceFile(next, '')
+    expect(recoverPartition(gapped(fs, 3))).toMatchObject({ logEndOffset: 9, damaged: [], cut: { file: next } })
+  })
+})
+
+describe('without a recovery point that holds', () => {
+  it('damage that whole batches follow is kept as damage, and only the end is torn', () => {
+    const content = Buffer.concat([originalContent, Buffer.from('torn')])
+    content.fill(0, ends[6], ends[7])
+    const fs = withSegment(content)
+    expect(recoverPartition({ ...options(fs, 0), trust: 'lost' })).toMatchObject({
+      logEndOffset: 30,
+      damaged: [{ fromOffset: 18, toOffset: 21 }],
+      cut: { fromByte: ends[10], bytes: 4 },
+    })
+  })
+})
+
 describe('opening again', () => {
   const damage = async (
     name: string,
@@ -189,6 +281,45 @@ describe('opening again', () => {
       expect(skipping.skipped).toBe(3)
       if (!clean) expect(log.engine.state('t').partitions[0]?.damaged).toMatchObject([{ fromOffset: 12, toOffset: 15 }])
       await log.close()
+    },
+  )
+
+  it.each([true, false])(
+    'a first segment that is gone is damage, and the rest is read (clean stop: %s)',
+    async (clean) => {
+      const dir = `${directory.path}/beginning-${clean}`
+      const log = await openLog({ dir })
+      const made = log.engine.createTopic({ name: 't', config: { 'segment.bytes': 1024 } })
+      const appender = new RowsAppender(made, log.memory)
+      for (let i = 0; i < 4; i++) {
+        appender.append([`${i}a`.padEnd(400), `${i}b`.padEnd(400)])
+        await log.engine.syncUpTo([{ topic: 't', partition: 0, offset: 2 * i + 2 }])
+      }
+      await log.close()
+      rmSync(`${dir}/log/t-0/${log0}`)
+      if (!clean) rmSync(`${dir}/log/clean-shutdown.json`)
+      const again = await openLog({ dir })
+      expect(again.engine.state('t').partitions[0]).toMatchObject({
+        logStartOffset: 0,
+        logEndOffset: 8,
+        damaged: [{ fromOffset: 0, toOffset: 2, reason: 'the segment is missing' }],
+      })
+      const topic = again.engine.describe('t')
+      expect(() => readValues(readerOf(topic, again.memory), 0)).toThrow(
+        expect.objectContaining({ code: 'SEGMENT_CORRUPT', summary: 'offsets 0 to 1 of t-0 are damaged' }),
+      )
+      expect(readValues(readerOf(topic, again.memory), 2).map((value) => value.trim())).toEqual([
+        '1a',
+        '1b',
+        '2a',
+        '2b',
+        '3a',
+        '3b',
+      ])
+      const skipping = readerOf(topic, again.memory, 0, { skipDamage: true })
+      expect(readValues(skipping, 0).length).toBe(6)
+      expect(skipping.skipped).toBe(2)
+      await again.close()
     },
   )
 

@@ -11,6 +11,7 @@ const { values } = parseArgs({
     from: { type: 'string', default: '0' },
     seed: { type: 'string' },
     trace: { type: 'boolean', default: false },
+    harsh: { type: 'boolean', default: false },
   },
 })
 
@@ -21,7 +22,7 @@ const counts: Record<string, number> = {}
 const failures: SimulationFailure[] = []
 for (let seed = from; seed < to; seed++) {
   try {
-    const result = await simulate({ seed })
+    const result = await simulate({ seed, harsh: values.harsh })
     if (values.trace) console.log(result.trace.join('\n'))
     counts[`runs with fsync ${result.fsync}`] = (counts[`runs with fsync ${result.fsync}`] ?? 0) + 1
     for (const [what, times] of Object.entries(result.counts)) counts[what] = (counts[what] ?? 0) + times
