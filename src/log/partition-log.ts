@@ -1,13 +1,14 @@
 import { ENGINE_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
-import { MillraceError } from '../common/errors.js'
+import type { MillraceError } from '../common/errors.js'
 import { noteFailedSync } from '../common/failed-sync.js'
 import { mustPack } from '../record/batch-compression.js'
 import { baseOffsetOf, batchByteLength, nextOffsetOf } from '../record/batch-header.js'
 import type { BufferViews } from '../types/block.js'
 import { PACK_SLICE_BYTES, WRITE_SLICE_BYTES } from './limits.js'
 import { PartitionControl, PartitionStatus } from './partition-control.js'
-import { type PartitionDescriptor, partitionName } from './partition-descriptor.js'
+import type { PartitionDescriptor } from './partition-descriptor.js'
+import { diskFull, nowhereToSpill, readOnly } from './partition-failures.js'
 import { PartitionProducers } from './partition-producers.js'
 import type { DamagedRange, RecoveredPartition } from './recovery.js'
 import type { CleanEnd } from './recovery-marks.js'
@@ -416,42 +417,21 @@ export class PartitionLog {
     const code = (error as { code?: unknown }).code
     if (code === 'ENOSPC' || code === 'EDQUOT') {
       this.control.setStatus(PartitionStatus.noSpace)
-      return new MillraceError('DISK_FULL', `there is no space left for partition ${partitionName(this.descriptor)}`, {
-        detail: String(error),
-        hint: 'make room on the disk, then send again',
-        retriable: true,
-        cause: error,
-      })
+      return diskFull(this.descriptor, error)
     }
     return this.#fail(error, 'write')
   }
 
   #fail(error: unknown, what: 'write' | 'sync'): MillraceError {
-    this.failure ??= new MillraceError(
-      'PARTITION_READ_ONLY',
-      `partition ${partitionName(this.descriptor)} is read-only since a ${what} of it failed`,
-      {
-        detail: `${segmentPath(this.#directory(), this.#active?.baseOffset ?? 0, 'log')}: ${String(error)}`,
-        hint: 'check the disk, then open the engine again: it verifies the files',
-        cause: error,
-      },
-    )
+    const file = segmentPath(this.#directory(), this.#active?.baseOffset ?? 0, 'log')
+    this.failure ??= readOnly(this.descriptor, what, file, error)
     this.control.setStatus(PartitionStatus.failed)
     return this.failure
   }
 
   #directory(): string {
     const { directory } = this.descriptor
-    if (directory === undefined) {
-      throw new MillraceError(
-        'MEMORY_BUDGET_EXCEEDED',
-        `partition ${partitionName(this.descriptor)} has no directory to spill to`,
-        {
-          detail: 'the memory budget is spent, and what is kept in memory alone cannot be let go',
-          hint: 'open with a larger memoryBudget, or give the topic a shorter retention',
-        },
-      )
-    }
+    if (directory === undefined) throw nowhereToSpill(this.descriptor)
     return directory
   }
 }
