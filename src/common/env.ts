@@ -20,6 +20,8 @@ export interface Env {
   randomBytes(count: number): Uint8Array
   /** Calls `callback` once after `ms`; the returned function cancels it. Timers do not keep a process alive. */
   timer(ms: number, callback: () => void): () => void
+  /** Resolves after about `ms`, while the thread sleeps if it has nothing else to do. Left out where time only moves when a test moves it. */
+  readonly rest?: (ms: number) => Promise<void>
   readonly processes: ProcessTable
   /**
    * Called as named steps of the work on files are passed: `roll: the old segment is sealed`, `delete: renamed`. The real world
@@ -239,5 +241,6 @@ export const nodeEnv: Env = {
     timeout.unref()
     return () => clearTimeout(timeout)
   },
+  rest: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   processes: nodeProcesses,
 }

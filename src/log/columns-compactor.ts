@@ -16,6 +16,7 @@ import { isNullAt, type ValueReader, valueReader } from '../types/block-reader.j
 import { columnSlots, type StructType, topLevelSlots } from '../types/data-type.js'
 import { BATCH_BYTES_MAX } from './limits.js'
 import { type CompactedBatch, type RecordRule, sealCompacted } from './rows-compactor.js'
+import { type Breathe, RECORDS_PER_LOOK } from './work-slices.js'
 
 /**
  * What stays of a typed topic's batch: the rows that stay as a new block, and behind it their offsets, since a block has no column for them
@@ -38,46 +39,64 @@ export class ColumnsCompactor {
   }
 
   /** Calls `visit` with key and offset of each row; `start` -1 = no key. False from it ends the walk. */
-  eachKey(
-    views: BufferViews,
-    position: number,
-    visit: (u8: Uint8Array, start: number, end: number, offset: number) => boolean,
-  ): void {
-    const block = this.#blockOf(views, position)
-    const keys = new KeyColumn(views, block)
-    const base = baseOffsetOf(views.dv, position)
-    const deltas = deltasAt(views, position)
-    const rows = batchRecordCount(views.dv, position)
-    for (let row = 0; row < rows; row++) {
-      if (!visit(views.u8, keys.start(row), keys.end(row), base + offsetDelta(views, deltas, row))) return
+  eachKey(views: BufferViews, position: number, visit: KeyVisit): void {
+    const keys = this.#keysOf(views, position)
+    for (let row = 0; row < keys.rows; row++) if (!keys.show(row, visit)) return
+  }
+
+  /** The same with pauses. */
+  async eachKeyInSlices(views: BufferViews, position: number, visit: KeyVisit, breathe: Breathe): Promise<void> {
+    const keys = this.#keysOf(views, position)
+    for (let row = 0; row < keys.rows; row++) {
+      if (row % RECORDS_PER_LOOK === RECORDS_PER_LOOK - 1) {
+        const pause = breathe()
+        if (pause !== undefined) await pause
+      }
+      if (!keys.show(row, visit)) return
     }
   }
 
-  compact(views: BufferViews, position: number, rule: RecordRule): CompactedBatch | undefined {
+  async compact(
+    views: BufferViews,
+    position: number,
+    rule: RecordRule,
+    breathe: Breathe,
+  ): Promise<CompactedBatch | undefined> {
     const rows = batchRecordCount(views.dv, position)
     if (rows > this.#kept.length) this.#kept = new Int32Array(rows * 2)
     const deltas = deltasAt(views, position)
     let kept = 0
     let row = 0
-    this.eachKey(views, position, (u8, start, end, offset) => {
+    const visit = (u8: Uint8Array, start: number, end: number, offset: number): boolean => {
       if (rule.stays(u8, start, end, offset, false)) this.#kept[kept++] = row
       row += 1
       return true
-    })
+    }
+    await this.eachKeyInSlices(views, position, visit, breathe)
     if (kept === 0) return undefined
     const byteLength = batchByteLength(views.dv, position)
     if (kept === rows) return { views, position, byteLength }
-    const compacted = this.#rebuild(views, position, kept, deltas)
+    const compacted = await this.#rebuild(views, position, kept, deltas, breathe)
     // A few long rows with their offsets behind them could be longer than they were only where the batch was as long as one may be.
     return compacted.byteLength <= BATCH_BYTES_MAX ? compacted : { views, position, byteLength }
   }
 
-  #rebuild(views: BufferViews, position: number, kept: number, deltas: number): CompactedBatch {
+  async #rebuild(
+    views: BufferViews,
+    position: number,
+    kept: number,
+    deltas: number,
+    breathe: Breathe,
+  ): Promise<CompactedBatch> {
     const block = position + COLUMNS_PAYLOAD_OFFSET
     const builder = this.#builder
     builder.reset()
     let maxTimestamp = -1
     for (let i = 0; i < kept; i++) {
+      if (i % RECORDS_PER_LOOK === RECORDS_PER_LOOK - 1) {
+        const pause = breathe()
+        if (pause !== undefined) await pause
+      }
       const row = this.#kept[i] as number
       builder.append(this.#readers.map((read) => read(views, block, row)))
       maxTimestamp = Math.max(maxTimestamp, this.#timestamp(views, block, row) as number)
@@ -99,34 +118,46 @@ export class ColumnsCompactor {
     return { views: out, position: 0, byteLength }
   }
 
-  #blockOf(views: BufferViews, position: number): number {
+  #keysOf(views: BufferViews, position: number): BatchKeys {
     const block = position + COLUMNS_PAYLOAD_OFFSET
     checkSlots(views, block, position + batchByteLength(views.dv, position), this.#slots)
-    return block
+    return new BatchKeys(views, position)
   }
 }
 
-/** Where the keys of a block lie. */
-class KeyColumn {
+type KeyVisit = (u8: Uint8Array, start: number, end: number, offset: number) => boolean
+
+/** Where the keys of a batch lie. */
+class BatchKeys {
+  readonly rows: number
+  readonly #block: number
+  readonly #base: number
+  readonly #deltas: number
   readonly #offsets: number
   readonly #bytes: number
 
   constructor(
     readonly views: BufferViews,
-    readonly block: number,
+    position: number,
   ) {
+    const block = position + COLUMNS_PAYLOAD_OFFSET
+    this.#block = block
+    this.rows = batchRecordCount(views.dv, position)
+    this.#base = baseOffsetOf(views.dv, position)
+    this.#deltas = deltasAt(views, position)
     const entry = directoryEntry(block, KEY_SLOT)
     const values = views.i32[(entry + DIRECTORY_VALUES) >> 2] as number
     this.#offsets = values === 0 ? -1 : (block + values) >> 2
     this.#bytes = block + (views.i32[(entry + DIRECTORY_BYTES) >> 2] as number)
   }
 
-  start(row: number): number {
-    if (this.#offsets === -1 || isNullAt(this.views, this.block, KEY_SLOT, row)) return -1
-    return this.#bytes + (this.views.i32[this.#offsets + row] as number)
-  }
-
-  end(row: number): number {
-    return this.#offsets === -1 ? -1 : this.#bytes + (this.views.i32[this.#offsets + row + 1] as number)
+  show(row: number, visit: KeyVisit): boolean {
+    const { views } = this
+    const offset = this.#base + offsetDelta(views, this.#deltas, row)
+    if (this.#offsets === -1) return visit(views.u8, -1, -1, offset)
+    const start = isNullAt(views, this.#block, KEY_SLOT, row)
+      ? -1
+      : this.#bytes + (views.i32[this.#offsets + row] as number)
+    return visit(views.u8, start, this.#bytes + (views.i32[this.#offsets + row + 1] as number), offset)
   }
 }

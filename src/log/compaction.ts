@@ -31,7 +31,7 @@ import type { PartitionLog } from './partition-log.js'
 import { type CompactedBatch, RowsCompactor } from './rows-compactor.js'
 import { segmentPath } from './segment-files.js'
 import { swapSegments } from './segment-swap.js'
-import type { WorkSlices } from './work-slices.js'
+import { RECORDS_PER_LOOK, type WorkSlices } from './work-slices.js'
 
 export interface CompactionOptions {
   readonly env: Env
@@ -120,6 +120,7 @@ export class Compaction {
 
   /** What the headers tell: producers, aborted transactions, and how many records the map may have to remember. */
   async #walkHeaders(segments: readonly SourceSegment[], firstDirtyOffset: number): Promise<number> {
+    const { slices } = this.#options
     const peek = viewsOf(new ArrayBuffer(PEEK_BYTES))
     let dirtyRecords = 0
     for (const segment of segments) {
@@ -136,7 +137,7 @@ export class Compaction {
           this.#trail.note(peek, 0, baseOffsetOf(peek.dv, 0))
           if (nextOffsetOf(peek.dv, 0) > firstDirtyOffset && !isControl) dirtyRecords += batchRecordCount(peek.dv, 0)
           position += batchByteLength(peek.dv, 0)
-          await this.#breathe()
+          if (slices.isOver) await this.#pause()
         }
       } finally {
         handle.close()
@@ -160,14 +161,21 @@ export class Compaction {
     for (let i = 0; i < segments.length && fullAt === -1; i++) {
       const next = segments[i + 1]?.baseOffset ?? this.#options.endOffset
       if (next <= firstDirtyOffset) continue
-      await this.#eachBatch(segments[i] as SourceSegment, (packed, at, baseOffset) => {
+      await this.#eachBatch(segments[i] as SourceSegment, async (packed, at, baseOffset) => {
         if (fullAt !== -1 || (batchAttributes(packed.dv, at) & CONTROL) !== 0) return
         if (this.#trail.isAborted(packed, at, baseOffset) || batchRecordCount(packed.dv, at) === 0) return
         const { views, position } = this.#opened(packed, at)
-        if (this.#isTyped(views, position)) this.#columnsOf().eachKey(views, position, visit)
+        if (this.#isTyped(views, position))
+          await this.#columnsOf().eachKeyInSlices(views, position, visit, this.#breathe)
         else {
           const cursor = RecordCursor.ofBatch(views, position)
-          while (cursor.next()) if (!visit(views.u8, cursor.keyStart, cursor.keyEnd, cursor.offset)) return
+          for (let seen = 1; cursor.next(); seen++) {
+            if (seen % RECORDS_PER_LOOK === 0) {
+              const pause = this.#breathe()
+              if (pause !== undefined) await pause
+            }
+            if (!visit(views.u8, cursor.keyStart, cursor.keyEnd, cursor.offset)) return
+          }
         }
       })
     }
@@ -204,8 +212,8 @@ export class Compaction {
     let changed = group.length > 1
     try {
       for (const segment of group) {
-        await this.#eachBatch(segment, (views, position, baseOffset) => {
-          const kept = this.#compacted(views, position, baseOffset, rule)
+        await this.#eachBatch(segment, async (views, position, baseOffset) => {
+          const kept = await this.#compacted(views, position, baseOffset, rule)
           if (kept?.views !== views) changed = true
           if (kept === undefined) return
           cleaned.append(kept.views, kept.position, kept.byteLength)
@@ -239,12 +247,12 @@ export class Compaction {
     this.#bytesAfter += cleaned.size
   }
 
-  #compacted(
+  async #compacted(
     views: BufferViews,
     position: number,
     baseOffset: number,
     rule: CompactionRule,
-  ): CompactedBatch | undefined {
+  ): Promise<CompactedBatch | undefined> {
     const attributes = batchAttributes(views.dv, position)
     const end = nextOffsetOf(views.dv, position)
     const whole = { views, position, byteLength: batchByteLength(views.dv, position) }
@@ -254,7 +262,7 @@ export class Compaction {
     let kept: CompactedBatch | undefined
     if (batchRecordCount(views.dv, position) > 0 && !this.#trail.isAborted(views, position, baseOffset)) {
       rule.begin(views, position)
-      kept = this.#keptRecords(whole, rule)
+      kept = await this.#keptRecords(whole, rule)
     }
     if (kept !== undefined) {
       if ((attributes & TRANSACTIONAL) !== 0) this.#openWithData.add(producerIdOf(views, position))
@@ -268,10 +276,10 @@ export class Compaction {
   }
 
   /** What stays of a batch's records, compressed again as it was. */
-  #keptRecords(whole: CompactedBatch, rule: CompactionRule): CompactedBatch | undefined {
+  async #keptRecords(whole: CompactedBatch, rule: CompactionRule): Promise<CompactedBatch | undefined> {
     const { views, position } = this.#opened(whole.views, whole.position)
     const compactor = this.#isTyped(views, position) ? this.#columnsOf() : this.#rows
-    const kept = compactor.compact(views, position, rule)
+    const kept = await compactor.compact(views, position, rule, this.#breathe)
     if (kept === undefined) return undefined
     if (kept.views === views) return whole
     const codec = (batchAttributes(whole.views.dv, whole.position) & COMPRESSION_MASK) as Codec
@@ -302,8 +310,9 @@ export class Compaction {
   /** Every batch of a segment, with its checksum looked at. */
   async #eachBatch(
     segment: SourceSegment,
-    visit: (views: BufferViews, position: number, baseOffset: number) => void,
+    visit: (views: BufferViews, position: number, baseOffset: number) => Promise<void>,
   ): Promise<void> {
+    const { slices } = this.#options
     const handle = this.#openSource(segment.baseOffset)
     try {
       this.#window = this.#window?.reuse(handle) ?? new FileWindow(handle)
@@ -311,20 +320,20 @@ export class Compaction {
       let nextOffset = segment.baseOffset
       for (let position = 0; position < segment.size; ) {
         if (!scan.check(position, nextOffset)) throw this.#damaged(segment, position, scan.fault)
-        visit(scan.window.views, scan.window.at(position), scan.batch.baseOffset)
+        await visit(scan.window.views, scan.window.at(position), scan.batch.baseOffset)
         position += scan.batch.byteLength
         nextOffset = scan.batch.lastOffset + 1
-        await this.#breathe()
+        if (slices.isOver) await this.#pause()
       }
     } finally {
       handle.close()
     }
   }
 
-  async #breathe(): Promise<void> {
-    const { slices } = this.#options
-    if (!slices.isOver) return
-    await slices.next()
+  readonly #breathe = (): Promise<void> | undefined => (this.#options.slices.isOver ? this.#pause() : undefined)
+
+  async #pause(): Promise<void> {
+    await this.#options.slices.next()
     this.#throwIfCancelled()
   }
 

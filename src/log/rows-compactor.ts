@@ -21,6 +21,7 @@ import {
 import { RecordCursor } from '../record/rows-payload.js'
 import { type BufferViews, viewsOf } from '../types/block.js'
 import { BATCH_BYTES_MAX } from './limits.js'
+import { type Breathe, RECORDS_PER_LOOK } from './work-slices.js'
 
 /** Which records of a batch stay. */
 export interface RecordRule {
@@ -47,7 +48,12 @@ export class RowsCompactor {
   /** Of each record that stays: start and end of its bytes, and where its timestamp delta begins and ends. */
   #kept = new Float64Array(3 * 64)
 
-  compact(views: BufferViews, position: number, rule: RecordRule): CompactedBatch | undefined {
+  async compact(
+    views: BufferViews,
+    position: number,
+    rule: RecordRule,
+    breathe: Breathe,
+  ): Promise<CompactedBatch | undefined> {
     const { dv } = views
     const byteLength = batchByteLength(dv, position)
     const attributes = batchAttributes(dv, position)
@@ -58,7 +64,11 @@ export class RowsCompactor {
     let tombstones = 0
     let maxTimestamp = -1
     let start = position + BATCH_HEADER_BYTES
-    while (cursor.next()) {
+    for (let seen = 1; cursor.next(); seen++) {
+      if (seen % RECORDS_PER_LOOK === 0) {
+        const pause = breathe()
+        if (pause !== undefined) await pause
+      }
       const end = cursor.headersEnd
       const isTombstone = cursor.valueStart === -1
       if (rule.stays(views.u8, cursor.keyStart, cursor.keyEnd, cursor.offset, isTombstone)) {
