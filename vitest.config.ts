@@ -1,12 +1,18 @@
 import { fileURLToPath } from 'node:url'
-import { defineConfig } from 'vitest/config'
+import { defineConfig, type ViteUserConfig } from 'vitest/config'
+
+/** Folders whose tests start no thread and no process, but for the files below them that are named. */
+const pure = ['checkpoint', 'client', 'codegen', 'common', 'connector', 'log', 'plan', 'record', 'state', 'types']
+const rooms = pure.map((room) => `test/${room}/**/*.test.ts`)
+const startsThreads = 'test/log/threads.test.ts'
 
 /**
- * Tests run in forked processes, one file each: the engine starts threads of its own, and a test that
- * crashes one must not take another test with it. Tests of a room import from src/; tests that start
- * threads import `millrace`, which is dist/ (worker files are real files), so `npm test` builds first.
+ * Tests run in forked processes. Where the engine starts threads of its own, each file has one to itself: a test that crashes it must not
+ * take another test with it. The tests of the rooms share theirs, which saves loading the rooms again for each. They import from
+ * src/; tests that start threads import `millrace`, which is dist/ (worker files are real files), so `npm test` builds first.
  */
-export default defineConfig({
+/** What the other configurations have in common with this one. */
+export const shared = {
   resolve: {
     alias: [
       { find: /^millrace$/, replacement: fileURLToPath(new URL('./dist/index.js', import.meta.url)) },
@@ -14,12 +20,23 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ['test/**/*.test.ts'],
     pool: 'forks',
     // Tests wait for the disk and for other processes more than they compute: two files at a time, also on two cores.
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 30_000,
     teardownTimeout: 10_000,
+  },
+} satisfies ViteUserConfig
+
+export default defineConfig({
+  ...shared,
+  test: {
+    ...shared.test,
+    projects: [
+      { extends: true, test: { name: 'rooms', include: rooms, exclude: [startsThreads], isolate: false } },
+      { extends: true, test: { name: 'threads', include: ['test/**/*.test.ts'], exclude: rooms } },
+      { extends: true, test: { name: 'log threads', include: [startsThreads] } },
+    ],
   },
 })

@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config'
-import base from './vitest.config.js'
+import { shared } from './vitest.config.js'
 
 /**
  * The fault plan of docs/guarantees.md: files that are flipped and cut, disks that fail and fill up, processes that are killed. Each
@@ -7,9 +7,9 @@ import base from './vitest.config.js'
  * start processes of their own.
  */
 export default defineConfig({
-  ...base,
+  ...shared,
   test: {
-    ...base.test,
+    ...shared.test,
     include: ['test/faults/**/*.faults.ts'],
     testTimeout: 900_000,
     hookTimeout: 120_000,

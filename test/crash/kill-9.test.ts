@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { Millrace, t } from '../../src/index.js'
+import { Millrace, t } from 'millrace'
 import { Child, seededRandom } from './kill.js'
 
 /** Rounds of each test; MILLRACE_KILLS=200 for a long night. */

@@ -1,6 +1,6 @@
-import { Column } from '../../src/api/column.js'
-import type { DataFrame } from '../../src/api/dataframe.js'
-import * as functions from '../../src/api/functions.js'
+import { Column } from '../../dist/api/column.js'
+import type { DataFrame } from '../../dist/api/dataframe.js'
+import * as functions from '../../dist/api/functions.js'
 import type { QueryCase } from './case-file.js'
 import type { Argument, Node } from './expression-text.js'
 

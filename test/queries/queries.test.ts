@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { Millrace } from '../../src/api/millrace.js'
+import { Millrace } from '../../dist/api/millrace.js'
 import { parseCase, type QueryCase } from './case-file.js'
 import { expectedRows } from './expected-rows.js'
 import { runCase } from './run-case.js'

@@ -1,7 +1,7 @@
-import type { DataFrame } from '../../src/api/dataframe.js'
-import type { Millrace } from '../../src/api/millrace.js'
-import type { Trigger } from '../../src/api/trigger.js'
-import { StructSchema } from '../../src/types/schema.js'
+import type { DataFrame } from '../../dist/api/dataframe.js'
+import type { Millrace } from '../../dist/api/millrace.js'
+import type { Trigger } from '../../dist/api/trigger.js'
+import { StructSchema } from '../../dist/types/schema.js'
 import { buildQuery } from './build-query.js'
 import type { CaseMode, QueryCase, Row } from './case-file.js'
 
