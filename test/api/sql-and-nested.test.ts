@@ -1,5 +1,5 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
 import { col, expr, fromJson, Millrace, struct, t, toJson, transform } from 'millrace'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 
 /** Arrays, maps, computed structs and SQL through the whole engine, from rows to rows. */
 let mill: Millrace

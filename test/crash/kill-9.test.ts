@@ -1,8 +1,8 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Millrace, t } from 'millrace'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Child, seededRandom } from './kill.js'
 
 /** Rounds of each test; MILLRACE_KILLS=200 for a long night. */

@@ -1,6 +1,6 @@
+import { col, expr, Millrace, MillraceError, SchemaType } from 'millrace'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { formatDouble } from '../../src/codegen/text-values.js'
-import { col, expr, Millrace, MillraceError, SchemaType } from 'millrace'
 import type { DataType } from '../../src/types/data-type.js'
 import { fromJson, readCases, schemaOf } from './oracle-cases.js'
 
