@@ -1,8 +1,11 @@
+import { present } from '../common/assert.js'
 import { ENGINE_SLOT, type HOST_SLOT } from '../common/doorbell.js'
 import type { ScanPartition } from '../connector/inputs.js'
 import { type ChannelDescriptor, createChannel } from '../exchange/channel.js'
 import type { PhysicalPlan } from '../plan/physical-plan.js'
-import type { BlockDescriptor, TaskSpec } from '../worker/protocol.js'
+import type { BlockDescriptor, Deployment, TaskSpec } from '../worker/protocol.js'
+import type { QueryStart } from './engine-protocol.js'
+import { IDLE_AFTER_MS } from './limits.js'
 
 /** Which tasks a query has, on which worker each runs, and the channels between them. */
 export interface Layout {
@@ -76,4 +79,29 @@ export function layOut(options: LayoutOptions): Layout {
   // A worker without a task is not waited for: it may still be starting.
   for (const [slot, own] of tasks) if (own.length === 0) tasks.delete(slot)
   return { tasks, sinkChannels, stateChannels }
+}
+
+/** What a worker is told to run; the first barrier to come is that of `firstEpoch`. */
+export function deploymentOf(
+  { id, plan, mode, options }: QueryStart,
+  tasks: readonly TaskSpec[],
+  firstEpoch: number,
+): Deployment {
+  const idle = options.idleTimeoutMs === undefined ? IDLE_AFTER_MS : Number(options.idleTimeoutMs)
+  return {
+    query: id,
+    plan,
+    tasks,
+    firstEpoch,
+    emitEagerly: mode.kind === 'continuous',
+    idleAfterMs: mode.kind === 'batch' ? Number.POSITIVE_INFINITY : idle,
+  }
+}
+
+/** The task that scans input partition `index`, and its worker. `tasks`: the worker of each, by `stage/task`. */
+export function scanOf(tasks: ReadonlyMap<string, number>, index: number): { task: number; slot: number } {
+  let count = 0
+  while (tasks.has(`0/${count}`)) count += 1
+  const task = index % count
+  return { task, slot: present(tasks.get(`0/${task}`), `scanning task ${task}`) }
 }

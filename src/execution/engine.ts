@@ -1,7 +1,7 @@
 import type { MessagePort } from 'node:worker_threads'
 import { ENGINE_SLOT, FIRST_WORKER_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
-import { engineClosed, MillraceError, toErrorShape } from '../common/errors.js'
+import { engineClosed, fromErrorShape, MillraceError, toErrorShape } from '../common/errors.js'
 import type { LogEntry } from '../common/logger.js'
 import { LogEngine, type RecoveryFinding } from '../log/log-engine.js'
 import type { VerifyReport } from '../log/log-verify.js'
@@ -72,7 +72,7 @@ export class Engine {
         this.#workers.delete(message.slot)
         this.log.forgetThread(message.slot)
         for (const run of this.#runs.values()) {
-          if (run.runsOn(message.slot)) run.failWith(message.error)
+          if (run.runsOn(message.slot)) run.fail(fromErrorShape(message.error))
         }
         break
       case 'sinkReached':
@@ -82,7 +82,7 @@ export class Engine {
         this.#runs.get(message.query)?.onDelivered(message.epoch)
         break
       case 'sinkFailed':
-        this.#runs.get(message.query)?.failWith(message.error)
+        this.#runs.get(message.query)?.fail(fromErrorShape(message.error))
     }
   }
 
@@ -116,7 +116,9 @@ export class Engine {
         return this.log.state(argument as string)
       case 'alterTopic': {
         const { name: topic, change } = argument as Requests['alterTopic']['argument']
-        return this.log.alterTopic(topic, change)
+        const altered = this.log.alterTopic(topic, change)
+        for (const run of this.#runs.values()) run.topicGrown(altered)
+        return altered
       }
       case 'deleteRecords': {
         const { name: topic, partition, offset } = argument as Requests['deleteRecords']['argument']

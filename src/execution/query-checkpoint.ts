@@ -7,6 +7,7 @@ import type { TransactionName } from '../log/owned-transactions.js'
 import type { TransactionCoordinator } from '../log/transaction-coordinator.js'
 import type { Outcome } from '../log/transaction-recovery.js'
 import type { PartitionPosition } from '../worker/protocol.js'
+import { type InputName, inputsOf } from './input-order.js'
 
 /** Who a checkpoint belongs to; compared before a query goes on from it. */
 export interface CheckpointIdentity {
@@ -17,6 +18,13 @@ export interface CheckpointIdentity {
   readonly startedAt: number
   /** Offsets at which the first epoch begins, by input partition. */
   readonly starts: readonly number[]
+  /** The input partitions in the order of their numbers. Left out: those of `topics`, one after the other. */
+  readonly inputs?: readonly InputName[]
+}
+
+/** By their numbers. */
+export function knownInputs(identity: CheckpointIdentity): readonly InputName[] {
+  return identity.inputs ?? inputsOf(identity.topics)
 }
 
 /** Where an epoch ended. */
@@ -59,6 +67,7 @@ export class QueryCheckpoint {
   #stateBytes = 0
 
   #recovered: Recovered
+  #identity: CheckpointIdentity | undefined
 
   private constructor(
     private readonly log: EpochLog | undefined,
@@ -71,7 +80,8 @@ export class QueryCheckpoint {
   static open(env: Env, directory: string | undefined): QueryCheckpoint {
     if (directory === undefined) return new QueryCheckpoint(undefined, recover([]), undefined)
     const { log, records } = EpochLog.open(env, directory)
-    const start = records.find((r) => r.type === RecordType.start)
+    // Written again where partitions were added: the last one counts.
+    const start = records.findLast((r) => r.type === RecordType.start)
     // A copy: the payloads are views of the whole file, which nobody needs once the state is restored.
     const identity = start === undefined ? undefined : { ...start, payload: start.payload.slice() }
     return new QueryCheckpoint(log, recover(records), identity)
@@ -100,8 +110,7 @@ export class QueryCheckpoint {
   claim(identity: CheckpointIdentity, where: string): void {
     const known = this.recovered.identity
     if (known === undefined) {
-      this.identityRecord = { type: RecordType.start, epoch: 0, payload: jsonPayload(identity) }
-      this.log?.append(RecordType.start, 0, this.identityRecord.payload)
+      this.#identify(identity)
       return
     }
     const refuse = (code: string, what: string, found: string, expected: string, hint: string): never => {
@@ -139,17 +148,21 @@ export class QueryCheckpoint {
           'the topic was deleted and made anew, or lives in memory only; start the query with a new checkpointLocation',
         )
       }
-      // The offsets of a checkpoint are told apart by the place of their partition among all; new ones behind the last topic's move nobody.
-      if (before !== undefined && before.partitions !== topic.partitions && topic !== identity.topics.at(-1)) {
-        refuse(
-          'CHECKPOINT_PARTITIONS_CHANGED',
-          `reads several topics, and ${topic.name} has got more partitions`,
-          `${before.partitions} partitions`,
-          `${topic.partitions}`,
-          'start the query with a new checkpointLocation; a query of one topic goes on, and reads new partitions from their beginning',
-        )
-      }
     }
+    this.#identity = known
+  }
+
+  /** The input partitions in the order of their numbers, on the disk before an offset is that tells them apart. */
+  inputs(inputs: readonly InputName[]): void {
+    const identity = this.#identity
+    if (identity === undefined || inputs.length === knownInputs(identity).length) return
+    this.#identify({ ...identity, inputs })
+  }
+
+  #identify(identity: CheckpointIdentity): void {
+    this.#identity = identity
+    this.identityRecord = { type: RecordType.start, epoch: 0, payload: jsonPayload(identity) }
+    this.log?.append(RecordType.start, 0, this.identityRecord.payload)
   }
 
   /** What an earlier run could not tell of its last transaction, this checkpoint can. Once it is known to be the query's. */

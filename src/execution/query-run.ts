@@ -1,27 +1,29 @@
 import { present } from '../common/assert.js'
 import { type Doorbells, ENGINE_SLOT, FIRST_WORKER_SLOT, HOST_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
-import { type ErrorShape, fromErrorShape, type MillraceError } from '../common/errors.js'
-import type { BlockDescriptor } from '../connector/inputs.js'
+import { fromErrorShape, type MillraceError } from '../common/errors.js'
+import type { BlockDescriptor, ScanPartition } from '../connector/inputs.js'
 import type { LogEngine } from '../log/log-engine.js'
+import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import type { ScanInput } from '../plan/physical-plan.js'
 import type { FromWorker, ToWorker } from '../worker/protocol.js'
 import type { Goal } from '../worker/scan-task.js'
+import { AddedPartitions } from './added-partitions.js'
 import { runBatch } from './batch.js'
 import { CaughtUp } from './caught-up.js'
 import { runContinuously } from './continuous.js'
-import { type Layout, layOut } from './deployment.js'
+import { deploymentOf, type Layout, layOut, scanOf } from './deployment.js'
 import { EngineInbox } from './engine-inbox.js'
 import type { FromEngine, QueryStart } from './engine-protocol.js'
 import { EpochWait } from './epoch-wait.js'
-import { IDLE_AFTER_MS } from './limits.js'
 import type { LogSink } from './log-sink.js'
 import { runMicroBatches } from './micro-batch.js'
 import type { EpochGoal, ModeControl, Wish } from './mode-control.js'
 import { ProgressReporter } from './progress-reporter.js'
-import { type EpochEnd, QueryCheckpoint, sharedBlock } from './query-checkpoint.js'
+import { type EpochEnd, knownInputs, QueryCheckpoint, sharedBlock } from './query-checkpoint.js'
 import { queryFailed, topicDeleted } from './query-errors.js'
 import { QuerySource } from './query-source.js'
+import { startingPoint } from './starting-point.js'
 
 export interface QuerySurroundings {
   readonly env: Env
@@ -50,6 +52,7 @@ export class QueryRun {
   /** Offsets up to which epochs are committed, by input partition. */
   #offsets: number[]
   #epoch: number
+  readonly #added: AddedPartitions
   #wait: EpochWait | undefined
   #deployed = 0
   #wish: Wish = 'none'
@@ -88,7 +91,8 @@ export class QueryRun {
     const { identity, committed } = this.#checkpoint.recovered
     const startedAt = identity?.startedAt ?? env.now()
     const blocks = spec.tables[scan.source.tableId ?? ''] ?? []
-    this.#source = new QuerySource(scan.source, topics, blocks, env, startedAt)
+    const known = identity === undefined ? undefined : knownInputs(identity)
+    this.#source = new QuerySource(scan.source, topics, blocks, env, startedAt, known)
     const starts = identity?.starts ?? this.#source.startingOffsets()
     if (spec.checkpoint !== undefined) {
       try {
@@ -103,25 +107,17 @@ export class QueryRun {
           },
           spec.checkpoint,
         )
+        if (topics.length > 0) this.#checkpoint.inputs(this.#source.inputs)
         this.#checkpoint.resolveInDoubt(log.transactions, spec.checkpoint)
       } catch (error) {
         this.#checkpoint.close()
         throw error
       }
     }
-    const times = new Map<number, number>()
-    if (committed === undefined) {
-      this.#offsets = this.#source.earliest().map((offset, i) => starts[i] ?? offset)
-      this.#epoch = 0
-    } else {
-      // A partition that was not there when the epoch was committed starts at its beginning.
-      this.#offsets = this.#source.earliest()
-      for (const p of committed.end.positions) {
-        this.#offsets[p.index] = p.offset
-        times.set(p.index, p.maxEventTime)
-      }
-      this.#epoch = committed.epoch + 1
-    }
+    this.#added = new AddedPartitions(this.#source, spec.mode, (added) => this.#addPartitions(added))
+    const { epoch, offsets, maxEventTimes } = startingPoint(this.#source, starts, committed)
+    this.#offsets = offsets
+    this.#epoch = epoch
     const restored = new Map<number, readonly BlockDescriptor[]>()
     for (const { stage, block } of this.#checkpoint.recovered.state) {
       restored.set(stage, [...(restored.get(stage) ?? []), sharedBlock(block)])
@@ -130,7 +126,7 @@ export class QueryRun {
       plan: spec.plan,
       workerSlots: spec.workerSlots,
       partitions: this.#offsets.map((offset, i) =>
-        this.#source.scanPartition(i, offset, times.get(i) ?? Number.NEGATIVE_INFINITY),
+        this.#source.scanPartition(i, offset, maxEventTimes.get(i) ?? Number.NEGATIVE_INFINITY),
       ),
       sinkSlot: spec.sink.kind === 'noop' ? undefined : spec.sink.kind === 'rows' ? HOST_SLOT : ENGINE_SLOT,
       logged: this.#checkpoint.isDurable,
@@ -229,8 +225,19 @@ export class QueryRun {
     }
   }
 
-  failWith(shape: ErrorShape): void {
-    this.fail(fromErrorShape(shape))
+  /** A topic that it may read has got more partitions, or other settings. */
+  topicGrown(topic: TopicDescriptor): void {
+    this.#added.topicGrown(topic)
+    this.#wake?.()
+  }
+
+  #addPartitions(added: readonly ScanPartition[]): void {
+    this.#offsets = [...this.#offsets, ...added.map(({ offset }) => offset)]
+    this.#checkpoint.inputs(this.#source.inputs)
+    for (const partition of added) {
+      const { task, slot } = scanOf(this.#tasks, partition.index)
+      this.around.toWorker(slot, { type: 'addPartition', query: this.spec.id, task, partition })
+    }
   }
 
   /** Ends the run at an epoch: `stop` keeps windows open in the checkpoint, `drain` treats the input as ended. */
@@ -270,6 +277,7 @@ export class QueryRun {
     } catch (error) {
       this.fail(error)
     }
+    this.#added.epochBegins()
     this.#source.watch(false)
     for (const slot of this.#slots) this.around.toWorker(slot, { type: 'undeploy', query: this.spec.id })
     try {
@@ -304,6 +312,7 @@ export class QueryRun {
         return this.#next(ms)
       },
     }
+    this.#added.betweenEpochs()
     if (mode.kind === 'batch') return runBatch(control)
     return mode.kind === 'microBatch' ? runMicroBatches(control, mode) : runContinuously(control, mode)
   }
@@ -315,20 +324,8 @@ export class QueryRun {
       around.toHost({ type: 'attachSink', query: spec.id, channels: sinkChannels })
     }
     this.#source.watch(true)
-    const idle = spec.options.idleTimeoutMs
     for (const [slot, tasks] of deployments) {
-      around.toWorker(slot, {
-        type: 'deploy',
-        deployment: {
-          query: spec.id,
-          plan: spec.plan,
-          tasks,
-          firstEpoch: this.#epoch,
-          emitEagerly: spec.mode.kind === 'continuous',
-          idleAfterMs:
-            spec.mode.kind === 'batch' ? Number.POSITIVE_INFINITY : idle === undefined ? IDLE_AFTER_MS : Number(idle),
-        },
-      })
+      around.toWorker(slot, { type: 'deploy', deployment: deploymentOf(spec, tasks, this.#epoch) })
     }
     this.#layout = undefined
     while (this.#deployed < this.#slots.length) await this.#next()
@@ -341,7 +338,9 @@ export class QueryRun {
     if (committed !== undefined && !delivered) await this.#deliver(committed.epoch, output, true)
     this.#checkpoint.forgetRecovered()
     if (intent === undefined || intent.epoch !== this.#epoch) return
-    await this.#runEpoch({ ends: intent.ends, final: intent.final, open: false, intended: true })
+    // Of a partition that has come since nothing was intended.
+    const ends = this.#offsets.map((offset, i) => intent.ends[i] ?? offset)
+    await this.#runEpoch({ ends, final: intent.final, open: false, intended: true })
   }
 
   /** One epoch, from its goal to its delivery. `ends` null: it ends where the tasks are when they hear of it. */
@@ -349,6 +348,7 @@ export class QueryRun {
     // A run that has failed while its mode was elsewhere begins nothing more.
     if (this.#failure !== undefined) throw this.#failure
     const { env, log } = this.around
+    this.#added.epochBegins()
     const epoch = this.#epoch
     const checkpoint = this.#checkpoint
     this.#say('Processing new data', true)
@@ -406,6 +406,7 @@ export class QueryRun {
     const progress = clock.end(ends, wait)
     this.around.toHost({ type: 'progress', query: this.spec.id, progress })
     this.#caughtUp.settle(this.#offsets)
+    this.#added.betweenEpochs()
   }
 
   async #deliver(epoch: number, output: readonly Uint8Array[], hasInput: boolean): Promise<void> {

@@ -9,6 +9,7 @@ import { PartitionControl } from '../log/partition-control.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import type { SourceSpec } from '../plan/logical-plan.js'
 import { BLOCK_ROW_COUNT } from '../types/block.js'
+import { type InputName, inputOrder } from './input-order.js'
 import type { OffsetsByTopic } from './progress.js'
 
 /** One input partition as the coordinator sees it. */
@@ -20,33 +21,33 @@ interface InputPartitionInfo {
 
 /**
  * The source of a query on the engine thread: which input partitions there are, how far they reach now, and where to
- * start. An input partition is a log partition; its index is its place in the list, the same in every run of the query.
+ * start. An input partition is a log partition; its index is its place in the list, the same in every run of the query: partitions that are
+ * added come behind.
  */
 export class QuerySource {
   readonly description: string
   /** It ends where the oldest open transaction begins. */
   readonly #committed: boolean
-  readonly #partitions: readonly InputPartitionInfo[]
+  readonly #partitions: InputPartitionInfo[]
+  #topics: readonly TopicDescriptor[]
+  #isWatched = false
   readonly #rate:
     | { readonly rowsPerSecond: number; readonly startedAt: number; readonly partitions: number }
     | undefined
 
   constructor(
     readonly spec: SourceSpec,
-    private readonly topics: readonly TopicDescriptor[],
+    topics: readonly TopicDescriptor[],
     private readonly blocks: readonly BlockDescriptor[],
     private readonly env: Env,
     startedAt: number,
+    /** The order of the input partitions in an earlier run. */
+    known?: readonly InputName[],
   ) {
+    this.#topics = topics
     this.#committed = isolationOf(spec.options) === 'read_committed'
     if (spec.format === 'topic' || spec.format === 'log') {
-      this.#partitions = topics.flatMap((topic) =>
-        topic.partitions.map((p) => ({
-          topic: topic.name,
-          partition: p.partition,
-          control: new PartitionControl(p.control, p.controlOffset),
-        })),
-      )
+      this.#partitions = inputOrder(topics, known).map((input) => this.#input(input))
       this.description = `${spec.format}[${topics.map((topic) => topic.name).join(', ')}]`
     } else if (spec.format === 'rate') {
       const partitions = Number(spec.options.numPartitions ?? 1)
@@ -65,7 +66,23 @@ export class QuerySource {
 
   /** Whether it reads the topic with this id. */
   reads(topicId: string): boolean {
-    return this.topics.some((topic) => topic.id === topicId)
+    return this.#topics.some((topic) => topic.id === topicId)
+  }
+
+  /** By index. */
+  get inputs(): InputName[] {
+    return this.#partitions.map(({ topic, partition }) => [topic, partition])
+  }
+
+  /** The topic has got more partitions: they are input partitions from now on, behind those that there are. */
+  grow(topic: TopicDescriptor): void {
+    this.#topics = this.#topics.map((known) => (known.id === topic.id ? topic : known))
+    const added = inputOrder(this.#topics, this.inputs).slice(this.#partitions.length)
+    for (const input of added) {
+      const info = this.#input(input)
+      this.#partitions.push(info)
+      if (this.#isWatched) info.control?.watch(ENGINE_SLOT)
+    }
   }
 
   /** Whether the engine's bell rings when rows come; a source by the clock has to be looked at. */
@@ -123,6 +140,7 @@ export class QuerySource {
 
   /** The engine's bell rings after every append. */
   watch(on: boolean): void {
+    this.#isWatched = on
     for (const { control } of this.#partitions) {
       if (on) control?.watch(ENGINE_SLOT)
       else control?.unwatch(ENGINE_SLOT)
@@ -133,10 +151,7 @@ export class QuerySource {
   scanPartition(index: number, offset: number, maxEventTime: number): ScanPartition {
     const info = present(this.#partitions[index], `input partition ${index}`)
     if (info.control !== undefined) {
-      const topic = present(
-        this.topics.find((t) => t.name === info.topic),
-        `topic ${info.topic}`,
-      )
+      const topic = this.#topic(info.topic)
       const partition = present(topic.partitions[info.partition], `partition ${info.partition}`)
       return { index, offset, maxEventTime, topic: { partition, schema: topic.schema } }
     }
@@ -159,6 +174,18 @@ export class QuerySource {
     return this.#partitions.flatMap((p, i) =>
       p.control === undefined ? [] : [{ topic: p.topic, partition: p.partition, offset: offsets[i] as number }],
     )
+  }
+
+  #topic(name: string): TopicDescriptor {
+    return present(
+      this.#topics.find((topic) => topic.name === name),
+      `topic ${name}`,
+    )
+  }
+
+  #input([topic, partition]: InputName): InputPartitionInfo {
+    const { control, controlOffset } = present(this.#topic(topic).partitions[partition], `partition ${partition}`)
+    return { topic, partition, control: new PartitionControl(control, controlOffset) }
   }
 
   /** `otherwise`: of a partition that the text does not name. */

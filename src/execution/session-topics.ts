@@ -147,7 +147,7 @@ export class SessionTopics {
   /**
    * Gives a topic more partitions: `total` is how many it has then. They are empty, and what was sent stays where it is; but from now on a key may
    * go to another partition than before (its hash modulo the number), so the order of a key's records holds on either side of the change, not
-   * across it. Queries that are running read the partitions that they were started with.
+   * across it. Running queries read them from their next epoch on, groups rebalance.
    */
   async addPartitions(name: string, total: number): Promise<TopicFacts> {
     refuseInternalTopic(name)

@@ -67,6 +67,13 @@ export type ToWorker =
       readonly snapshot: boolean
       readonly open: boolean
     }
+  /** To the scanning task with this number, between two epochs: one partition more to read. */
+  | {
+      readonly type: 'addPartition'
+      readonly query: string
+      readonly task: number
+      readonly partition: ScanPartition
+    }
   | { readonly type: 'undeploy'; readonly query: string }
   | { readonly type: 'shutdown' }
 

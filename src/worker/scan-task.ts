@@ -100,11 +100,18 @@ export class ScanTask implements Task {
     }
     this.#toldAt = env.monotonic()
     this.#delayMs = scan.watermark?.delayMs ?? Number.NaN
-    this.#cursors = partitions.map((partition) => {
-      const cells = new Float64Array(SOURCE_CELLS)
-      cells[0] = partition.maxEventTime
-      return { index: partition.index, input: partition.input, cells, lastDataAt: env.monotonic() }
-    })
+    this.#cursors = partitions.map((partition) => this.#cursorOf(partition))
+  }
+
+  /** Between two epochs, or while it reads on: the partition is in the next barrier. */
+  addPartition(partition: ScannedPartition): void {
+    this.#cursors.push(this.#cursorOf(partition))
+  }
+
+  #cursorOf({ index, input, maxEventTime }: ScannedPartition): Cursor {
+    const cells = new Float64Array(SOURCE_CELLS)
+    cells[0] = maxEventTime
+    return { index, input, cells, lastDataAt: this.env.monotonic() }
   }
 
   setGoal(goal: Goal): void {

@@ -13,7 +13,7 @@ import { AggregateTask } from './aggregate-task.js'
 import { OrderTask } from './order-task.js'
 import { OutputPort } from './output-port.js'
 import type { BlockDescriptor, Deployment, FromWorker, TaskSpec, ToWorker, WorkerStart } from './protocol.js'
-import { ScanTask } from './scan-task.js'
+import { type ScannedPartition, ScanTask } from './scan-task.js'
 import { Scheduler } from './scheduler.js'
 import { StagePipeline } from './stage-pipeline.js'
 import { type Task, toMetrics } from './task.js'
@@ -21,7 +21,13 @@ import { type Task, toMetrics } from './task.js'
 interface Deployed {
   readonly query: string
   readonly tasks: readonly Task[]
-  readonly scans: readonly ScanTask[]
+  readonly scans: readonly DeployedScan[]
+}
+
+interface DeployedScan {
+  readonly number: number
+  readonly input: ScanInput
+  readonly task: ScanTask
 }
 
 /** One worker thread: keeps the tasks that were deployed on it, and runs them until it is told to shut down. */
@@ -73,8 +79,17 @@ export class Worker {
         }
         break
       case 'goal':
-        for (const scan of this.#deployed.get(message.query)?.scans ?? []) scan.setGoal(message)
+        for (const scan of this.#deployed.get(message.query)?.scans ?? []) scan.task.setGoal(message)
         break
+      case 'addPartition': {
+        const scan = this.#deployed.get(message.query)?.scans.find((one) => one.number === message.task)
+        try {
+          scan?.task.addPartition(this.#open(scan.input, [message.partition])[0] as ScannedPartition)
+        } catch (error) {
+          this.#fail(message.query, error)
+        }
+        break
+      }
       case 'undeploy':
         this.#undeploy(message.query)
         this.#say({ type: 'undeployed', query: message.query, slot: this.#slot })
@@ -89,14 +104,14 @@ export class Worker {
 
   #deploy(deployment: Deployment): void {
     const tasks: Task[] = []
-    const scans: ScanTask[] = []
+    const scans: DeployedScan[] = []
     // Known before it is whole: where a task cannot be made, those before it are closed by the undeploy of the failure.
     this.#deployed.set(deployment.query, { query: deployment.query, tasks, scans })
     for (const spec of deployment.tasks) {
       const stage = present(deployment.plan.stages[spec.stage], `stage ${spec.stage}`)
       if (stage.input.kind === 'scan') {
         const scan = this.#scanTask(deployment, stage, spec)
-        scans.push(scan)
+        scans.push({ number: spec.task, input: stage.input, task: scan })
         tasks.push(scan)
       } else if (stage.head?.op === 'finalAggregate') {
         tasks.push(this.#aggregateTask(deployment, stage, spec))
@@ -109,13 +124,10 @@ export class Worker {
 
   #scanTask(deployment: Deployment, stage: Stage, spec: TaskSpec): ScanTask {
     const scan = stage.input as ScanInput
-    const partitions = spec.scan ?? []
-    const inputs = openInputs(scan, partitions, { memory: this.#memory, env: this.env, viewsOf: viewsOfDescriptor })
-    const opened = inputs.map((input, i) => ({ ...(partitions[i] as ScanPartition), input }))
     const task: ScanTask = new ScanTask(
       stage,
       deployment.plan.ansi,
-      opened,
+      this.#open(scan, spec.scan ?? []),
       physicalSlotsOf(scan),
       this.#outputs(deployment, spec, StagePipeline.outputSchema(stage)),
       this.env,
@@ -135,6 +147,11 @@ export class Worker {
       (rowsIn) => this.#say({ type: 'advance', query: deployment.query, task: spec.task, rowsIn }),
     )
     return task
+  }
+
+  #open(scan: ScanInput, partitions: readonly ScanPartition[]): ScannedPartition[] {
+    const inputs = openInputs(scan, partitions, { memory: this.#memory, env: this.env, viewsOf: viewsOfDescriptor })
+    return inputs.map((input, i) => ({ ...(partitions[i] as ScanPartition), input }))
   }
 
   #aggregateTask(deployment: Deployment, stage: Stage, spec: TaskSpec): AggregateTask {

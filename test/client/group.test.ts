@@ -284,6 +284,26 @@ describe('group', () => {
       expect(values).toEqual(['t2:new', 't2:anew'])
     })
 
+    it('comes with partitions that a topic gets, which are read from their beginning', async () => {
+      const seen: string[] = []
+      const eachMessage = ({
+        partition,
+        message,
+      }: {
+        partition: number
+        message: { readonly value: unknown }
+      }): void => {
+        seen.push(`${partition}:${textOf(message)}`)
+      }
+      const members = await Promise.all([consumer(), consumer({ autoOffsetReset: 'latest' })])
+      await Promise.all(members.map((member) => member.run({ eachMessage })))
+      log.host.topicChanged(log.engine.alterTopic('t', { partitions: 6 }))
+      for (let partition = 0; partition < 6; partition++) await log.send('t', partition, 'x')
+      await until(() => seen.length === 6, 'a record of each partition')
+      expect(members.map((member) => partitionsOf(member).length)).toEqual([3, 3])
+      expect([...seen].sort()).toEqual(['0:x', '1:x', '2:x', '3:x', '4:x', '5:x'])
+    })
+
     it('needs an assignor that all members have', async () => {
       const first = await consumer({ partitionAssigners: ['range', 'roundrobin'] })
       await first.run({ eachMessage: () => undefined })
