@@ -40,7 +40,7 @@ class Group {
 const sorted = (lists: Record<string, string[]>) =>
   Object.fromEntries(Object.entries(lists).map(([id, list]) => [id, [...list].sort()]))
 
-describe("the examples of Kafka's documentation", () => {
+describe("K-20: the examples of Kafka's documentation", () => {
   const two = { C0: ['t0', 't1'], C1: ['t0', 't1'] }
   const uneven = { C0: ['t0'], C1: ['t0', 't1'], C2: ['t0', 't1', 't2'] }
   const all = ['t0', 't1', 't2', 't3']

@@ -75,7 +75,7 @@ describe('consumer', () => {
       expect(values).toEqual(['0', '1', '2', '1', '2', '3', '4'])
     })
 
-    it('is found by time: the first record that is not older, inside a batch too', async () => {
+    it('K-24: is found by time: the first record that is not older, inside a batch too', async () => {
       await new Producer(log.host).send({
         topic: 't',
         messages: numbers(0, 10).map((value, i) => ({ value, partition: 0, timestamp: 1000 + i * 10 })),
@@ -146,7 +146,7 @@ describe('consumer', () => {
       expect(await seen(one, expected.length)).toEqual(expected)
     })
 
-    it("autoOffsetReset 'none' asks for a committed offset; what is no such setting is refused", async () => {
+    it("K-18: autoOffsetReset 'none' asks for a committed offset; what is no such setting is refused", async () => {
       const one = consumer({ autoOffsetReset: 'none' })
       await expect(one.subscribe({ topics: ['t'] })).rejects.toMatchObject({ code: 'NO_COMMITTED_OFFSET' })
       for (const wrong of [

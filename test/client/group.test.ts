@@ -135,7 +135,7 @@ describe('group', () => {
       }
     })
 
-    it('of a cooperative assignor stops only what moves; of an eager one all', async () => {
+    it('K-21: of a cooperative assignor stops only what moves; of an eager one all', async () => {
       for (const [assignor, stopped] of [
         ['cooperative-sticky', 2],
         ['sticky', 4],

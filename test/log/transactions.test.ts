@@ -49,7 +49,7 @@ describe.each(['memory', 'disk'] as const)('a transaction in %s', (where) => {
     expect(lso(log)).toBe(3)
   })
 
-  test('that is aborted is never seen by them, and what others wrote between is', async () => {
+  test('K-17: that is aborted is never seen by them, and what others wrote between is', async () => {
     const log = await logOf()
     const producer = await RawProducer.open(log, 'x')
     const other = await RawProducer.open(log, 'y')

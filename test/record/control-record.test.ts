@@ -25,7 +25,7 @@ const marker = {
 }
 
 describe('a transaction marker', () => {
-  test("is Kafka's control batch, byte for byte", () => {
+  test("K-3: is Kafka's control batch, byte for byte", () => {
     const views = viewsOf(new ArrayBuffer(256))
     const length = markerWriter.writeTo(transactionMarker({ ...marker, aligned: false }), views, 8, 42)
     const bytes = Buffer.from(views.u8.subarray(8, 8 + length))

@@ -12,7 +12,7 @@ import {
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
-describe('murmur2', () => {
+describe('K-13: murmur2', () => {
   test.each([
     ['21', -973932308],
     ['foobar', -790332482],
@@ -74,7 +74,7 @@ describe('murmur3', () => {
   })
 })
 
-describe('the sticky partitioner', () => {
+describe('K-14: the sticky partitioner', () => {
   test('stays until enough bytes are written, then moves to another partition', () => {
     let seed = 1
     const sticky = new StickyPartitioner(5, () => {

@@ -38,7 +38,7 @@ const message: fc.Arbitrary<Message> = fc.record(
 const views = viewsOf(new SharedArrayBuffer(1 << 21))
 
 describe('a batch of rows', () => {
-  test("is Kafka's, byte for byte", () => {
+  test("K-1, K-2: is Kafka's, byte for byte", () => {
     const builder = new RowsBatchBuilder({ partitions: 1, random: () => 0 })
     builder.prepare(
       [
