@@ -20,7 +20,10 @@ const bench: Bench = {
     const mill = await Millrace.open({ dir: full, workers: 1 })
     for (let i = 0; i < TOPICS; i++) await mill.topics.create(`topic-${i}`, { partitions: 1 })
     const producer = mill.producer()
-    for (let i = 0; i < TOPICS; i++) await producer.send({ topic: `topic-${i}`, messages: [{ value: 'one' }] })
+    const sends = Array.from({ length: TOPICS }, (_, i) =>
+      producer.send({ topic: `topic-${i}`, messages: [{ value: 'one' }] }),
+    )
+    await Promise.all(sends)
     await mill.close()
     const costs: IdleCost[] = []
     const above: number[] = []

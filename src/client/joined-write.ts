@@ -78,14 +78,15 @@ export class JoinedWrite {
     this.messages = messages
   }
 
-  /** Notes which records of which send the batch holds: within a partition they are in the order of the sends. */
-  appended(batch: PreparedBatch, baseOffset: number, order: Int32Array): void {
+  /** Notes which records of which send the batch holds; the order of rows is made where it is asked for: within a partition they are in the order of the sends. */
+  appended(batch: PreparedBatch, baseOffset: number, rows: { readonly order: Int32Array }): void {
     this.hasWritten = true
     this.#targets.set(batch.partition, baseOffset + batch.records)
     if (this.sends.length === 1) {
       this.#addSlice(batch, baseOffset)
       return
     }
+    const { order } = rows
     let s = 0
     for (let row = batch.from; row < batch.to; row++) {
       const index = order[row] as number

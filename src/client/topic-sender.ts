@@ -262,7 +262,7 @@ export class TopicSender {
       const appender = this.appenders[batch.partition] as PartitionAppender
       const baseOffset = appender.tryAppend(batch, builder, producer)
       if (baseOffset < 0) return baseOffset === APPEND_BUSY ? 'busy' : 'memory'
-      current.appended(batch, baseOffset, builder.order)
+      current.appended(batch, baseOffset, builder)
     }
     return 'done'
   }

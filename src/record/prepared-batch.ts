@@ -49,3 +49,13 @@ export function cutBatches(
   }
   return -1
 }
+
+/** Of values [from, to). */
+export function greatest(values: Float64Array, from: number, to: number): number {
+  let max = values[from] as number
+  for (let i = from + 1; i < to; i++) {
+    const value = values[i] as number
+    if (value > max) max = value
+  }
+  return max
+}

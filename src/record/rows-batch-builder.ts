@@ -10,7 +10,7 @@ import { leaveStage, stagePosition, takeStage } from './batch-stage.js'
 import { Codec } from './compression.js'
 import { encodeHeaders } from './headers.js'
 import { KeyScatter, type Message } from './key-scatter.js'
-import { BATCH_BYTES_MAX, cutBatches, type PreparedBatch, recordTooLarge } from './prepared-batch.js'
+import { BATCH_BYTES_MAX, cutBatches, greatest, type PreparedBatch, recordTooLarge } from './prepared-batch.js'
 import { recordBodyLength, writeRecordHead } from './rows-payload.js'
 import type { BatchBuilderOptions } from './typed-batch-builder.js'
 
@@ -37,6 +37,8 @@ export class RowsBatchBuilder {
   readonly #batchBytesMax: number
   /** Of row r: bytes of key, value and headers; -1 = null, and 0 = no headers. */
   #lengths = new Int32Array(0)
+  /** Of row r in its batch: what the length field of its record says. */
+  #bodies = new Int32Array(0)
   /** Where the row's strings begin in #text: key, then value; bytes are in #keys and #values instead. */
   #textStart = new Int32Array(0)
   #keys: (Uint8Array | undefined)[] = []
@@ -83,6 +85,10 @@ export class RowsBatchBuilder {
     const stage = takeStage(batch.byteLength)
     const u8 = stage.u8
     const lengths = this.#lengths
+    const bodies = this.#bodies
+    const textStart = this.#textStart
+    const keys = this.#keys
+    const values = this.#values
     const baseTimestamp = timestamps[batch.from] as number
     const start = stagePosition(position)
     let at = start + BATCH_HEADER_BYTES
@@ -91,10 +97,9 @@ export class RowsBatchBuilder {
       const valueLength = lengths[3 * row + 1] as number
       const headersLength = lengths[3 * row + 2] as number
       const timestampDelta = (timestamps[row] as number) - baseTimestamp
-      const body = recordBodyLength(timestampDelta, row - batch.from, keyLength, valueLength, headersLength)
-      at = writeRecordHead(u8, at, body, timestampDelta, row - batch.from, keyLength)
-      let text = this.#textStart[row] as number
-      const key = this.#keys[row]
+      at = writeRecordHead(u8, at, bodies[row] as number, timestampDelta, row - batch.from, keyLength)
+      let text = textStart[row] as number
+      const key = keys[row]
       if (keyLength > 0) {
         if (key === undefined) {
           copyBytes(this.#text, text, keyLength, u8, at)
@@ -104,7 +109,7 @@ export class RowsBatchBuilder {
       }
       at = writeVarint(u8, at, valueLength)
       if (valueLength > 0) {
-        const value = this.#values[row]
+        const value = values[row]
         if (value === undefined) copyBytes(this.#text, text, valueLength, u8, at)
         else copyBytes(value, 0, valueLength, u8, at)
         at += valueLength
@@ -156,22 +161,26 @@ export class RowsBatchBuilder {
     this.#ensure(scatter.rowsEnd())
     const { rows } = scatter
     const lengths = this.#lengths
+    const textStart = this.#textStart
+    const keys = this.#keys
+    const values = this.#values
+    const headersOf = this.#headers
     let end = 0
     if (this.#text.length > KEPT_TEXT_BYTES) this.#text = newBytes(KEPT_TEXT_BYTES)
     for (let n = 0; n < count; n++) {
       const index = from + n
       const row = rows[n] as number
       const { key, value, headers } = messages[index] as Message
-      this.#textStart[row] = end
-      this.#keys[row] = undefined
-      this.#values[row] = undefined
+      textStart[row] = end
+      keys[row] = undefined
+      values[row] = undefined
       if (typeof key === 'string') {
         const start = end
         end = this.#writeText(end, key, index)
         lengths[3 * row] = end - start
       } else if (key === null || key === undefined) lengths[3 * row] = -1
       else {
-        this.#keys[row] = key
+        keys[row] = key
         lengths[3 * row] = key.length
       }
       if (typeof value === 'string') {
@@ -180,12 +189,12 @@ export class RowsBatchBuilder {
         lengths[3 * row + 1] = end - start
       } else if (value === null) lengths[3 * row + 1] = -1
       else if (isBytes(value)) {
-        this.#values[row] = value
+        values[row] = value
         lengths[3 * row + 1] = value.length
       } else throw badValue(index, value)
       const encoded =
         headers === undefined || headers === null ? null : encodeHeaders(headers, `messages[${index}].headers`)
-      this.#headers[row] = encoded
+      headersOf[row] = encoded
       lengths[3 * row + 2] = encoded === null ? 0 : encoded.length
       if (end > SCRATCH_TEXT_BYTES_MAX && count > 1) return false
     }
@@ -212,8 +221,7 @@ export class RowsBatchBuilder {
         (a, b) => this.#byteLength(a, b),
         (a, b, byteLength) => {
           total += byteLength
-          let maxTimestamp = timestamps[a] as number
-          for (let i = a + 1; i < b; i++) maxTimestamp = Math.max(maxTimestamp, timestamps[i] as number)
+          const maxTimestamp = greatest(timestamps, a, b)
           this.batches.push({ partition: p, from: a, to: b, records: b - a, byteLength, maxTimestamp })
         },
         this.batchBytesAim,
@@ -226,9 +234,11 @@ export class RowsBatchBuilder {
     }
   }
 
+  /** Of a batch of these rows. What it notes of each is what writeTo() needs: a batch is measured as it is before it is taken. */
   #byteLength(from: number, to: number): number {
     const { timestamps } = this.#scatter
     const lengths = this.#lengths
+    const bodies = this.#bodies
     const baseTimestamp = timestamps[from] as number
     let bytes = BATCH_HEADER_BYTES
     for (let row = from; row < to; row++) {
@@ -239,6 +249,7 @@ export class RowsBatchBuilder {
         lengths[3 * row + 1] as number,
         lengths[3 * row + 2] as number,
       )
+      bodies[row] = body
       bytes += varintLength(body) + body
     }
     return bytes
@@ -259,6 +270,7 @@ export class RowsBatchBuilder {
     this.#headers.length = count
     if (count <= this.#textStart.length) return
     this.#lengths = new Int32Array(count * 3)
+    this.#bodies = new Int32Array(count)
     this.#textStart = new Int32Array(count)
   }
 }

@@ -17,7 +17,7 @@ import { Codec } from './compression.js'
 import { encodeHeaders } from './headers.js'
 import { KeyScatter, type Message } from './key-scatter.js'
 import type { PartitionerName } from './partitioner.js'
-import { BATCH_BYTES_MAX, cutBatches, type PreparedBatch, recordTooLarge } from './prepared-batch.js'
+import { BATCH_BYTES_MAX, cutBatches, greatest, type PreparedBatch, recordTooLarge } from './prepared-batch.js'
 import { HEADERS_SLOT, KEY_HASH_SLOT, KEY_SLOT, TIMESTAMP_SLOT, topicRecordSchema, VALUE_SLOT } from './topic-record.js'
 import type { TopicRules } from './topic-rules.js'
 
@@ -301,13 +301,4 @@ export class TypedBatchBuilder {
       column.values[row + 1] = ends[part] as number
     }
   }
-}
-
-function greatest(values: Float64Array, from: number, to: number): number {
-  let max = values[from] as number
-  for (let i = from + 1; i < to; i++) {
-    const value = values[i] as number
-    if (value > max) max = value
-  }
-  return max
 }
