@@ -22,7 +22,26 @@ export interface PendingSend {
   readonly written: (parts: readonly WrittenPart[]) => void
   readonly refused: (error: unknown) => void
   /** Given: an invalid record is refused alone, by this, and the others go in. */
-  readonly recordRefused?: (error: unknown) => void
+  readonly recordRefused?: ((error: unknown) => void) | undefined
+}
+
+/**
+ * A copy, to be changed. Every property by its name: V8 puts what a spread makes by the thousand into old space, where a send that is
+ * long over keeps its records and promises alive through every scavenge, which then took milliseconds and not a fraction of one.
+ */
+export function copyOf(send: PendingSend): { -readonly [K in keyof PendingSend]: PendingSend[K] } {
+  return {
+    messages: send.messages,
+    waitForAck: send.waitForAck,
+    codec: send.codec ?? Codec.none,
+    ackLevel: send.ackLevel ?? 'promised',
+    producer: send.producer,
+    batchBytes: send.batchBytes,
+    deliverBy: send.deliverBy,
+    written: send.written,
+    refused: send.refused,
+    recordRefused: send.recordRefused,
+  }
 }
 
 /** Whether the two may share batches. */

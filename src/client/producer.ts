@@ -7,7 +7,7 @@ import type { Message } from '../record/key-scatter.js'
 import { codecOf } from './compression-types.js'
 import { GroupOffsets } from './group-offsets.js'
 import type { HostLog } from './host-log.js'
-import type { PendingSend, WrittenPart } from './joined-write.js'
+import { copyOf, type PendingSend, type WrittenPart } from './joined-write.js'
 import { WRITE_QUEUE_RECORDS_MAX } from './limits.js'
 import { notInTransaction, ProducerIdentity } from './producer-identity.js'
 import {
@@ -220,12 +220,19 @@ export class Producer extends EventEmitter {
   ): PendingSend {
     const { batchBytes, deliveryTimeoutMs } = this.#settings
     const deliverBy = producer === undefined ? undefined : this.#log.env.monotonic() + deliveryTimeoutMs
-    return { ...send, codec, ackLevel, producer, batchBytes, deliverBy }
+    const copy = copyOf(send)
+    copy.codec = codec
+    copy.ackLevel = ackLevel
+    copy.producer = producer
+    copy.batchBytes = batchBytes
+    copy.deliverBy = deliverBy
+    return copy
   }
 
   #enqueueWritten(sender: TopicSender, send: PendingSend): void {
     const level = this.#settings.acks === 1 ? 'written' : 'promised'
-    const acked = { ...send, waitForAck: this.#settings.acks !== 0 }
+    const acked = copyOf(send)
+    acked.waitForAck = this.#settings.acks !== 0
     const session = this.#session
     if (this.#identity === undefined || session !== undefined) {
       this.#buffer.add(sender, this.#with(acked, this.#codec, level, session))

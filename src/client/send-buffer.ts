@@ -1,6 +1,6 @@
 import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
-import type { PendingSend } from './joined-write.js'
+import { copyOf, type PendingSend } from './joined-write.js'
 import { estimatedBytes } from './producer-record.js'
 import type { ProducerSettings } from './producer-settings.js'
 import type { TopicSender } from './topic-sender.js'
@@ -115,17 +115,16 @@ export class SendBuffer {
 
   #counted(send: PendingSend, bytes: number): PendingSend {
     this.#bytes += bytes
-    return {
-      ...send,
-      written: (parts) => {
-        this.#leave(bytes)
-        send.written(parts)
-      },
-      refused: (error) => {
-        this.#leave(bytes)
-        send.refused(error)
-      },
+    const copy = copyOf(send)
+    copy.written = (parts) => {
+      this.#leave(bytes)
+      send.written(parts)
     }
+    copy.refused = (error) => {
+      this.#leave(bytes)
+      send.refused(error)
+    }
+    return copy
   }
 
   #leave(bytes: number): void {
