@@ -33,7 +33,8 @@ export interface WorkerPoolOptions {
 
 interface PiscinaPool {
   run(task: WorkerStart, options: { filename: string; transferList: MessagePort[] }): Promise<unknown>
-  once(event: 'message', listener: () => void): unknown
+  /** What the threads post: each its slot, once it has loaded. */
+  on(event: 'message', listener: (slot: number) => void): unknown
   on(event: 'error', listener: (cause: unknown) => void): unknown
   destroy(): Promise<void>
 }
@@ -61,6 +62,9 @@ export class WorkerPool {
   #closed = false
   /** A worker has loaded its file, so the others can. */
   #loaded = false
+  /** Slots of the threads that have not loaded their file, nor died of it. */
+  readonly #loading = new Set<number>()
+  #onLoaded: (() => void) | undefined
   readonly #limit = new RestartLimit()
   #slots: readonly number[]
   #givenUp: MillraceError | undefined
@@ -85,6 +89,12 @@ export class WorkerPool {
     this.#closed = true
     if (this.#opening === undefined) return
     await this.#opening
+    // Node aborts the whole process where a thread is ended while it loads what was required.
+    while (this.#loading.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onLoaded = resolve
+      })
+    }
     await this.#pool?.destroy()
   }
 
@@ -105,7 +115,9 @@ export class WorkerPool {
       if (!this.#closed) this.options.onFault(cause)
     })
     const [first, ...others] = this.slots.map((slot) => this.#prepare(slot))
-    pool.once('message', () => {
+    pool.on('message', (slot) => {
+      this.#hasLoaded(slot)
+      if (this.#loaded) return
       this.#loaded = true
       if (!this.#closed) for (const other of others) this.#run(other)
     })
@@ -129,9 +141,20 @@ export class WorkerPool {
   }
 
   #run({ start, transferList }: Prepared): void {
-    this.#pool?.run(start, { filename: this.options.file, transferList }).catch((cause: unknown) => {
-      if (!this.#closed) this.#died(start.slot, cause)
-    })
+    const { slot } = start
+    this.#loading.add(slot)
+    this.#pool?.run(start, { filename: this.options.file, transferList }).then(
+      () => this.#hasLoaded(slot),
+      (cause: unknown) => {
+        this.#hasLoaded(slot)
+        if (!this.#closed) this.#died(slot, cause)
+      },
+    )
+  }
+
+  #hasLoaded(slot: number): void {
+    this.#loading.delete(slot)
+    this.#onLoaded?.()
   }
 
   #died(slot: number, cause: unknown): void {

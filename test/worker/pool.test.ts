@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
@@ -71,6 +71,29 @@ test.each([
     hint: expect.any(String),
   })
   await pool.close()
+})
+
+test('a thread that is still loading is not ended: Node would abort the process', async () => {
+  const marker = join(dir, 'loaded')
+  const file = fileWith(
+    'slow.mjs',
+    `import { writeFileSync } from 'node:fs'
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
+    writeFileSync(${JSON.stringify(marker)}, '')
+    export default () => undefined`,
+  )
+  const pool = new WorkerPool({
+    workers: 2,
+    file,
+    log: createSharedLogMemory(64 * 1024 * 1024),
+    env: nodeEnv,
+    onStart: () => undefined,
+    onDeath: () => undefined,
+    onFault: () => undefined,
+  })
+  await pool.open()
+  await pool.close()
+  expect(existsSync(marker)).toBe(true)
 })
 
 test('deaths that lie far apart are accidents, and a worker has its own count', () => {
