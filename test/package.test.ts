@@ -30,6 +30,7 @@ function importedBy(folders: readonly string[]): Set<string> {
         const parts = name.split('/')
         found.add(parts.slice(0, name.startsWith('@') ? 2 : 1).join('/'))
       }
+      for (const [, name = ''] of text.matchAll(/\bloadCommonJs\('([^']+)'\)/g)) found.add(name)
     }
   }
   return found

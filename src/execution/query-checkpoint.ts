@@ -22,8 +22,17 @@ export interface CheckpointIdentity {
   readonly inputs?: readonly InputName[]
 }
 
-/** By their numbers. */
-export function knownInputs(identity: CheckpointIdentity): readonly InputName[] {
+/** The inputs of a checkpoint by their numbers; none where it is of other topics than these, which `claim` refuses. */
+export function knownInputs(
+  identity: CheckpointIdentity | undefined,
+  topics: readonly { readonly name: string; readonly id: string }[],
+): readonly InputName[] | undefined {
+  if (identity === undefined) return undefined
+  const areKnown = identity.topics.every(({ id }) => topics.some((topic) => topic.id === id))
+  return areKnown ? inputsOfCheckpoint(identity) : undefined
+}
+
+function inputsOfCheckpoint(identity: CheckpointIdentity): readonly InputName[] {
   return identity.inputs ?? inputsOf(identity.topics)
 }
 
@@ -155,7 +164,7 @@ export class QueryCheckpoint {
   /** The input partitions in the order of their numbers, on the disk before an offset is that tells them apart. */
   inputs(inputs: readonly InputName[]): void {
     const identity = this.#identity
-    if (identity === undefined || inputs.length === knownInputs(identity).length) return
+    if (identity === undefined || inputs.length === inputsOfCheckpoint(identity).length) return
     this.#identify({ ...identity, inputs })
   }
 

@@ -91,8 +91,7 @@ export class QueryRun {
     const { identity, committed } = this.#checkpoint.recovered
     const startedAt = identity?.startedAt ?? env.now()
     const blocks = spec.tables[scan.source.tableId ?? ''] ?? []
-    const known = identity === undefined ? undefined : knownInputs(identity)
-    this.#source = new QuerySource(scan.source, topics, blocks, env, startedAt, known)
+    this.#source = new QuerySource(scan.source, topics, blocks, env, startedAt, knownInputs(identity, topics))
     const starts = identity?.starts ?? this.#source.startingOffsets()
     if (spec.checkpoint !== undefined) {
       try {

@@ -52,15 +52,35 @@ interface ImportEdge {
 const roomOf = (path: string): string => path.slice(0, Math.max(0, path.indexOf('/')))
 const rank = (room: string): number => (rooms as readonly string[]).indexOf(room)
 
-const parse = (file: SourceText): ts.SourceFile =>
-  ts.createSourceFile(file.path, file.text, ts.ScriptTarget.Latest, true, ts.ScriptKind.TS)
+/** Each file is parsed once for all rules. */
+const parsed = new WeakMap<SourceText, ts.SourceFile>()
+
+function parse(file: SourceText): ts.SourceFile {
+  const source =
+    parsed.get(file) ?? ts.createSourceFile(file.path, file.text, ts.ScriptTarget.Latest, true, ts.ScriptKind.TS)
+  parsed.set(file, source)
+  return source
+}
 
 const lineOf = (source: ts.SourceFile, node: ts.Node): number =>
   source.getLineAndCharacterOfPosition(node.getStart(source)).line + 1
 
+interface Specifier {
+  readonly name: string
+  readonly line: number
+}
+
+const specified = new WeakMap<ts.SourceFile, readonly Specifier[]>()
+
 /** Every module specifier of a file: import, export from, `import('…')` as a value and as a type, require. */
-function specifiers(source: ts.SourceFile): { readonly name: string; readonly line: number }[] {
-  const found: { name: string; line: number }[] = []
+function specifiers(source: ts.SourceFile): readonly Specifier[] {
+  const found = specified.get(source) ?? findSpecifiers(source)
+  specified.set(source, found)
+  return found
+}
+
+function findSpecifiers(source: ts.SourceFile): Specifier[] {
+  const found: Specifier[] = []
   const add = (node: ts.Node | undefined): void => {
     if (node !== undefined && ts.isStringLiteralLike(node)) found.push({ name: node.text, line: lineOf(source, node) })
   }

@@ -66,7 +66,9 @@ test.each(['microBatch', 'continuous'])(
     for (let round = 0; round < kills; round++) {
       const child = new Child('./query-child.mjs', [dir, output, mode, 'run'])
       const epochs = 1 + Math.floor(random() * 12)
-      await child.until((said) => said.filter((line) => line.startsWith('epoch')).length >= epochs)
+      await child.until(
+        (said) => said.includes('ready') && said.filter((line) => line.startsWith('epoch')).length >= epochs,
+      )
       expect(child.lines, 'the query goes on from its checkpoint').toContain('ready')
       const turns = Math.floor(random() * 40)
       for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve))

@@ -16,7 +16,8 @@ import { rowDifferences } from './same-rows.js'
  * All cases at once in a process that is killed (SIGKILL) at random moments and started again: what the last of its
  * lives leaves must be what the case expects, and an epoch that is delivered twice must have the same rows.
  */
-const KILLS = 2
+/** Workers of each life; all but the last are killed. */
+const lives = { 'micro-batch': [1, 3, 1], continuous: [3, 1, 3] } as const
 /** From `ready` on; a life without a kill takes about this long. */
 const KILL_AFTER_MS_MAX = 200
 const child = fileURLToPath(new URL('./crash-child.ts', import.meta.url))
@@ -30,10 +31,14 @@ afterEach(() => {
 })
 
 describe.each(['micro-batch', 'continuous'] as const)('%s', (mode) => {
-  it.each([1, 3])('survives kills with %i workers', { timeout: 60_000 }, async (workers) => {
+  it(`survives kills, with ${lives[mode].join(', then ')} workers`, { timeout: 90_000 }, async () => {
     const epochs = new Map<string, Map<number, Epoch>>()
-    const delays = Array.from({ length: KILLS }, () => Math.floor(Math.random() * KILL_AFTER_MS_MAX))
-    for (const delay of [...delays, undefined]) await live(mode, workers, delay, (epoch) => keep(epochs, epoch))
+    const delays: number[] = []
+    for (const [life, workers] of lives[mode].entries()) {
+      const delay = life === lives[mode].length - 1 ? undefined : Math.floor(Math.random() * KILL_AFTER_MS_MAX)
+      if (delay !== undefined) delays.push(delay)
+      await live(mode, workers, delay, (epoch) => keep(epochs, epoch))
+    }
     for (const { file, query } of crashCases(mode)) {
       const delivered = epochs.get(file) ?? new Map<number, Epoch>()
       const [first] = delivered.values()
