@@ -71,6 +71,8 @@ export class BatchScan {
   /** The next whole batch at or after `from` whose base offset is believable, at least `minOffset` and below `limitOffset`. */
   resync(from: number, minOffset: number, limitOffset: number): Resync | undefined {
     const { window } = this
+    /** What whole batches claimed that were not believed: two claims to the same offset contradict each other, and nothing says which is false. */
+    const claimed: { readonly from: number; readonly to: number }[] = []
     for (let position = from; position + BATCH_HEADER_BYTES <= this.end; position++) {
       if (!window.ensure(position, BATCH_HEADER_BYTES)) return undefined
       const at = window.at(position)
@@ -80,7 +82,11 @@ export class BatchScan {
       if (baseOffset < minOffset || baseOffset >= limitOffset) continue
       if (!window.ensure(position, batchByteLength(dv, at))) continue
       if (checksumFault(window.views, window.at(position)) !== undefined) continue
-      if (!this.dense || this.#isConfirmed(position, limitOffset)) return { position, baseOffset }
+      if (!this.dense) return { position, baseOffset }
+      const nextOffset = nextOffsetOf(window.views.dv, window.at(position))
+      const isDisputed = claimed.some(({ from, to }) => baseOffset < to && nextOffset > from)
+      if (!isDisputed && this.#isConfirmed(position, limitOffset)) return { position, baseOffset }
+      claimed.push({ from: baseOffset, to: nextOffset })
     }
     return undefined
   }
