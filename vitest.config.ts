@@ -21,6 +21,8 @@ export const shared = {
   },
   test: {
     pool: 'forks',
+    // What is built is loaded by Node itself, as its users load it, and not transformed once more for each file.
+    server: { deps: { external: [/\/dist\//] } },
     // Tests wait for the disk and for other processes more than they compute: two files at a time, also on two cores.
     maxWorkers: 2,
     testTimeout: 30_000,

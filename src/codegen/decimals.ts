@@ -51,6 +51,9 @@ export function decimalOfNumber(value: number, scale: number): bigint {
   return decimalOfText(String(value).toLowerCase(), scale)
 }
 
+/** No double and no decimal comes near so many digits: a value of more fits nowhere, and need not be worked out. */
+const SHIFT_MAX = 2000
+
 /** `text` is a number in plain or exponential notation. */
 export function decimalOfText(text: string, scale: number): bigint {
   const match = exponential.exec(text)
@@ -59,6 +62,10 @@ export function decimalOfText(text: string, scale: number): bigint {
   const digits = BigInt((match[2] ?? '') + fraction)
   const shift = Number(match[4] ?? 0) - fraction.length + scale
   const unscaled =
-    shift >= 0 ? digits * 10n ** BigInt(shift) : -shift > 400 ? 0n : divideHalfUp(digits, 10n ** BigInt(-shift))
+    shift >= 0
+      ? digits * 10n ** BigInt(Math.min(shift, SHIFT_MAX))
+      : -shift > 400
+        ? 0n
+        : divideHalfUp(digits, 10n ** BigInt(-shift))
   return match[1] === '-' ? -unscaled : unscaled
 }

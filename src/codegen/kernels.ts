@@ -157,6 +157,9 @@ function whole(round: (x: number) => number, direction: 1n | -1n): MakeKernel {
   }
 }
 
+/** Before this digit every decimal is 0 or does not fit, so that the powers of ten stay small whatever is asked for. */
+const FIRST_DIGIT = -40
+
 function rounding(halfEven: boolean): MakeKernel {
   const double = halfEven ? numbers.roundDoubleHalfEven : numbers.roundDouble
   return (first, call, ansi) => {
@@ -170,7 +173,8 @@ function rounding(halfEven: boolean): MakeKernel {
         const change = halfEven ? rescaleHalfEven : rescale
         return (v: bigint, digits = 0) => {
           if (digits >= 0) return checkedDecimal(change(v, first.scale, Math.min(digits, first.scale)), type, ansi)
-          return checkedDecimal(change(v, first.scale, digits) * powerOfTen(-digits), type, ansi)
+          const place = Math.max(digits, FIRST_DIGIT)
+          return checkedDecimal(change(v, first.scale, place) * powerOfTen(-place), type, ansi)
         }
       }
       case 'bigint': {
@@ -220,10 +224,11 @@ function roundedTo(
   const scale = first.kind === 'decimal' ? first.scale : 0
   return (v, digits) => {
     if (digits >= scale) return checkedDecimal(v, type, ansi)
-    const divisor = powerOfTen(scale - digits)
+    const place = Math.max(digits, FIRST_DIGIT)
+    const divisor = powerOfTen(scale - place)
     const inexact = v % divisor !== 0n && v > 0n === direction > 0n
     const units = v / divisor + (inexact ? direction : 0n)
-    return checkedDecimal(digits >= 0 ? units : units * powerOfTen(-digits), type, ansi)
+    return checkedDecimal(place >= 0 ? units : units * powerOfTen(-place), type, ansi)
   }
 }
 

@@ -1,6 +1,7 @@
 import { MillraceError } from '../common/errors.js'
 import { encodeUtf8 } from '../common/utf8.js'
 import { type KernelTable, type MakeKernel, plain } from './kernel.js'
+import { repeat } from './strings.js'
 import { formatNumber, formatString } from './text-format.js'
 import type { Value } from './value.js'
 
@@ -306,7 +307,7 @@ export const textCodeKernels: KernelTable = {
   findInSet: plain(findInSet),
   overlay: plain(overlay),
   luhnCheck: plain(luhnCheck),
-  space: plain((n: number) => ' '.repeat(Math.max(0, n))),
+  space: plain((n: number) => repeat(' ', n)),
   bitLength: (first) =>
     first.kind === 'binary' ? (v: Uint8Array) => v.length * 8 : (v: string) => Buffer.byteLength(v) * 8,
   toNumber: plain(toNumber(true)),

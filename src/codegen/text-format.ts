@@ -70,6 +70,11 @@ function decimalScaled(value: bigint, scale: number, digits: number): bigint {
   return twice > divisor || (twice === divisor && (quotient & 1n) === 1n) ? quotient + 1n : quotient
 }
 
+/** Characters of one field of a format, which its pattern could otherwise make as many as memory holds. */
+const FIELD_MAX = 100_000
+/** Of JavaScript's toExponential and toFixed; no double is printed with as many. */
+const PLACES_MAX = 100
+
 const conversion = /%(?:(\d+)\$)?([-#+ 0,(]*)(\d+)?(?:\.(\d+))?([a-zA-Z%])/g
 
 export function formatString(
@@ -86,6 +91,8 @@ export function formatString(
           throw invalidFormat(pattern, `a % at character ${pattern.indexOf('%', end)}`)
         end = at + whole.length
         if (letter === 'n') return '\n'
+        if (Number(width ?? 0) > FIELD_MAX || Number(precision ?? 0) > FIELD_MAX)
+          throw invalidFormat(pattern, `${whole} asks for more than ${FIELD_MAX} characters`)
         if (letter === '%') return pad('%', flags, width)
         const index = position === undefined ? next++ : Number(position) - 1
         if (index < 0 || index >= values.length) throw invalidFormat(pattern, `${whole} has no argument`)
@@ -164,15 +171,16 @@ function floating(value: number, kind: string, { flags, precision = 6 }: Convers
   if (!Number.isFinite(value)) return Number.isNaN(value) ? 'NaN' : withSign(value < 0, 'Infinity', flags)
   const negative = value < 0 || Object.is(value, -0)
   const size = Math.abs(value)
-  const exponential = (): string => size.toExponential(precision).replace(/e([+-])(\d)$/, 'e$10$2')
+  const exponential = (): string =>
+    size.toExponential(Math.min(precision, PLACES_MAX)).replace(/e([+-])(\d)$/, 'e$10$2')
   if (kind === 'e') return withSign(negative, exponential(), flags)
   if (kind === 'g') {
     const digits = precision === 0 ? 1 : precision
     const plain = size === 0 || (size >= 1e-4 && size < 10 ** digits)
     const places = size === 0 ? digits - 1 : digits - 1 - Math.floor(Math.log10(size))
     const text = plain
-      ? size.toFixed(Math.max(0, Math.min(100, places)))
-      : size.toExponential(digits - 1).replace(/e([+-])(\d)$/, 'e$10$2')
+      ? size.toFixed(Math.max(0, Math.min(PLACES_MAX, places)))
+      : size.toExponential(Math.min(digits - 1, PLACES_MAX)).replace(/e([+-])(\d)$/, 'e$10$2')
     return withSign(negative, text, flags)
   }
   // Java rounds the digits that it prints for the double half up.

@@ -90,3 +90,25 @@ test('JSON that does not fit is an error, or null where that is asked for', asyn
   const rows = await df.select(fromJson('json', 'n int', { mode: 'PERMISSIVE' }).as('v')).collect()
   expect(rows).toStrictEqual([{ v: { n: null } }])
 })
+
+test.each([
+  ['round(d, -2000000)', '0'],
+  ['bround(d, -20000000)', '0'],
+  ['floor(d, -20000000)', '0'],
+  ['ceil(d, -20000000)', 'NUMERIC_VALUE_OUT_OF_RANGE.WITH_SUGGESTION'],
+  ["cast('1e999999999' as decimal(38, 10))", 'CAST_INVALID_INPUT'],
+  ["try_cast('1e99999999999999999999' as decimal(38, 10))", null],
+  ["format_string('%.99999999f', 1.5)", 'INVALID_PARAMETER_VALUE'],
+  ["format_string('%999999999d', 1)", 'INVALID_PARAMETER_VALUE'],
+  ["length(format_string('%.400e', cast(1.5 as double)))", 106],
+  ['format_number(1.5, 20000000)', null],
+  ['space(2000000000)', 'STRING_TOO_LONG'],
+  ["repeat('ab', 2000000000)", 'STRING_TOO_LONG'],
+  ['sequence(1, 2000000000)', 'COLLECTION_SIZE_LIMIT_EXCEEDED'],
+])('%s asks for absurdly much, and is answered at once', async (sql, expected) => {
+  const one = mill.createDataFrame([{ n: 1 }], t.struct({ n: t.int })).selectExpr('cast(12.5 as decimal(10, 2)) as d')
+  const answer = one.select(expr(sql).as('x')).collect()
+  if (typeof expected === 'string' && /^[A-Z]/.test(expected))
+    await expect(answer).rejects.toMatchObject({ code: expected })
+  else expect(await answer).toEqual([{ x: expected }])
+})
