@@ -182,6 +182,7 @@ export class EngineSession {
     for (const [tableId, blocks] of spec.tables) {
       tables[tableId] = blocks.map((b) => ({ buffer: b.views.buffer as SharedArrayBuffer, position: b.position }))
     }
+    if (!runsOnOneWorker(spec)) this.threads.pool.startAll()
     try {
       await this.#request('start', {
         id,
@@ -368,6 +369,11 @@ export class EngineSession {
     this.#queries.clear()
     this.#hostLog.close(dead)
   }
+}
+
+/** Rows in memory are one input partition. */
+function runsOnOneWorker({ plan, tables }: QuerySpec): boolean {
+  return plan.stages.length === 1 && tables.size > 0
 }
 
 /** What the engine has to know of a sink. */

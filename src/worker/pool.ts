@@ -39,6 +39,8 @@ interface PiscinaPool {
   destroy(): Promise<void>
 }
 
+const OTHERS_AFTER_MS = 100
+
 interface Prepared {
   readonly start: WorkerStart
   readonly transferList: MessagePort[]
@@ -48,8 +50,8 @@ interface Prepared {
  * The worker threads. Each piscina worker holds one resident task for life, which runs whatever the engine deploys on it, so the
  * pool has exactly as many threads as tasks, and piscina is left to start, watch and replace threads.
  *
- * The first thread is started with the engine, the others once it is up: a small query needs only one, and would otherwise wait
- * for all of them to load. Messages to a thread that is still loading wait in its ports.
+ * The first thread is started with the engine, the others once it is up and a query wants them, or a moment has passed: a small query needs
+ * only one, and would otherwise wait for all of them to load. Messages to a thread that is still loading wait in its ports.
  *
  * The file goes with the task and not with the pool: piscina starts no other thread where one has failed to load the pool's file, and the
  * tasks that wait for it would never hear why.
@@ -62,6 +64,10 @@ export class WorkerPool {
   #closed = false
   /** A worker has loaded its file, so the others can. */
   #loaded = false
+  /** Workers that wait to be started. */
+  #others: Prepared[] = []
+  #areWanted = false
+  #cancelTimer: (() => void) | undefined
   /** Slots of the threads that have not loaded their file, nor died of it. */
   readonly #loading = new Set<number>()
   #onLoaded: (() => void) | undefined
@@ -85,8 +91,18 @@ export class WorkerPool {
     if (this.#slots.length === 0 && this.#givenUp !== undefined) throw this.#givenUp
   }
 
+  /** A query is about to run on more than the first: the others are started now, and not when nothing else has come up. */
+  startAll(): void {
+    this.#areWanted = true
+    if (!this.#loaded || this.#closed) return
+    this.#cancelTimer?.()
+    for (const other of this.#others.splice(0)) this.#run(other)
+  }
+
   async close(): Promise<void> {
     this.#closed = true
+    this.#cancelTimer?.()
+    for (const { transferList } of this.#others) for (const port of transferList) port.close()
     if (this.#opening === undefined) return
     await this.#opening
     // Node aborts the whole process where a thread is ended while it loads what was required.
@@ -115,11 +131,13 @@ export class WorkerPool {
       if (!this.#closed) this.options.onFault(cause)
     })
     const [first, ...others] = this.slots.map((slot) => this.#prepare(slot))
+    this.#others = others
     pool.on('message', (slot) => {
       this.#hasLoaded(slot)
       if (this.#loaded) return
       this.#loaded = true
-      if (!this.#closed) for (const other of others) this.#run(other)
+      if (this.#areWanted) this.startAll()
+      else this.#cancelTimer = this.options.env.timer(OTHERS_AFTER_MS, () => this.startAll())
     })
     this.#run(first as Prepared)
   }

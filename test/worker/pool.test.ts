@@ -96,6 +96,51 @@ test('a thread that is still loading is not ended: Node would abort the process'
   expect(existsSync(marker)).toBe(true)
 })
 
+test('the others are started when a query wants them, or a moment after the first', async () => {
+  for (const byTime of [false, true]) {
+    const loaded = (slot: number): string => join(dir, `loaded-${byTime}-${slot}`)
+    const file = fileWith(
+      `marks-${byTime}.mjs`,
+      `import { writeFileSync } from 'node:fs'
+      import { parentPort } from 'node:worker_threads'
+      export default ({ slot }) => {
+        writeFileSync(${JSON.stringify(join(dir, `loaded-${byTime}-`))} + slot, '')
+        parentPort.postMessage(slot)
+      }`,
+    )
+    let pass = (): void => undefined
+    const firstIsUp = new Promise<void>((resolve) => {
+      pass = resolve
+    })
+    let moment = (): void => undefined
+    const pool = new WorkerPool({
+      workers: 3,
+      file,
+      log: createSharedLogMemory(64 * 1024 * 1024),
+      env: {
+        ...nodeEnv,
+        timer: (_, callback) => {
+          moment = callback
+          pass()
+          return () => undefined
+        },
+      },
+      onStart: () => undefined,
+      onDeath: () => undefined,
+      onFault: () => undefined,
+    })
+    await pool.open()
+    await firstIsUp
+    expect(existsSync(loaded(FIRST_WORKER_SLOT))).toBe(true)
+    expect(existsSync(loaded(FIRST_WORKER_SLOT + 1))).toBe(false)
+    if (byTime) moment()
+    else pool.startAll()
+    await pool.close()
+    expect(existsSync(loaded(FIRST_WORKER_SLOT + 1))).toBe(true)
+    expect(existsSync(loaded(FIRST_WORKER_SLOT + 2))).toBe(true)
+  }
+})
+
 test('deaths that lie far apart are accidents, and a worker has its own count', () => {
   const limit = new RestartLimit()
   for (let i = 0; i < 50; i++) expect(limit.allows(2, i * (RESTART_SPAN_MS / 4) + 1)).toBe(true)
