@@ -91,10 +91,11 @@ export class QueryRun {
     const { identity, committed } = this.#checkpoint.recovered
     const startedAt = identity?.startedAt ?? env.now()
     const blocks = spec.tables[scan.source.tableId ?? ''] ?? []
-    this.#source = new QuerySource(scan.source, topics, blocks, env, startedAt, knownInputs(identity, topics))
-    const starts = identity?.starts ?? this.#source.startingOffsets()
-    if (spec.checkpoint !== undefined) {
-      try {
+    let starts: readonly number[]
+    try {
+      this.#source = new QuerySource(scan.source, topics, blocks, env, startedAt, knownInputs(identity, topics))
+      starts = identity?.starts ?? this.#source.startingOffsets()
+      if (spec.checkpoint !== undefined) {
         this.#checkpoint.claim(
           {
             queryId: spec.id,
@@ -108,10 +109,10 @@ export class QueryRun {
         )
         if (topics.length > 0) this.#checkpoint.inputs(this.#source.inputs)
         this.#checkpoint.resolveInDoubt(log.transactions, spec.checkpoint)
-      } catch (error) {
-        this.#checkpoint.close()
-        throw error
       }
+    } catch (error) {
+      this.#checkpoint.close()
+      throw error
     }
     this.#added = new AddedPartitions(this.#source, spec.mode, (added) => this.#addPartitions(added))
     const { epoch, offsets, maxEventTimes } = startingPoint(this.#source, starts, committed)

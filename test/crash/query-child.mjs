@@ -5,7 +5,7 @@ import { appendFileSync } from 'node:fs'
 import { col, count, Millrace, sum, window } from '../../dist/index.js'
 
 const [dir, output, mode, drain] = process.argv.slice(2)
-const mill = await Millrace.open({ dir, workers: 1 })
+const mill = await Millrace.open({ dir, workers: 2 })
 const query = await mill.readStream
   .option('startingOffsets', 'earliest')
   .option('maxOffsetsPerTrigger', '700')
