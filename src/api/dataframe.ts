@@ -155,6 +155,26 @@ export class DataFrame<R extends object = Row> {
     return this.#derive({ op: 'limit', input: this.#plan, count })
   }
 
+  /**
+   * The rows of both, columns put together by their place under the names of this one, duplicates kept (Spark's `union`).
+   * A column gets the type that holds both; throws where there is none, or the numbers of columns differ.
+   */
+  union<O extends object>(other: DataFrame<O>): DataFrame<R> {
+    return this.#union(other, false, false)
+  }
+
+  unionAll<O extends object>(other: DataFrame<O>): DataFrame<R> {
+    return this.union(other)
+  }
+
+  /** The rows of both, columns put together by their name. With `allowMissingColumns` one that a side lacks is null there. */
+  unionByName<O extends object>(
+    other: DataFrame<O>,
+    options: { readonly allowMissingColumns?: boolean } = {},
+  ): DataFrame<R & Partial<O>> {
+    return this.#union(other, true, options.allowMissingColumns === true)
+  }
+
   /** The same query over another input of the same schema: bounded or a stream, one topic or another. */
   withInput<I extends object>(input: DataFrame<I>): DataFrame<R> {
     const plan = replaceScan(this.#plan, input.#plan, input.schema)
@@ -244,6 +264,22 @@ export class DataFrame<R extends object = Row> {
       input: this.#plan,
       derive: (plan) => this.#derive(plan),
     }
+  }
+
+  #union<T extends object, O extends object>(
+    other: DataFrame<O>,
+    byName: boolean,
+    allowMissingColumns: boolean,
+  ): DataFrame<T> {
+    if (!(other instanceof DataFrame)) {
+      throw new MillraceError('DATAFRAME_EXPECTED', 'union takes another DataFrame', {
+        detail: `found ${describe(other)}`,
+        hint: 'clicks.union(moreClicks)',
+      })
+    }
+    const inputs = [this.#plan, other.#plan]
+    const plan: LogicalPlan = { op: 'union', inputs, byName, allowMissingColumns }
+    return new DataFrame<T>(this.#context, plan, new Map([...this.#tables, ...other.#tables]))
   }
 
   #derive<T extends object>(plan: LogicalPlan): DataFrame<T> {

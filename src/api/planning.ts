@@ -2,7 +2,7 @@ import { evaluateConstant } from '../codegen/interpreter.js'
 import { MillraceError } from '../common/errors.js'
 import { analyze } from '../plan/analyzer.js'
 import { explain, explainPhysical } from '../plan/explain.js'
-import type { LogicalPlan } from '../plan/logical-plan.js'
+import { type LogicalPlan, logicalInputs, logicalScans, withLogicalInputs } from '../plan/logical-plan.js'
 import type { OutputMode, PhysicalPlan } from '../plan/physical-plan.js'
 import { type PlannedQuery, planQuery } from '../plan/planner.js'
 import type { BlockRef } from '../types/block.js'
@@ -39,9 +39,9 @@ export function explainPlan(plan: LogicalPlan, mode: ExplainMode, options: Plann
   })
 }
 
-/** True where the scan never ends. */
+/** True where an input never ends. */
 export function isStreamingPlan(plan: LogicalPlan): boolean {
-  return scanOf(plan).source.streaming
+  return logicalScans(plan).some((scan) => scan.source.streaming)
 }
 
 /** The blocks of a plan's memory tables, as they are now. */
@@ -51,7 +51,15 @@ export function tablesOf(tables: PlanTables): ReadonlyMap<string, readonly Block
 
 /** `plan` over another input, which must have the columns of the one it was written for. */
 export function replaceScan(plan: LogicalPlan, input: LogicalPlan, inputSchema: StructType): LogicalPlan {
-  const { schema } = scanOf(plan).source
+  const scans = logicalScans(plan)
+  const [scan] = scans
+  if (scan === undefined || scans.length > 1) {
+    throw new MillraceError('SEVERAL_INPUTS', 'withInput() needs a query over one input', {
+      detail: `this one has ${scans.length}`,
+      hint: 'write the query as a function of its inputs, and call it with others',
+    })
+  }
+  const { schema } = scan.source
   if (!sameType(schema, inputSchema)) {
     throw new MillraceError(
       'SCHEMA_DIFFERS',
@@ -63,7 +71,7 @@ export function replaceScan(plan: LogicalPlan, input: LogicalPlan, inputSchema: 
     )
   }
   const replaced = (node: LogicalPlan): LogicalPlan =>
-    node.op === 'scan' ? input : { ...node, input: replaced(node.input) }
+    node.op === 'scan' ? input : withLogicalInputs(node, logicalInputs(node).map(replaced))
   return replaced(plan)
 }
 
@@ -75,10 +83,4 @@ function planned(plan: LogicalPlan, { ansi, outputMode, mode }: PlanningOptions)
     streaming: isStreamingPlan(plan),
     evaluate: (expression) => evaluateConstant(expression, { ansi }),
   })
-}
-
-function scanOf(plan: LogicalPlan): Extract<LogicalPlan, { op: 'scan' }> {
-  let node = plan
-  while (node.op !== 'scan') node = node.input
-  return node
 }

@@ -7,7 +7,7 @@ import { unknownName } from './unknown-name.js'
 export type SinkFormat = 'console' | 'memory' | 'noop' | 'log'
 export const sinkFormats: readonly SinkFormat[] = ['console', 'memory', 'noop', 'log']
 
-const common = ['checkpointLocation', 'idleTimeout']
+const common = ['checkpointLocation', 'idleTimeout', 'multipleWatermarkPolicy']
 const byFormat: Readonly<Record<SinkFormat, readonly string[]>> = {
   console: ['numRows', 'truncate'],
   memory: [],
@@ -24,11 +24,21 @@ export function checkOptionNames(format: SinkFormat | undefined, options: Readon
   }
 }
 
-/** What the runtime takes from the writer's options. `idleTimeout`: a duration, or 'off'; default 5 seconds. */
+/**
+ * What the runtime takes from the writer's options. `idleTimeout`: a duration, or 'off'; default 5 seconds. `multipleWatermarkPolicy`: how
+ * the watermarks of several inputs make one, 'min' (default; nothing is late that its own input still waits for) or 'max'.
+ */
 export function runOptions(options: ReadonlyMap<string, string>): Record<string, string> {
   const idle = options.get('idleTimeout')
-  if (idle === undefined) return {}
-  return { idleTimeoutMs: idle === 'off' ? 'Infinity' : String(parseDuration(idle, 'the idle timeout')) }
+  const policy = options.get('multipleWatermarkPolicy')
+  const run: Record<string, string> = {}
+  if (idle !== undefined)
+    run.idleTimeoutMs = idle === 'off' ? 'Infinity' : String(parseDuration(idle, 'the idle timeout'))
+  if (policy !== undefined) {
+    if (policy !== 'min' && policy !== 'max') throw invalidOption('multipleWatermarkPolicy', policy, 'min or max')
+    run.multipleWatermarkPolicy = policy
+  }
+  return run
 }
 
 export function consoleOptions(options: ReadonlyMap<string, string>): ConsoleOptions {

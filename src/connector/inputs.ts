@@ -11,7 +11,7 @@ import type { InputPartition } from './input-partition.js'
 import { isolationOf } from './isolation.js'
 import { LogInput } from './log-input.js'
 import { MemoryInput } from './memory-input.js'
-import { RateInput } from './rate-input.js'
+import { RateInput, type RatePartition } from './rate-input.js'
 import { TopicInput } from './topic-input.js'
 
 /** A block in shared memory, as messages carry it. */
@@ -22,14 +22,14 @@ export interface BlockDescriptor {
 
 /** One input partition of a scan, with the offset from which it is read. */
 export interface ScanPartition {
-  /** Number among all input partitions of the source; the same in every run. */
+  /** Number among all input partitions of the query; the same in every run. */
   readonly index: number
   readonly offset: number
   /** Greatest event time seen before `offset`; -Infinity where there is none. */
   readonly maxEventTime: number
   readonly topic?: { readonly partition: PartitionDescriptor; readonly schema: StructType | undefined }
   readonly blocks?: readonly BlockDescriptor[]
-  readonly rate?: { readonly rowsPerSecond: number; readonly startedAt: number; readonly partitions: number }
+  readonly rate?: RatePartition
 }
 
 export interface InputSurroundings {
@@ -60,7 +60,7 @@ function openInput(scan: ScanInput, partition: ScanPartition, around: InputSurro
     return new MemoryInput(blocks, partition.offset)
   }
   if (scan.source.format === 'rate') {
-    return new RateInput(around.env, present(partition.rate, 'the rate'), partition.index, partition.offset)
+    return new RateInput(around.env, present(partition.rate, 'the rate'), partition.offset)
   }
   const topic = present(partition.topic, 'the topic of an input partition')
   const reader = new PartitionReader({

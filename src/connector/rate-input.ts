@@ -13,6 +13,16 @@ export const rateSchema: StructType = structType([
 
 const BLOCK_ROWS = 8192
 
+export interface Rate {
+  readonly rowsPerSecond: number
+  readonly startedAt: number
+  readonly partitions: number
+}
+
+export interface RatePartition extends Rate {
+  readonly partition: number
+}
+
 /**
  * One partition of the rate source. Row n of partition p of P has value n·P + p and is due at
  * start + value / rowsPerSecond, so any range of offsets can be made again, with the same rows.
@@ -28,8 +38,7 @@ export class RateInput implements InputPartition {
 
   constructor(
     private readonly env: Env,
-    private readonly rate: { readonly rowsPerSecond: number; readonly startedAt: number; readonly partitions: number },
-    private readonly partition: number,
+    private readonly rate: RatePartition,
     offset: number,
   ) {
     this.offset = offset
@@ -37,23 +46,19 @@ export class RateInput implements InputPartition {
   }
 
   /** How many rows of the partition are due by `now`. */
-  static due(
-    now: number,
-    rate: { readonly rowsPerSecond: number; readonly startedAt: number; readonly partitions: number },
-    partition: number,
-  ): number {
-    const values = Math.floor(((now - rate.startedAt) * rate.rowsPerSecond) / 1000)
-    return Math.max(0, Math.ceil((values - partition) / rate.partitions))
+  static due(now: number, { rowsPerSecond, startedAt, partitions, partition }: RatePartition): number {
+    const values = Math.floor(((now - startedAt) * rowsPerSecond) / 1000)
+    return Math.max(0, Math.ceil((values - partition) / partitions))
   }
 
   next(limit: number): boolean {
-    const due = Math.min(limit, RateInput.due(this.env.now(), this.rate, this.partition))
+    const due = Math.min(limit, RateInput.due(this.env.now(), this.rate))
     const rows = Math.min(BLOCK_ROWS, due - this.offset)
     if (!(rows > 0)) return false
     this.#builder.reset()
-    const { partitions, rowsPerSecond, startedAt } = this.rate
+    const { partition, partitions, rowsPerSecond, startedAt } = this.rate
     for (let i = 0; i < rows; i++) {
-      const value = (this.offset + i) * partitions + this.partition
+      const value = (this.offset + i) * partitions + partition
       this.#builder.append([startedAt + Math.floor((value * 1000) / rowsPerSecond), value])
     }
     const block = this.#scratch.encode(this.#builder)
@@ -68,7 +73,7 @@ export class RateInput implements InputPartition {
   }
 
   hasNew(): boolean {
-    return RateInput.due(this.env.now(), this.rate, this.partition) > this.offset
+    return RateInput.due(this.env.now(), this.rate) > this.offset
   }
 
   close(): void {}

@@ -1,7 +1,7 @@
 import type { ScanPartition } from '../connector/inputs.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import type { QueryMode } from './engine-protocol.js'
-import type { QuerySource } from './query-source.js'
+import type { QuerySources } from './query-sources.js'
 
 /**
  * Partitions that the topics of a running query get. They are taken up between two epochs, so that all of one speaks of the same input
@@ -14,7 +14,7 @@ export class AddedPartitions {
 
   /** `onAdded`: the source has these input partitions more. */
   constructor(
-    private readonly source: QuerySource,
+    private readonly source: QuerySources,
     private readonly mode: QueryMode,
     private readonly onAdded: (added: readonly ScanPartition[]) => void,
   ) {}

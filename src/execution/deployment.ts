@@ -2,8 +2,14 @@ import { present } from '../common/assert.js'
 import { ENGINE_SLOT, type HOST_SLOT } from '../common/doorbell.js'
 import type { ScanPartition } from '../connector/inputs.js'
 import { type ChannelDescriptor, createChannel } from '../exchange/channel.js'
-import type { PhysicalPlan } from '../plan/physical-plan.js'
-import type { BlockDescriptor, Deployment, TaskSpec } from '../worker/protocol.js'
+import { type PhysicalPlan, type Stage, scanStages } from '../plan/physical-plan.js'
+import {
+  type BlockDescriptor,
+  type Deployment,
+  NO_WATERMARK,
+  type TaskInput,
+  type TaskSpec,
+} from '../worker/protocol.js'
 import type { QueryStart } from './engine-protocol.js'
 import { IDLE_AFTER_MS } from './limits.js'
 
@@ -19,7 +25,8 @@ export interface Layout {
 export interface LayoutOptions {
   readonly plan: PhysicalPlan
   readonly workerSlots: readonly number[]
-  readonly partitions: readonly ScanPartition[]
+  /** By source, in the order of the source's own list. */
+  readonly partitions: readonly (readonly ScanPartition[])[]
   /** Where result rows go; undefined = they are discarded. */
   readonly sinkSlot: typeof HOST_SLOT | typeof ENGINE_SLOT | undefined
   readonly logged: boolean
@@ -29,56 +36,75 @@ export interface LayoutOptions {
 }
 
 /**
- * Task t of a stage runs on worker t; the scan has no more tasks than input partitions. Every pair of tasks of neighbouring
- * stages has a channel of its own.
+ * Task t of a stage runs on worker t; a scan has no more tasks than its source has input partitions. Every pair of tasks of stages of which one
+ * feeds the other has a channel of its own.
  */
 export function layOut(options: LayoutOptions): Layout {
   const { plan, workerSlots, partitions, sinkSlot } = options
-  const counts = plan.stages.map((stage, s) => {
+  const sourceOf = new Map(scanStages(plan).map((stage, source) => [stage.id, source]))
+  const counts = plan.stages.map((stage) => {
     if (stage.parallelism === 'single') return 1
-    return s === 0 ? Math.max(1, Math.min(workerSlots.length, partitions.length)) : workerSlots.length
+    const source = sourceOf.get(stage.id)
+    if (source === undefined) return workerSlots.length
+    return Math.max(1, Math.min(workerSlots.length, partitions[source]?.length ?? 0))
   })
   const slotOf = (task: number): number => workerSlots[task % workerSlots.length] as number
-  const between = plan.stages
-    .slice(1)
-    .map((_, s) =>
-      Array.from({ length: counts[s] as number }, (_from, from) =>
-        Array.from({ length: counts[s + 1] as number }, (_to, to) => createChannel(slotOf(from), slotOf(to))),
-      ),
-    )
-  const last = plan.stages.length - 1
-  const sinkChannels =
-    sinkSlot === undefined
-      ? []
-      : Array.from({ length: counts[last] as number }, (_, task) => createChannel(slotOf(task), sinkSlot))
+  const countOf = (stage: number): number => present(counts[stage], `tasks of stage ${stage}`)
+  // By stage and task: the inputs of those that are fed, the outputs of those that feed.
+  const inputs = plan.stages.map((stage) => Array.from({ length: countOf(stage.id) }, (): TaskInput[] => []))
+  const outputs = plan.stages.map((stage) => Array.from({ length: countOf(stage.id) }, (): ChannelDescriptor[] => []))
+  const sinkChannels: ChannelDescriptor[] = []
+  for (const stage of plan.stages) {
+    for (const from of stage.input.kind === 'scan' ? [] : stage.input.from) {
+      const watermark = watermarkOf(present(plan.stages[from], `stage ${from}`))
+      outputs[from]?.forEach((out, writer) => {
+        inputs[stage.id]?.forEach((into, reader) => {
+          const channel = createChannel(slotOf(writer), slotOf(reader))
+          out.push(channel)
+          into.push({ channel, watermark })
+        })
+      })
+    }
+    if (stage.output.kind !== 'sink' || sinkSlot === undefined) continue
+    outputs[stage.id]?.forEach((out, writer) => {
+      const channel = createChannel(slotOf(writer), sinkSlot)
+      out.push(channel)
+      sinkChannels.push(channel)
+    })
+  }
   const stateChannels: { stage: number; channel: ChannelDescriptor }[] = []
   const tasks = new Map<number, TaskSpec[]>(workerSlots.map((slot) => [slot, []]))
-  plan.stages.forEach((stage, s) => {
-    const count = counts[s] as number
+  for (const { id, head } of plan.stages) {
+    const count = countOf(id)
+    const source = sourceOf.get(id)
+    const isStateful = head?.op === 'finalAggregate'
     for (let task = 0; task < count; task++) {
-      const outputs = s < last ? (between[s]?.[task] ?? []) : sinkChannels.slice(task, task + 1)
-      const inputs = s === 0 ? undefined : (between[s - 1] ?? []).map((row) => row[task] as ChannelDescriptor)
-      const restore = stage.head?.op === 'finalAggregate' ? options.restore(s) : undefined
+      const restore = isStateful ? options.restore(id) : undefined
       let stateLog: ChannelDescriptor | undefined
-      if (options.logged && stage.head?.op === 'finalAggregate') {
+      if (options.logged && isStateful) {
         stateLog = createChannel(slotOf(task), ENGINE_SLOT)
-        stateChannels.push({ stage: s, channel: stateLog })
+        stateChannels.push({ stage: id, channel: stateLog })
       }
       tasks.get(slotOf(task))?.push({
-        stage: s,
+        stage: id,
         task,
         tasks: count,
-        ...(s === 0 ? { scan: partitions.filter((_, i) => i % count === task) } : {}),
-        ...(inputs === undefined ? {} : { inputs }),
-        outputs,
+        ...(source === undefined
+          ? { inputs: inputs[id]?.[task] ?? [] }
+          : { scan: (partitions[source] ?? []).filter((_, i) => i % count === task) }),
+        outputs: outputs[id]?.[task] ?? [],
         ...(stateLog === undefined ? {} : { stateLog }),
         ...(restore === undefined ? {} : { restore }),
       })
     }
-  })
+  }
   // A worker without a task is not waited for: it may still be starting.
   for (const [slot, own] of tasks) if (own.length === 0) tasks.delete(slot)
   return { tasks, sinkChannels, stateChannels }
+}
+
+function watermarkOf({ input }: Stage): number {
+  return input.kind === 'scan' && input.watermark !== undefined ? input.watermark.node : NO_WATERMARK
 }
 
 /** What a worker is told to run; the first barrier to come is that of `firstEpoch`. */
@@ -95,13 +121,20 @@ export function deploymentOf(
     firstEpoch,
     emitEagerly: mode.kind === 'continuous',
     idleAfterMs: mode.kind === 'batch' ? Number.POSITIVE_INFINITY : idle,
+    watermarkPolicy: options.multipleWatermarkPolicy === 'max' ? 'max' : 'min',
   }
 }
 
-/** The task that scans input partition `index`, and its worker. `tasks`: the worker of each, by `stage/task`. */
-export function scanOf(tasks: ReadonlyMap<string, number>, index: number): { task: number; slot: number } {
+/** The task of scanning stage `stage` that reads the input partition at place `local` of its source, and its worker. `tasks`: the worker of each, by name. */
+export function scanOf(
+  tasks: ReadonlyMap<string, number>,
+  stage: number,
+  local: number,
+): { readonly task: number; readonly slot: number } {
   let count = 0
-  while (tasks.has(`0/${count}`)) count += 1
-  const task = index % count
-  return { task, slot: present(tasks.get(`0/${task}`), `scanning task ${task}`) }
+  while (tasks.has(taskName(stage, count))) count += 1
+  const task = local % count
+  return { task, slot: present(tasks.get(taskName(stage, task)), `scanning task ${taskName(stage, task)}`) }
 }
+
+export const taskName = (stage: number, task: number): string => `${stage}/${task}`

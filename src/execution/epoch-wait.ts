@@ -6,7 +6,8 @@ export class EpochWait {
   readonly metrics = new Map<string, TaskMetrics>()
   /** The state to be written down with the epoch. */
   readonly state: { readonly stage: number; readonly block: Uint8Array }[] = []
-  closedUntil = Number.NEGATIVE_INFINITY
+  /** By stateful stage. */
+  readonly closedUntil = new Map<number, number>()
   readonly done: Promise<void>
   #resolve!: () => void
   #stateLogs: number
@@ -31,11 +32,15 @@ export class EpochWait {
   taskReached(
     name: string,
     positions: readonly PartitionPosition[],
-    closedUntil: number | undefined,
+    /** Of a task with state. */
+    closed: { readonly stage: number; readonly until: number } | undefined,
     metrics: TaskMetrics,
   ): void {
     this.positions.push(...positions)
-    if (closedUntil !== undefined) this.closedUntil = Math.max(this.closedUntil, closedUntil)
+    if (closed !== undefined) {
+      const { stage, until } = closed
+      this.closedUntil.set(stage, Math.max(until, this.closedUntil.get(stage) ?? Number.NEGATIVE_INFINITY))
+    }
     this.metrics.set(name, metrics)
     this.#tasks.delete(name)
     this.#check()

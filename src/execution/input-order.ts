@@ -1,7 +1,7 @@
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 
-/** An input partition of a source that reads topics. */
-export type InputName = readonly [topic: string, partition: number]
+/** An input partition. `source`: the number of its source among those of the query; left out it is the first. */
+export type InputName = readonly [topic: string, partition: number, source?: number]
 
 /** The partitions of these topics, topic by topic. */
 export function inputsOf(topics: readonly { readonly name: string; readonly partitions: number }[]): InputName[] {

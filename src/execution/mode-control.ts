@@ -1,5 +1,5 @@
 import type { Env } from '../common/env.js'
-import type { QuerySource } from './query-source.js'
+import type { QuerySources } from './query-sources.js'
 
 /** What the user has asked of a running query. */
 export type Wish = 'none' | 'stop' | 'drain'
@@ -17,7 +17,7 @@ export interface EpochGoal {
 /** What a mode may do. The modes differ in when an epoch begins and ends, and in nothing else. */
 export interface ModeControl {
   readonly env: Env
-  readonly source: QuerySource
+  readonly source: QuerySources
   /** Up to where epochs are committed. */
   offsets(): readonly number[]
   wish(): Wish

@@ -1,11 +1,19 @@
 import type { Env } from '../common/env.js'
+import type { Stage } from '../plan/physical-plan.js'
 import type { TaskMetrics } from '../worker/protocol.js'
 import type { QueryStart } from './engine-protocol.js'
 import type { EpochWait } from './epoch-wait.js'
 import { perSecond, type StreamingQueryProgress, type StreamingQueryStatus } from './progress.js'
-import type { QuerySource } from './query-source.js'
+import type { QuerySources } from './query-sources.js'
 
 const iso = (ms: number): string => new Date(ms).toISOString()
+
+const sum = (of: readonly number[], value: (n: number) => number): number => of.reduce((all, n) => all + value(n), 0)
+
+const rowsBetween = (starts: readonly number[], ends: readonly number[]): number =>
+  ends.reduce((rows, end, i) => rows + end - (starts[i] as number), 0)
+
+const feeding = ({ input }: Stage): readonly number[] => (input.kind === 'scan' ? [] : input.from)
 
 /** Makes the progress of each epoch out of what the tasks counted and when things happened. */
 export class ProgressReporter {
@@ -15,7 +23,7 @@ export class ProgressReporter {
 
   constructor(
     private readonly spec: QueryStart,
-    private readonly source: QuerySource,
+    private readonly source: QuerySources,
     private readonly env: Env,
   ) {
     this.#lastEnd = env.monotonic()
@@ -71,26 +79,28 @@ export class ProgressReporter {
     sinceLast: number,
   ): StreamingQueryProgress {
     const { spec, source } = this
-    const rows = ends.reduce((sum, end, i) => sum + end - (starts[i] as number), 0)
-    const last = spec.plan.stages.length - 1
+    const rows = rowsBetween(starts, ends)
+    const latest = source.latest()
+    const sinkStages = spec.plan.stages.filter(({ output }) => output.kind === 'sink').map(({ id }) => id)
     const delta = (stage: number, pick: (m: TaskMetrics) => number): number => {
-      let sum = 0
+      let rows = 0
       for (const [name, metrics] of wait.metrics) {
         if (!name.startsWith(`${stage}/`)) continue
         const before = this.#last.get(name)
-        sum += pick(metrics) - (before === undefined ? 0 : pick(before))
+        rows += pick(metrics) - (before === undefined ? 0 : pick(before))
       }
-      return sum
+      return rows
     }
     const total = (stage: number, pick: (m: TaskMetrics) => number): number => {
-      let sum = 0
-      for (const [name, metrics] of wait.metrics) if (name.startsWith(`${stage}/`)) sum += pick(metrics)
-      return sum
+      let all = 0
+      for (const [name, metrics] of wait.metrics) if (name.startsWith(`${stage}/`)) all += pick(metrics)
+      return all
     }
     const greatest = Math.max(...wait.positions.map((p) => p.maxEventTime))
     const eventTime: Record<string, string> = {}
     if (Number.isFinite(greatest)) eventTime.max = iso(greatest)
-    if (Number.isFinite(wait.closedUntil)) eventTime.watermark = iso(wait.closedUntil)
+    const watermark = Math.min(...wait.closedUntil.values())
+    if (Number.isFinite(watermark)) eventTime.watermark = iso(watermark)
     const stateOperators = spec.plan.stages.flatMap((stage, s) =>
       stage.head?.op !== 'finalAggregate'
         ? []
@@ -101,7 +111,8 @@ export class ProgressReporter {
               numRowsUpdated: delta(s, (m) => m.stateRowsUpdated),
               numRowsRemoved: delta(s, (m) => m.stateRowsRemoved),
               memoryUsedBytes: total(s, (m) => m.stateBytes),
-              numRowsDroppedByWatermark: delta(0, (m) => m.lateRows) + delta(s, (m) => m.lateRows),
+              numRowsDroppedByWatermark:
+                delta(s, (m) => m.lateRows) + sum(feeding(stage), (from) => delta(from, (m) => m.lateRows)),
               numStateStoreInstances: [...wait.metrics.keys()].filter((name) => name.startsWith(`${s}/`)).length,
             },
           ],
@@ -119,16 +130,14 @@ export class ProgressReporter {
       durationMs: { ...durationMs },
       eventTime,
       stateOperators,
-      sources: [
-        {
-          description: source.description,
-          startOffset: source.offsetsByTopic(starts),
-          endOffset: source.offsetsByTopic(ends),
-          latestOffset: source.offsetsByTopic(source.latest()),
-          numInputRows: rows,
-        },
-      ],
-      sink: { description: spec.sink.description, numOutputRows: delta(last, (m) => m.rowsOut) },
+      sources: source.all.map(({ description }, i) => ({
+        description,
+        startOffset: source.offsetsByTopic(i, starts),
+        endOffset: source.offsetsByTopic(i, ends),
+        latestOffset: source.offsetsByTopic(i, latest),
+        numInputRows: rowsBetween(source.ofSource(i, starts), source.ofSource(i, ends)),
+      })),
+      sink: { description: spec.sink.description, numOutputRows: sum(sinkStages, (s) => delta(s, (m) => m.rowsOut)) },
     }
   }
 }

@@ -39,8 +39,8 @@ function inputsOfCheckpoint(identity: CheckpointIdentity): readonly InputName[] 
 /** Where an epoch ended. */
 export interface EpochEnd {
   readonly positions: readonly PartitionPosition[]
-  /** Windows that end at or before it are closed. */
-  readonly closedUntil: number
+  /** Up to where the windows of each stateful stage are closed: those that end at or before. */
+  readonly closedUntil: ReadonlyMap<number, number>
   /** Of the log sink: its transaction is committed by the record that says this. */
   readonly transaction?: TransactionName | undefined
 }
@@ -64,7 +64,8 @@ export interface Recovered {
 
 interface EndJson {
   readonly positions: readonly (readonly [number, number, number | string])[]
-  readonly closedUntil: number | string
+  /** By stage. A number alone: of the one stateful stage that there could be, which was the second. */
+  readonly closedUntil: number | string | Readonly<Record<string, number | string>>
   readonly transaction?: readonly [producerId: number, producerEpoch: number]
 }
 
@@ -289,11 +290,16 @@ export function sharedBlock(bytes: Uint8Array): BlockDescriptor {
 function endJson(end: EpochEnd): EndJson {
   return {
     positions: end.positions.map((p) => [p.index, p.offset, toText(p.maxEventTime)]),
-    closedUntil: toText(end.closedUntil),
+    closedUntil: Object.fromEntries([...end.closedUntil].map(([stage, until]) => [stage, toText(until)])),
     ...(end.transaction === undefined
       ? {}
       : { transaction: [end.transaction.producerId, end.transaction.producerEpoch] }),
   }
+}
+
+function closedUntilOf(json: EndJson['closedUntil']): ReadonlyMap<number, number> {
+  if (typeof json !== 'object') return new Map([[1, Number(json)]])
+  return new Map(Object.entries(json).map(([stage, until]) => [Number(stage), Number(until)]))
 }
 
 function recover(records: readonly EpochRecord[]): Recovered {
@@ -336,7 +342,7 @@ function recover(records: readonly EpochRecord[]): Recovered {
           epoch: record.epoch,
           end: {
             positions: json.positions.map(([index, offset, time]) => ({ index, offset, maxEventTime: Number(time) })),
-            closedUntil: Number(json.closedUntil),
+            closedUntil: closedUntilOf(json.closedUntil),
             transaction:
               json.transaction === undefined
                 ? undefined

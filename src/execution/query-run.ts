@@ -1,18 +1,18 @@
 import { present } from '../common/assert.js'
-import { type Doorbells, ENGINE_SLOT, FIRST_WORKER_SLOT, HOST_SLOT } from '../common/doorbell.js'
+import { type Doorbells, FIRST_WORKER_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
 import { fromErrorShape, type MillraceError } from '../common/errors.js'
-import type { BlockDescriptor, ScanPartition } from '../connector/inputs.js'
+import type { ScanPartition } from '../connector/inputs.js'
 import type { LogEngine } from '../log/log-engine.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
-import type { ScanInput } from '../plan/physical-plan.js'
+import { scanStages } from '../plan/physical-plan.js'
 import type { FromWorker, ToWorker } from '../worker/protocol.js'
 import type { Goal } from '../worker/scan-task.js'
 import { AddedPartitions } from './added-partitions.js'
 import { runBatch } from './batch.js'
 import { CaughtUp } from './caught-up.js'
 import { runContinuously } from './continuous.js'
-import { deploymentOf, type Layout, layOut, scanOf } from './deployment.js'
+import { deploymentOf, type Layout, scanOf, taskName } from './deployment.js'
 import { EngineInbox } from './engine-inbox.js'
 import type { FromEngine, QueryStart } from './engine-protocol.js'
 import { EpochWait } from './epoch-wait.js'
@@ -20,10 +20,10 @@ import type { LogSink } from './log-sink.js'
 import { runMicroBatches } from './micro-batch.js'
 import type { EpochGoal, ModeControl, Wish } from './mode-control.js'
 import { ProgressReporter } from './progress-reporter.js'
-import { type EpochEnd, knownInputs, QueryCheckpoint, sharedBlock } from './query-checkpoint.js'
+import { type EpochEnd, type QueryCheckpoint, sharedBlock } from './query-checkpoint.js'
 import { queryFailed, topicDeleted } from './query-errors.js'
-import { QuerySource } from './query-source.js'
-import { startingPoint } from './starting-point.js'
+import type { QuerySources } from './query-sources.js'
+import { prepareRun } from './run-preparation.js'
 
 export interface QuerySurroundings {
   readonly env: Env
@@ -39,12 +39,14 @@ export interface QuerySurroundings {
  * three modes differ in when an epoch begins and ends, and in nothing else.
  */
 export class QueryRun {
-  readonly #source: QuerySource
+  readonly #source: QuerySources
   readonly #checkpoint: QueryCheckpoint
   /** Until the tasks are deployed: it holds the state that they begin with. */
   #layout: Layout | undefined
   readonly #slots: readonly number[]
-  /** `stage/task`, and the worker that it runs on. */
+  /** By source, the stage that reads it. */
+  readonly #scanStages: readonly number[]
+  /** By name, the worker that a task runs on. */
   readonly #tasks: ReadonlyMap<string, number>
   readonly #inbox: EngineInbox
   readonly #logSink: LogSink | undefined
@@ -59,7 +61,7 @@ export class QueryRun {
   #wake: (() => void) | undefined
   #delivered: { readonly epoch: number; readonly resolve: () => void } | undefined
   /** Rows read, by scanning task. */
-  readonly #advanced = new Map<number, number>()
+  readonly #advanced = new Map<string, number>()
   #failure: MillraceError | undefined
   #fail!: (error: MillraceError) => void
   readonly #failed: Promise<never>
@@ -75,77 +77,28 @@ export class QueryRun {
     readonly spec: QueryStart,
     private readonly around: QuerySurroundings,
   ) {
-    const { env, log } = around
     let close!: () => void
     this.closed = new Promise((resolve) => {
       close = resolve
     })
-    const scan = spec.plan.stages[0]?.input as ScanInput
-    const topics = (scan.source.topics ?? []).map((topic) => {
-      const found = log.describe(topic.name)
-      // The columns of a typed topic were fixed with the plan; another topic of the name may have others.
-      if (scan.source.format === 'topic' && found.id !== topic.id) throw topicDeleted(topic.name, spec.name)
-      return found
-    })
-    this.#checkpoint = QueryCheckpoint.open(env, spec.checkpoint)
-    const { identity, committed } = this.#checkpoint.recovered
-    const startedAt = identity?.startedAt ?? env.now()
-    const blocks = spec.tables[scan.source.tableId ?? ''] ?? []
-    let starts: readonly number[]
-    try {
-      this.#source = new QuerySource(scan.source, topics, blocks, env, startedAt, knownInputs(identity, topics))
-      starts = identity?.starts ?? this.#source.startingOffsets()
-      if (spec.checkpoint !== undefined) {
-        this.#checkpoint.claim(
-          {
-            queryId: spec.id,
-            stateSignature: spec.plan.stateSignature,
-            source: this.#source.description,
-            topics: topics.map((topic) => ({ name: topic.name, id: topic.id, partitions: topic.partitions.length })),
-            startedAt,
-            starts,
-          },
-          spec.checkpoint,
-        )
-        if (topics.length > 0) this.#checkpoint.inputs(this.#source.inputs)
-        this.#checkpoint.resolveInDoubt(log.transactions, spec.checkpoint)
-      }
-    } catch (error) {
-      this.#checkpoint.close()
-      throw error
-    }
-    this.#added = new AddedPartitions(this.#source, spec.mode, (added) => this.#addPartitions(added))
-    const { epoch, offsets, maxEventTimes } = startingPoint(this.#source, starts, committed)
+    const { source, checkpoint, offsets, epoch, layout } = prepareRun(spec, around)
+    this.#source = source
+    this.#checkpoint = checkpoint
     this.#offsets = offsets
     this.#epoch = epoch
-    const restored = new Map<number, readonly BlockDescriptor[]>()
-    for (const { stage, block } of this.#checkpoint.recovered.state) {
-      restored.set(stage, [...(restored.get(stage) ?? []), sharedBlock(block)])
-    }
-    const layout = layOut({
-      plan: spec.plan,
-      workerSlots: spec.workerSlots,
-      partitions: this.#offsets.map((offset, i) =>
-        this.#source.scanPartition(i, offset, maxEventTimes.get(i) ?? Number.NEGATIVE_INFINITY),
-      ),
-      sinkSlot: spec.sink.kind === 'noop' ? undefined : spec.sink.kind === 'rows' ? HOST_SLOT : ENGINE_SLOT,
-      logged: this.#checkpoint.isDurable,
-      restore: (stage) => {
-        if (committed === undefined) return undefined
-        return { blocks: restored.get(stage) ?? [], closedUntil: committed.end.closedUntil }
-      },
-    })
+    this.#scanStages = scanStages(spec.plan).map(({ id }) => id)
+    this.#added = new AddedPartitions(source, spec.mode, (added) => this.#addPartitions(added))
     this.#layout = layout
     this.#slots = [...layout.tasks.keys()]
     this.#tasks = new Map(
       [...layout.tasks].flatMap(([slot, own]) =>
-        own.map(({ stage, task }): [string, number] => [`${stage}/${task}`, slot]),
+        own.map(({ stage, task }): [string, number] => [taskName(stage, task), slot]),
       ),
     )
     const engineSink = spec.sink.kind === 'durable' || spec.sink.kind === 'log'
     this.#logSink = around.openLogSink?.(this)
     this.#inbox = new EngineInbox(layout, around.bells, engineSink, this.#logSink)
-    this.#progress = new ProgressReporter(spec, this.#source, env)
+    this.#progress = new ProgressReporter(spec, source, around.env)
     this.#failed = new Promise((_, reject) => {
       this.#fail = (error) => {
         if (this.#failure !== undefined) return
@@ -186,15 +139,11 @@ export class QueryRun {
     } else if (message.type === 'barrier') {
       const wait = this.#wait
       if (wait === undefined || wait.epoch !== message.epoch) return
-      const stateful = this.spec.plan.stages[message.stage]?.head?.op === 'finalAggregate'
-      wait.taskReached(
-        `${message.stage}/${message.task}`,
-        message.positions,
-        stateful ? message.closedUntil : undefined,
-        message.metrics,
-      )
+      const { stage, task, positions, closedUntil: until, metrics } = message
+      const isStateful = this.spec.plan.stages[stage]?.head?.op === 'finalAggregate'
+      wait.taskReached(taskName(stage, task), positions, isStateful ? { stage, until } : undefined, metrics)
     } else if (message.type === 'advance') {
-      this.#advanced.set(message.task, message.rowsIn)
+      this.#advanced.set(taskName(message.stage, message.task), message.rowsIn)
       let rows = 0
       for (const read of this.#advanced.values()) rows += read
       this.around.toHost({ type: 'advance', query: this.spec.id, rows })
@@ -235,8 +184,10 @@ export class QueryRun {
     this.#offsets = [...this.#offsets, ...added.map(({ offset }) => offset)]
     this.#checkpoint.inputs(this.#source.inputs)
     for (const partition of added) {
-      const { task, slot } = scanOf(this.#tasks, partition.index)
-      this.around.toWorker(slot, { type: 'addPartition', query: this.spec.id, task, partition })
+      const { source, local } = this.#source.place(partition.index)
+      const stage = present(this.#scanStages[source], `the stage of source ${source}`)
+      const { task, slot } = scanOf(this.#tasks, stage, local)
+      this.around.toWorker(slot, { type: 'addPartition', query: this.spec.id, stage, task, partition })
     }
   }
 

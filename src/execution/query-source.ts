@@ -4,7 +4,7 @@ import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
 import type { BlockDescriptor, ScanPartition } from '../connector/inputs.js'
 import { isolationOf } from '../connector/isolation.js'
-import { RateInput } from '../connector/rate-input.js'
+import { type Rate, RateInput } from '../connector/rate-input.js'
 import { PartitionControl } from '../log/partition-control.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import type { SourceSpec } from '../plan/logical-plan.js'
@@ -20,8 +20,8 @@ interface InputPartitionInfo {
 }
 
 /**
- * The source of a query on the engine thread: which input partitions there are, how far they reach now, and where to
- * start. An input partition is a log partition; its index is its place in the list, the same in every run of the query: partitions that are
+ * One source of a query on the engine thread: which input partitions there are, how far they reach now, and where to
+ * start. An input partition is a log partition; its place in the list is the same in every run of the query: partitions that are
  * added come behind.
  */
 export class QuerySource {
@@ -31,9 +31,7 @@ export class QuerySource {
   readonly #partitions: InputPartitionInfo[]
   #topics: readonly TopicDescriptor[]
   #isWatched = false
-  readonly #rate:
-    | { readonly rowsPerSecond: number; readonly startedAt: number; readonly partitions: number }
-    | undefined
+  readonly #rate: Rate | undefined
 
   constructor(
     readonly spec: SourceSpec,
@@ -69,7 +67,7 @@ export class QuerySource {
     return this.#topics.some((topic) => topic.id === topicId)
   }
 
-  /** By index. */
+  /** By place. */
   get inputs(): InputName[] {
     return this.#partitions.map(({ topic, partition }) => [topic, partition])
   }
@@ -94,7 +92,7 @@ export class QuerySource {
   latest(): number[] {
     return this.#partitions.map((p) => {
       if (p.control !== undefined) return this.#committed ? p.control.lastStableOffset() : p.control.logEndOffset()
-      if (this.#rate !== undefined) return RateInput.due(this.env.now(), this.#rate, p.partition)
+      if (this.#rate !== undefined) return RateInput.due(this.env.now(), { ...this.#rate, partition: p.partition })
       return this.blocks.reduce(
         (rows, b) => rows + (new Int32Array(b.buffer)[(b.position + BLOCK_ROW_COUNT) >> 2] as number),
         0,
@@ -147,7 +145,7 @@ export class QuerySource {
     }
   }
 
-  /** What a task must be told of input partition `index`. */
+  /** What a task must be told of the input partition at this place. */
   scanPartition(index: number, offset: number, maxEventTime: number): ScanPartition {
     const info = present(this.#partitions[index], `input partition ${index}`)
     if (info.control !== undefined) {
@@ -155,7 +153,9 @@ export class QuerySource {
       const partition = present(topic.partitions[info.partition], `partition ${info.partition}`)
       return { index, offset, maxEventTime, topic: { partition, schema: topic.schema } }
     }
-    if (this.#rate !== undefined) return { index, offset, maxEventTime, rate: this.#rate }
+    if (this.#rate !== undefined) {
+      return { index, offset, maxEventTime, rate: { ...this.#rate, partition: info.partition } }
+    }
     return { index, offset, maxEventTime, blocks: this.blocks }
   }
 

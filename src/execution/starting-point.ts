@@ -1,5 +1,5 @@
 import type { Recovered } from './query-checkpoint.js'
-import type { QuerySource } from './query-source.js'
+import type { QuerySources } from './query-sources.js'
 
 /** Where a run begins. */
 export interface StartingPoint {
@@ -11,7 +11,7 @@ export interface StartingPoint {
 
 /** Behind the last epoch that was committed, else at `starts`; a partition that was not there then is read from its beginning. */
 export function startingPoint(
-  source: QuerySource,
+  source: QuerySources,
   starts: readonly number[],
   committed: Recovered['committed'],
 ): StartingPoint {

@@ -2,12 +2,13 @@ import { MillraceError } from '../common/errors.js'
 import { type ColumnSlot, columnSlots, type StructType, topLevelSlots, typeName } from '../types/data-type.js'
 import { bindAggregation } from './aggregation.js'
 import { bindColumn, bindCondition, bindExpression } from './binder.js'
-import type { BoundPlan, SortKey } from './bound-plan.js'
+import { type BoundPlan, nodesOf, type SortKey } from './bound-plan.js'
 import type { BoundExpression, Expression } from './expression.js'
 import { columnPath, resultName } from './expression-name.js'
 import type { LogicalPlan } from './logical-plan.js'
 import { type NamedExpression, project } from './projection.js'
 import { isOrderable } from './type-rules.js'
+import { bindUnion } from './union.js'
 
 /**
  * Gives a logical plan its meaning: names, types, the schema of every node. What a stream may not do is
@@ -46,6 +47,11 @@ export function analyze(plan: LogicalPlan, options: AnalyzeOptions): BoundPlan {
       return bindAggregation(analyze(plan.input, options), plan.keys, plan.aggregates, options.ansi)
     case 'orderBy':
       return orderBy(analyze(plan.input, options), plan.keys, options)
+    case 'union': {
+      const { byName, allowMissingColumns } = plan
+      const inputs = plan.inputs.map((input) => analyze(input, options))
+      return bindUnion(inputs, { byName, allowMissingColumns, ansi: options.ansi })
+    }
     case 'limit': {
       if (!Number.isInteger(plan.count) || plan.count < 0) {
         throw new MillraceError('INVALID_LIMIT', `limit(${plan.count}) is no number of rows`, {
@@ -123,7 +129,7 @@ function drop(input: BoundPlan, names: readonly string[]): BoundPlan {
 }
 
 function withWatermark(input: BoundPlan, column: string, delayMs: number): BoundPlan {
-  for (let node: BoundPlan = input; node.op !== 'scan'; node = node.input) {
+  for (const node of nodesOf(input)) {
     if (node.op === 'aggregate') {
       throw new MillraceError('UNSUPPORTED_OPERATION', 'withWatermark stands after an aggregate', {
         detail: 'a watermark is stamped on the records of the source, before anything else',
@@ -131,7 +137,7 @@ function withWatermark(input: BoundPlan, column: string, delayMs: number): Bound
       })
     }
     if (node.op === 'watermark') {
-      throw new MillraceError('UNSUPPORTED_OPERATION', 'a query can have one watermark', {
+      throw new MillraceError('UNSUPPORTED_OPERATION', 'an input can have one watermark', {
         detail: `found one on ${node.column} and one on ${column}`,
         hint: 'keep the withWatermark of the column that the windows are over',
       })

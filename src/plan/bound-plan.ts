@@ -1,3 +1,4 @@
+import { present } from '../common/assert.js'
 import type { StructType } from '../types/data-type.js'
 import type { BoundAggregate, BoundExpression } from './expression.js'
 import type { SourceSpec } from './logical-plan.js'
@@ -30,6 +31,7 @@ export type BoundPlan =
       readonly schema: StructType
     }
   | BoundAggregation
+  | BoundUnion
   | {
       readonly op: 'sort'
       readonly input: BoundPlan
@@ -47,7 +49,22 @@ export interface BoundScan {
   /** Top-level field of source.schema for each field of `schema`. */
   readonly fields: readonly number[]
   readonly pushedFilters: readonly BoundExpression[]
-  readonly watermark?: { readonly eventTime: BoundExpression; readonly column: string; readonly delayMs: number }
+  readonly watermark?: ScanWatermark
+}
+
+/** Stamped on the records of a scan. Scans below one `withWatermark` (it stands above a union of them) have the same `node`. */
+export interface ScanWatermark {
+  readonly eventTime: BoundExpression
+  readonly column: string
+  readonly delayMs: number
+  readonly node: number
+}
+
+/** The rows of all inputs. Each has the schema of the union, field by field. */
+export interface BoundUnion {
+  readonly op: 'union'
+  readonly inputs: readonly BoundPlan[]
+  readonly schema: StructType
 }
 
 export interface BoundAggregation {
@@ -72,19 +89,34 @@ export interface SortKey {
   readonly nullsFirst: boolean
 }
 
-/** The nodes from the scan up to the root. */
-export function spine(plan: BoundPlan): readonly BoundPlan[] {
-  const nodes: BoundPlan[] = []
-  let node: BoundPlan | undefined = plan
-  while (node !== undefined) {
-    nodes.unshift(node)
-    node = node.op === 'scan' ? undefined : node.input
-  }
-  return nodes
+/** The plans whose rows a node takes; none of a scan. */
+export function inputsOf(plan: BoundPlan): readonly BoundPlan[] {
+  if (plan.op === 'scan') return []
+  return plan.op === 'union' ? plan.inputs : [plan.input]
 }
 
-export function scanOf(plan: BoundPlan): BoundScan {
-  let node = plan
-  while (node.op !== 'scan') node = node.input
-  return node
+/** The same node over other inputs. Nodes that hand rows through take the schema of theirs. */
+export function withInputs(plan: BoundPlan, inputs: readonly BoundPlan[]): BoundPlan {
+  if (plan.op === 'scan') return plan
+  if (plan.op === 'union') return { ...plan, inputs }
+  const input = present(inputs[0], `the input of a ${plan.op}`)
+  if (plan.op === 'project' || plan.op === 'aggregate') return { ...plan, input }
+  return { ...plan, input, schema: input.schema }
+}
+
+/** Every node below `plan`, and itself, inputs before what reads them. */
+export function nodesOf(plan: BoundPlan): readonly BoundPlan[] {
+  return [...inputsOf(plan).flatMap(nodesOf), plan]
+}
+
+/** From left to right. */
+export function scansOf(plan: BoundPlan): readonly BoundScan[] {
+  return plan.op === 'scan' ? [plan] : inputsOf(plan).flatMap(scansOf)
+}
+
+/** From the scans up; nodes that do not change stay the same objects. */
+export function mapPlan(plan: BoundPlan, change: (node: BoundPlan) => BoundPlan): BoundPlan {
+  const before = inputsOf(plan)
+  const after = before.map((input) => mapPlan(input, change))
+  return change(after.every((input, i) => input === before[i]) ? plan : withInputs(plan, after))
 }

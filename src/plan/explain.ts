@@ -1,8 +1,9 @@
+import { present } from '../common/assert.js'
 import { columnSlots, type StructType, typeName } from '../types/data-type.js'
-import { type BoundPlan, type SortKey, spine } from './bound-plan.js'
+import { type BoundPlan, inputsOf, type SortKey } from './bound-plan.js'
 import type { BoundAggregate, BoundExpression } from './expression.js'
 import { boundText, expressionText } from './expression-name.js'
-import type { LogicalPlan, SourceSpec } from './logical-plan.js'
+import { type LogicalPlan, logicalInputs, type SourceSpec } from './logical-plan.js'
 import type {
   Grouping,
   HeadOperator,
@@ -32,19 +33,33 @@ export function explain(query: PlannedQuery): string {
   ].join('\n')
 }
 
-const indented = (lines: readonly string[]): string =>
-  lines.map((line, depth) => (depth === 0 ? line : `${'   '.repeat(depth - 1)}+- ${line}`)).join('\n')
+interface Tree {
+  readonly text: string
+  readonly below: readonly Tree[]
+}
+
+/** A node and, below it, what it takes its rows from. */
+function treeLines({ text, below }: Tree): readonly string[] {
+  const lines = [text]
+  below.forEach((tree, i) => {
+    const isLast = i === below.length - 1
+    treeLines(tree).forEach((line, n) => {
+      lines.push(`${n === 0 ? (isLast ? '+- ' : ':- ') : isLast ? '   ' : ':  '}${line}`)
+    })
+  })
+  return lines
+}
+
+const drawn = (tree: Tree): string => treeLines(tree).join('\n')
+
+/** `lines` one below the other, the last above `below`. */
+function chain(lines: readonly string[], below: readonly Tree[]): readonly Tree[] {
+  return lines.reduceRight<readonly Tree[]>((under, text) => [{ text, below: under }], below)
+}
 
 export function explainLogical(plan: LogicalPlan): string {
-  const lines: string[] = []
-  for (
-    let node: LogicalPlan | undefined = plan;
-    node !== undefined;
-    node = node.op === 'scan' ? undefined : node.input
-  ) {
-    lines.push(logicalLine(node))
-  }
-  return indented(lines)
+  const treeOf = (node: LogicalPlan): Tree => ({ text: logicalLine(node), below: logicalInputs(node).map(treeOf) })
+  return drawn(treeOf(plan))
 }
 
 function logicalLine(plan: LogicalPlan): string {
@@ -67,6 +82,8 @@ function logicalLine(plan: LogicalPlan): string {
       return `Sort [${plan.keys.map(expressionText).join(', ')}]`
     case 'limit':
       return `Limit ${plan.count}`
+    case 'union':
+      return plan.byName ? 'UnionByName' : 'Union'
   }
 }
 
@@ -78,7 +95,8 @@ function sourceText(source: SourceSpec): string {
 const slotNames = (schema: StructType): readonly string[] => columnSlots(schema).map((s) => s.path.join('.'))
 
 export function explainBound(plan: BoundPlan): string {
-  return indented([...spine(plan)].reverse().map(boundLine))
+  const treeOf = (node: BoundPlan): Tree => ({ text: boundLine(node), below: inputsOf(node).map(treeOf) })
+  return drawn(treeOf(plan))
 }
 
 function boundLine(plan: BoundPlan): string {
@@ -98,6 +116,8 @@ function boundLine(plan: BoundPlan): string {
       return `Sort ${sortText(plan.keys, plan.input.schema)}${plan.limit === undefined ? '' : `, first ${plan.limit}`}`
     case 'limit':
       return `Limit ${plan.count}`
+    case 'union':
+      return 'Union'
   }
 }
 
@@ -146,9 +166,17 @@ function groupingText(grouping: Pick<Grouping, 'keys' | 'window' | 'aggregates'>
 
 /** Stage by stage from the last, operators numbered by their stage as in Spark's `*(2)`. */
 export function explainPhysical(plan: PhysicalPlan): string {
-  const lines: string[] = []
-  for (const stage of [...plan.stages].reverse()) lines.push(...stageLines(stage))
-  return indented(lines)
+  const treesOf = (stage: Stage): readonly Tree[] => {
+    const { input } = stage
+    const from = input.kind === 'scan' ? [] : input.from
+    return chain(
+      stageLines(stage),
+      from.flatMap((id) => treesOf(present(plan.stages[id], `stage ${id}`))),
+    )
+  }
+  const last = plan.stages.filter((stage) => stage.output.kind === 'sink').flatMap(treesOf)
+  const [only] = last
+  return drawn(last.length === 1 && only !== undefined ? only : { text: 'Union', below: last })
 }
 
 function stageLines(stage: Stage): readonly string[] {

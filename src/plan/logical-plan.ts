@@ -1,3 +1,4 @@
+import { present } from '../common/assert.js'
 import type { StructType } from '../types/data-type.js'
 import type { Expression } from './expression.js'
 
@@ -20,6 +21,31 @@ export type LogicalPlan =
     }
   | { readonly op: 'orderBy'; readonly input: LogicalPlan; readonly keys: readonly Expression[] }
   | { readonly op: 'limit'; readonly input: LogicalPlan; readonly count: number }
+  | {
+      readonly op: 'union'
+      readonly inputs: readonly LogicalPlan[]
+      /** Columns of the same name go together, not those of the same place. */
+      readonly byName: boolean
+      /** With `byName`: a column that one side lacks is null there. */
+      readonly allowMissingColumns: boolean
+    }
+
+/** The plans whose rows a node takes; none of a scan. */
+export function logicalInputs(plan: LogicalPlan): readonly LogicalPlan[] {
+  if (plan.op === 'scan') return []
+  return plan.op === 'union' ? plan.inputs : [plan.input]
+}
+
+/** The same node over other inputs. */
+export function withLogicalInputs(plan: LogicalPlan, inputs: readonly LogicalPlan[]): LogicalPlan {
+  if (plan.op === 'scan') return plan
+  return plan.op === 'union' ? { ...plan, inputs } : { ...plan, input: present(inputs[0], `the input of ${plan.op}`) }
+}
+
+/** The scans of a plan, from left to right. */
+export function logicalScans(plan: LogicalPlan): readonly Extract<LogicalPlan, { op: 'scan' }>[] {
+  return plan.op === 'scan' ? [plan] : logicalInputs(plan).flatMap(logicalScans)
+}
 
 /**
  * Where rows come from. `streaming` is false for `mill.read…` and createDataFrame: the input ends.

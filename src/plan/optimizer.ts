@@ -7,21 +7,23 @@ import type { OptimizerOptions, OptimizerRule } from './optimizer-rule.js'
 import { foldConstants, simplifyBooleans } from './rules-expressions.js'
 import {
   collapseProjections,
-  hoistWatermark,
   limitIntoSort,
   mergeFilters,
-  pruneColumns,
   pushFiltersBelowProjections,
+  pushFiltersBelowUnions,
   pushFiltersIntoScan,
   removeIdentityProjections,
 } from './rules-plan.js'
+import { pruneColumns } from './rules-pruning.js'
 import { verifyPlan } from './verify-plan.js'
+import { hoistWatermark } from './watermark.js'
 
 /** Applied again and again until nothing changes. */
 export const rewritingRules: readonly OptimizerRule[] = [
   foldConstants,
   simplifyBooleans,
   pushFiltersBelowProjections,
+  pushFiltersBelowUnions,
   mergeFilters,
   collapseProjections,
   limitIntoSort,
@@ -89,5 +91,7 @@ function planKey(plan: BoundPlan): string {
       return `sort(${plan.limit ?? ''}) ${planKey(plan.input)}`
     case 'limit':
       return `limit(${plan.count}) ${planKey(plan.input)}`
+    case 'union':
+      return `union(${plan.inputs.map(planKey).join('; ')})`
   }
 }

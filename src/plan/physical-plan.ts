@@ -1,4 +1,5 @@
 import type { StructType } from '../types/data-type.js'
+import type { ScanWatermark } from './bound-plan.js'
 import type { BoundAggregate, BoundExpression } from './expression.js'
 import type { SourceSpec } from './logical-plan.js'
 
@@ -8,8 +9,8 @@ import type { SourceSpec } from './logical-plan.js'
  *   stage = input (scan | exchange) → head (final aggregate | sort | limit)? → pipeline (filter, project)* → output
  *   output = partial aggregate → exchange by key group | exchange to one task | sink
  *
- * Stages are in order: a stage reads the exchange of the one before it. The first reads the scan, the
- * last writes to the sink.
+ * The stages are a tree: each hands its rows to one stage behind it, or to the sink. Several may feed the same exchange, or the sink
+ * (a union is nothing else). A stage stands behind all that feed it.
  */
 export interface PhysicalPlan {
   readonly stages: readonly Stage[]
@@ -50,11 +51,13 @@ export interface ScanInput {
    */
   readonly pushedFilters: readonly BoundExpression[]
   /** Stamped on every record before any filter: decision 12 of docs/architecture.md. */
-  readonly watermark?: { readonly eventTime: BoundExpression; readonly delayMs: number; readonly column: string }
+  readonly watermark?: ScanWatermark
 }
 
 export interface ExchangeInput {
   readonly kind: 'exchange'
+  /** Ids of the stages whose rows come through it. */
+  readonly from: readonly number[]
   /** Of the frames in the channel. For an aggregate: see aggregateStateSchema() in operator/aggregate.ts. */
   readonly schema: StructType
 }
@@ -106,6 +109,11 @@ export interface Grouping {
   /** True where the scan has a watermark and a window is a key: late rows are dropped and counted, windows close. */
   readonly closesWindows: boolean
   readonly outputMode: OutputMode
+}
+
+/** The stages that read sources, from left to right: the one at place k reads source k. */
+export function scanStages(plan: PhysicalPlan): readonly (Stage & { readonly input: ScanInput })[] {
+  return plan.stages.filter((stage): stage is Stage & { readonly input: ScanInput } => stage.input.kind === 'scan')
 }
 
 export type StageOutput =

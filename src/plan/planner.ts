@@ -1,7 +1,7 @@
 import { present } from '../common/assert.js'
 import { type StructType, sameType, topLevelSlots, typeName } from '../types/data-type.js'
 import { analyze } from './analyzer.js'
-import { type BoundAggregation, type BoundPlan, type BoundScan, spine } from './bound-plan.js'
+import type { BoundAggregation, BoundPlan, BoundScan } from './bound-plan.js'
 import type { BoundExpression } from './expression.js'
 import type { LogicalPlan } from './logical-plan.js'
 import { optimize } from './optimizer.js'
@@ -16,7 +16,8 @@ import type {
   Stage,
   StageOutput,
 } from './physical-plan.js'
-import { checkStreaming, closesWindows } from './streaming-rules.js'
+import { checkStreaming } from './streaming-rules.js'
+import { closesWindows } from './watermark.js'
 
 /** Cuts an optimized plan into stages: a stage ends where rows must change tasks. */
 export interface PlanOptions {
@@ -51,65 +52,84 @@ interface OpenStage {
 }
 
 function planStages(plan: BoundPlan, schema: StructType, options: PlanOptions): PhysicalPlan {
-  const stages: Stage[] = []
-  const signatures: string[] = []
-  const nodes = spine(plan)
-  let open: OpenStage = { input: scanInput(nodes[0] as BoundScan), pipeline: [], parallelism: 'parallel' }
-  const close = (output: StageOutput): void => {
-    stages.push({ id: stages.length, ...open, output })
-  }
-  for (const node of nodes) {
-    switch (node.op) {
-      case 'scan':
-      case 'watermark':
-        break
-      case 'filter':
-        open.pipeline.push({ op: 'filter', condition: node.condition })
-        break
-      case 'project':
-        open.pipeline.push({ op: 'project', columns: node.columns, schema: node.schema })
-        break
-      case 'aggregate': {
-        const grouping = groupingOf(node, options.outputMode)
-        close({ kind: 'partialAggregate', grouping })
-        const isGlobal = node.keys.length === 0 && node.window === undefined
-        open = {
-          // The frames are partial states: their schema follows from the grouping, see operator/aggregate.ts.
-          input: { kind: 'exchange', schema: node.schema },
-          head: { op: 'finalAggregate', grouping, schema: node.schema },
-          pipeline: [],
-          // One task alone, so that an empty input gives one row of a global aggregate and not one a task.
-          parallelism: isGlobal ? 'single' : 'parallel',
-        }
-        signatures.push(signature(grouping))
-        break
-      }
-      case 'sort':
-      case 'limit': {
-        close({ kind: 'exchange', schema: node.schema })
-        const head: HeadOperator =
-          node.op === 'limit'
-            ? { op: 'limit', schema: node.schema, count: node.count }
-            : {
-                op: 'sort',
-                schema: node.schema,
-                keys: node.keys,
-                ...(node.limit === undefined ? {} : { limit: node.limit }),
-              }
-        open = { input: { kind: 'exchange', schema: node.schema }, head, pipeline: [], parallelism: 'single' }
-        break
-      }
-    }
-  }
-  close({ kind: 'sink', schema: plan.schema })
+  const cutter = new StageCutter(options.outputMode)
+  cutter.close(cutter.open(plan), { kind: 'sink', schema: plan.schema })
   return {
-    stages,
+    stages: cutter.stages,
     schema: sameType(schema, plan.schema) ? schema : plan.schema,
-    groupingFields: groupingFields(nodes),
+    groupingFields: groupingFields(plan),
     outputMode: options.outputMode,
     streaming: options.streaming,
     ansi: options.ansi,
-    stateSignature: signatures.join('; '),
+    stateSignature: cutter.signatures.join('; '),
+  }
+}
+
+class StageCutter {
+  readonly stages: Stage[] = []
+  readonly signatures: string[] = []
+
+  constructor(private readonly outputMode: OutputMode) {}
+
+  /** The stages whose rows together are those of `node`: one for each input of the unions below it. */
+  open(node: BoundPlan): readonly OpenStage[] {
+    switch (node.op) {
+      case 'scan':
+        return [{ input: scanInput(node), pipeline: [], parallelism: 'parallel' }]
+      case 'watermark':
+        return this.open(node.input)
+      case 'filter':
+        return this.#extended(node.input, { op: 'filter', condition: node.condition })
+      case 'project':
+        return this.#extended(node.input, { op: 'project', columns: node.columns, schema: node.schema })
+      case 'union':
+        return node.inputs.flatMap((input) => this.open(input))
+      case 'aggregate':
+        return [this.#aggregate(node)]
+      case 'sort': {
+        const { schema, keys, limit } = node
+        return [this.#single(node.input, { op: 'sort', schema, keys, ...(limit === undefined ? {} : { limit }) })]
+      }
+      case 'limit':
+        return [this.#single(node.input, { op: 'limit', schema: node.schema, count: node.count })]
+    }
+  }
+
+  /** Ids of the stages that are finished by it. */
+  close(open: readonly OpenStage[], output: StageOutput): readonly number[] {
+    return open.map((stage) => {
+      const id = this.stages.length
+      this.stages.push({ id, ...stage, output })
+      return id
+    })
+  }
+
+  #extended(input: BoundPlan, operator: NarrowOperator): readonly OpenStage[] {
+    const stages = this.open(input)
+    for (const stage of stages) stage.pipeline.push(operator)
+    return stages
+  }
+
+  #aggregate(node: BoundAggregation): OpenStage {
+    const grouping = groupingOf(node, this.outputMode)
+    const from = this.close(this.open(node.input), { kind: 'partialAggregate', grouping })
+    const isGlobal = node.keys.length === 0 && node.window === undefined
+    this.signatures.push(signature(grouping))
+    return {
+      // The frames are partial states: their schema follows from the grouping, see operator/aggregate.ts.
+      input: { kind: 'exchange', from, schema: node.schema },
+      head: { op: 'finalAggregate', grouping, schema: node.schema },
+      pipeline: [],
+      // One task alone, so that an empty input gives one row of a global aggregate and not one a task.
+      parallelism: isGlobal ? 'single' : 'parallel',
+    }
+  }
+
+  /** What needs all rows in one place. */
+  #single(input: BoundPlan, head: HeadOperator): OpenStage {
+    const { schema } = head
+    const from = this.close(this.open(input), { kind: 'exchange', schema })
+    return { input: { kind: 'exchange', from, schema }, head, pipeline: [], parallelism: 'single' }
   }
 }
 
@@ -141,20 +161,28 @@ function signature(grouping: Grouping): string {
   return `aggregate by (${keys.join(', ')}) of (${aggregates.join(', ')})`
 }
 
-/** The group's keys as columns of the result; none where the result lacks one of them. */
-function groupingFields(nodes: readonly BoundPlan[]): readonly number[] {
-  let at: (number | undefined)[] = []
-  for (const node of nodes) {
-    if (node.op === 'aggregate') {
-      at = node.schema.fields.slice(0, node.keys.length + (node.window === undefined ? 0 : 1)).map((_, i) => i)
-    } else if (node.op === 'project' && at.length > 0) {
-      const slots = topLevelSlots(node.input.schema)
-      at = at.map((field) => {
+/** The group's keys as columns of the result; none where the result lacks one of them, or where groups of several aggregates are mixed. */
+function groupingFields(plan: BoundPlan): readonly number[] {
+  const at = groupingPlaces(plan)
+  return at.every((field) => field !== undefined) ? at.map((field) => present(field, 'a grouping field')) : []
+}
+
+function groupingPlaces(plan: BoundPlan): readonly (number | undefined)[] {
+  switch (plan.op) {
+    case 'scan':
+    case 'union':
+      return []
+    case 'aggregate':
+      return plan.schema.fields.slice(0, plan.keys.length + (plan.window === undefined ? 0 : 1)).map((_, i) => i)
+    case 'project': {
+      const slots = topLevelSlots(plan.input.schema)
+      return groupingPlaces(plan.input).map((field) => {
         const slot = field === undefined ? undefined : slots[field]
-        const i = node.columns.findIndex((column) => column.kind === 'input' && column.slot === slot)
+        const i = plan.columns.findIndex((column) => column.kind === 'input' && column.slot === slot)
         return i === -1 ? undefined : i
       })
     }
+    default:
+      return groupingPlaces(plan.input)
   }
-  return at.every((field) => field !== undefined) ? at.map((field) => present(field, 'a grouping field')) : []
 }

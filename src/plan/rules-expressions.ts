@@ -1,5 +1,5 @@
 import { rewrite } from './bound-expression.js'
-import type { BoundPlan } from './bound-plan.js'
+import { type BoundPlan, mapPlan } from './bound-plan.js'
 import type { BoundExpression, LiteralValue } from './expression.js'
 import type { OptimizerRule } from './optimizer-rule.js'
 import { types } from './type-rules.js'
@@ -95,21 +95,9 @@ export function mapExpressions(plan: BoundPlan, change: (e: BoundExpression) => 
         return { ...node, keys: node.keys.map((key) => ({ ...key, value: change(key.value) })) }
       case 'watermark':
       case 'scan':
+      case 'union':
       case 'limit':
         return node
     }
   })
-}
-
-/** From the scan up. */
-export function mapPlan(plan: BoundPlan, change: (node: BoundPlan) => BoundPlan): BoundPlan {
-  if (plan.op === 'scan') return change(plan)
-  const input = mapPlan(plan.input, change)
-  return change(input === plan.input ? plan : withInput(plan, input))
-}
-
-/** Nodes that hand rows through have the schema of their input. */
-export function withInput(plan: Exclude<BoundPlan, { op: 'scan' }>, input: BoundPlan): BoundPlan {
-  if (plan.op === 'project' || plan.op === 'aggregate') return { ...plan, input }
-  return { ...plan, input, schema: input.schema }
 }

@@ -1,40 +1,14 @@
 import { topLevelSlots } from '../types/data-type.js'
 import { children, conjuncts, inputSlots } from './bound-expression.js'
-import type { BoundPlan, BoundScan } from './bound-plan.js'
+import { type BoundPlan, mapPlan } from './bound-plan.js'
 import type { BoundExpression } from './expression.js'
 import { call } from './function-spec.js'
 import { canThrow } from './functions.js'
 import type { OptimizerRule } from './optimizer-rule.js'
-import { mapPlan, withInput } from './rules-expressions.js'
-import { afterPruning, belowProjection, keptFields, topLevelOf } from './slot-mapping.js'
+import { belowProjection, topLevelOf } from './slot-mapping.js'
 import { types } from './type-rules.js'
 
 /** Rules that move, merge and drop the nodes of a plan. */
-
-/**
- * The watermark belongs to the scan: records are stamped before any filter, so that filters do not decide
- * what is late. The event time is expressed over the scan's columns by putting projections in place.
- */
-export const hoistWatermark: OptimizerRule = {
-  name: 'hoistWatermark',
-  apply: (plan) => {
-    let stamp: BoundScan['watermark']
-    const hoisted = mapPlan(plan, (node) => {
-      if (node.op !== 'watermark') return node
-      stamp = { eventTime: overScan(node.eventTime, node.input), column: node.column, delayMs: node.delayMs }
-      return node.input
-    })
-    if (stamp === undefined) return plan
-    const watermark = stamp
-    return mapPlan(hoisted, (node) => (node.op === 'scan' ? { ...node, watermark } : node))
-  },
-}
-
-/** The expression over the rows of the scan. There is no aggregate in between. */
-export function overScan(e: BoundExpression, plan: BoundPlan): BoundExpression {
-  if (plan.op === 'scan') return e
-  return overScan(plan.op === 'project' ? belowProjection(plan.schema, plan.columns)(e) : e, plan.input)
-}
 
 /** A filter on what a projection computes is a filter on what it computes it from; rows fall out earlier. */
 export const pushFiltersBelowProjections: OptimizerRule = {
@@ -59,6 +33,21 @@ const EXTRA_SIZE_MAX = 8
 
 function size(e: BoundExpression): number {
   return children(e).reduce((sum, child) => sum + size(child), 1)
+}
+
+/** Rows fall out before they are brought together, and in the scans where those can tell. */
+export const pushFiltersBelowUnions: OptimizerRule = {
+  name: 'pushFiltersBelowUnions',
+  apply: (plan) =>
+    mapPlan(plan, (node) => {
+      if (node.op !== 'filter' || node.input.op !== 'union') return node
+      // The inputs have the union's fields one for one, so the condition is bound to their rows as it is.
+      const { condition } = node
+      const inputs = node.input.inputs.map((input): BoundPlan => {
+        return { op: 'filter', input, condition, schema: input.schema }
+      })
+      return { ...node.input, inputs }
+    }),
 }
 
 /**
@@ -118,95 +107,6 @@ export const limitIntoSort: OptimizerRule = {
       if (node.input.op === 'limit') return { ...node.input, count: Math.min(node.count, node.input.count) }
       return node
     }),
-}
-
-/** Columns that nobody reads are not carried, and not decoded by the source. */
-export const pruneColumns: OptimizerRule = {
-  name: 'pruneColumns',
-  apply: (plan) =>
-    prune(
-      plan,
-      plan.schema.fields.map((_, i) => i),
-    ).plan,
-}
-
-interface Pruned {
-  readonly plan: BoundPlan
-  /** Which fields of the node's former schema are left, in order. */
-  readonly kept: readonly number[]
-}
-
-function prune(plan: BoundPlan, required: readonly number[]): Pruned {
-  const need = (
-    expressions: readonly BoundExpression[],
-    input: BoundPlan,
-    also: readonly number[] = [],
-  ): readonly number[] => {
-    const topOf = topLevelOf(input.schema)
-    const fields = new Set(also)
-    for (const e of expressions) for (const slot of inputSlots(e)) fields.add(topOf(slot).field)
-    return [...fields].sort((a, b) => a - b)
-  }
-  switch (plan.op) {
-    case 'scan': {
-      const kept = plan.watermark === undefined ? required : need([plan.watermark.eventTime], plan, required)
-      if (kept.length === plan.schema.fields.length) return { plan, kept }
-      const move = afterPruning(plan.schema, kept)
-      const watermark =
-        plan.watermark === undefined
-          ? {}
-          : { watermark: { ...plan.watermark, eventTime: move(plan.watermark.eventTime) } }
-      const fields = kept.map((i) => plan.fields[i] as number)
-      return { plan: { ...plan, schema: keptFields(plan.schema, kept), fields, ...watermark }, kept }
-    }
-    case 'project': {
-      const columns = required.map((i) => plan.columns[i] as BoundExpression)
-      const below = prune(plan.input, need(columns, plan.input))
-      const move = afterPruning(plan.input.schema, below.kept)
-      const schema = keptFields(plan.schema, required)
-      return { plan: { ...plan, input: below.plan, columns: columns.map(move), schema }, kept: required }
-    }
-    case 'filter': {
-      const below = prune(plan.input, need([plan.condition], plan.input, required))
-      const condition = afterPruning(plan.input.schema, below.kept)(plan.condition)
-      return { plan: { ...plan, input: below.plan, condition, schema: below.plan.schema }, kept: below.kept }
-    }
-    case 'sort': {
-      const below = prune(
-        plan.input,
-        need(
-          plan.keys.map((k) => k.value),
-          plan.input,
-          required,
-        ),
-      )
-      const move = afterPruning(plan.input.schema, below.kept)
-      const keys = plan.keys.map((k) => ({ ...k, value: move(k.value) }))
-      return { plan: { ...plan, input: below.plan, keys, schema: below.plan.schema }, kept: below.kept }
-    }
-    case 'limit':
-    case 'watermark': {
-      const below = prune(plan.input, required)
-      return { plan: withInput(plan, below.plan), kept: below.kept }
-    }
-    case 'aggregate': {
-      const used = [
-        ...plan.keys.map((k) => k.value),
-        ...(plan.window === undefined ? [] : [plan.window.eventTime]),
-        ...plan.aggregates.flatMap((a) => (a.arg === undefined ? [] : [a.arg])),
-      ]
-      const below = prune(plan.input, need(used, plan.input))
-      const move = afterPruning(plan.input.schema, below.kept)
-      const keys = plan.keys.map((k) => ({ ...k, value: move(k.value) }))
-      const aggregates = plan.aggregates.map((a) => (a.arg === undefined ? a : { ...a, arg: move(a.arg) }))
-      const window =
-        plan.window === undefined ? {} : { window: { ...plan.window, eventTime: move(plan.window.eventTime) } }
-      return {
-        plan: { ...plan, input: below.plan, keys, aggregates, ...window },
-        kept: plan.schema.fields.map((_, i) => i),
-      }
-    }
-  }
 }
 
 /** A projection that hands every column through under its own name. */

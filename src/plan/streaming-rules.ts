@@ -1,8 +1,7 @@
 import { MillraceError } from '../common/errors.js'
-import { expressionKey } from './bound-expression.js'
-import { type BoundAggregation, type BoundPlan, scanOf, spine } from './bound-plan.js'
+import { type BoundAggregation, type BoundPlan, inputsOf, nodesOf, scansOf } from './bound-plan.js'
 import type { OutputMode } from './physical-plan.js'
-import { overScan } from './rules-plan.js'
+import { closesWindows } from './watermark.js'
 
 /**
  * What a stream cannot do, with the reason and what to do instead. Spark's matrix of output modes: an
@@ -10,8 +9,9 @@ import { overScan } from './rules-plan.js'
  * what has no aggregation cannot be given complete.
  */
 export function checkStreaming(plan: BoundPlan, outputMode: OutputMode): void {
-  const nodes = spine(plan)
+  const nodes = nodesOf(plan)
   const aggregations = nodes.filter((node) => node.op === 'aggregate')
+  checkInputs(plan)
   for (const node of nodes) {
     if (node.op === 'sort') {
       throw refused(
@@ -28,23 +28,43 @@ export function checkStreaming(plan: BoundPlan, outputMode: OutputMode): void {
       )
     }
   }
-  if (aggregations.length > 1) {
+  if (aggregations.some((node) => nodesOf(node.input).some((below) => below.op === 'aggregate'))) {
     throw refused(
       'two aggregations in one streaming query',
       'the second would count the updates of the first, not its results',
       'write the first to a topic and start a second query on that',
     )
   }
-  const [aggregation] = aggregations
-  if (outputMode === 'complete' && aggregation === undefined) {
+  if (outputMode === 'complete' && !isAggregated(plan)) {
     throw refused(
       "output mode 'complete' without an aggregation",
       'every row of the stream would be kept for ever',
       "use output mode 'append' or 'update'",
     )
   }
-  if (outputMode !== 'append' || aggregation === undefined || closesWindows(aggregation)) return
-  const scan = scanOf(plan)
+  if (outputMode === 'append') for (const aggregation of aggregations) checkAppended(aggregation)
+}
+
+/** Every row is of a group. */
+function isAggregated(plan: BoundPlan): boolean {
+  if (plan.op === 'aggregate') return true
+  return plan.op !== 'scan' && inputsOf(plan).every(isAggregated)
+}
+
+/** A stream and rows that end cannot be read as one input. */
+function checkInputs(plan: BoundPlan): void {
+  const bounded = scansOf(plan).find((scan) => !scan.source.streaming)
+  if (bounded === undefined) return
+  throw refused(
+    'union of a stream and an input that ends',
+    `${bounded.source.topics?.map((topic) => topic.name).join(', ') ?? bounded.source.format} ends, the other does not`,
+    'read both with mill.readStream, or both with mill.read',
+  )
+}
+
+function checkAppended(aggregation: BoundAggregation): void {
+  if (closesWindows(aggregation)) return
+  const watermarks = scansOf(aggregation).map((scan) => scan.watermark)
   if (aggregation.window === undefined) {
     throw refused(
       "output mode 'append' of an aggregation without a window",
@@ -52,7 +72,8 @@ export function checkStreaming(plan: BoundPlan, outputMode: OutputMode): void {
       "group by window('ts', '1 minute') with a watermark, or use output mode 'update' or 'complete'",
     )
   }
-  if (scan.watermark === undefined) {
+  const [watermark] = watermarks
+  if (watermark === undefined || watermarks.includes(undefined)) {
     throw refused(
       "output mode 'append' of an aggregation without a watermark",
       'without a watermark no window ever closes',
@@ -61,20 +82,11 @@ export function checkStreaming(plan: BoundPlan, outputMode: OutputMode): void {
   }
   throw refused(
     "output mode 'append' of a window over another column than the watermark's",
-    `the watermark is on ${scan.watermark.column}, which says nothing of the window's column`,
-    `use window('${scan.watermark.column}', …), or output mode 'update'`,
+    `the watermark is on ${watermark.column}, which says nothing of the window's column`,
+    `use window('${watermark.column}', …), or output mode 'update'`,
   )
 }
 
 function refused(what: string, reason: string, instead: string): MillraceError {
   return new MillraceError('UNSUPPORTED_OPERATION', `${what} is not supported`, { detail: reason, hint: instead })
-}
-
-/** Do the aggregation's windows close: is its window over the event time of the watermark? Of an optimized plan. */
-export function closesWindows(aggregation: BoundAggregation): boolean {
-  const { watermark } = scanOf(aggregation)
-  if (watermark === undefined || aggregation.window === undefined) return false
-  if (spine(aggregation.input).some((node) => node.op === 'aggregate' || node.op === 'sort')) return false
-  const overSource = overScan(aggregation.window.eventTime, aggregation.input)
-  return expressionKey(overSource) === expressionKey(watermark.eventTime)
 }

@@ -1,7 +1,7 @@
 import { assert } from '../common/assert.js'
 import { type ColumnSlot, columnSlots, type DataType, type StructType, sameType, typeName } from '../types/data-type.js'
 import { children } from './bound-expression.js'
-import type { BoundPlan } from './bound-plan.js'
+import { type BoundPlan, inputsOf } from './bound-plan.js'
 import type { BoundExpression } from './expression.js'
 
 /** Every slot exists and has the type that its expression says; every schema is that of what makes the rows. */
@@ -21,7 +21,7 @@ export function verifyPlan(plan: BoundPlan): void {
         [...plan.pushedFilters, ...(plan.watermark === undefined ? [] : [plan.watermark.eventTime])],
         plan.schema,
       )
-      return
+      break
     case 'filter':
       verifyExpressions([plan.condition], plan.input.schema)
       assert(plan.condition.type.kind === 'boolean', 'a filter that is not boolean')
@@ -58,11 +58,21 @@ export function verifyPlan(plan: BoundPlan): void {
       )
       assert(sameType(plan.schema, plan.input.schema), 'schema of a sort')
       break
+    case 'union':
+      for (const { schema } of plan.inputs) {
+        assert(schema.fields.length === plan.schema.fields.length, 'fields of an input of a union')
+        schema.fields.forEach((field, i) => {
+          const of = plan.schema.fields[i]
+          assert(of !== undefined && sameType(field.type, of.type), `an input's column ${i} is no ${typeOf(of?.type)}`)
+          assert(of.nullable || !field.nullable, `column ${of.name} can be null in an input of a union`)
+        })
+      }
+      break
     case 'limit':
       assert(sameType(plan.schema, plan.input.schema), 'schema of a limit')
       break
   }
-  verifyPlan(plan.input)
+  for (const input of inputsOf(plan)) verifyPlan(input)
 }
 
 function verifyFields(columns: readonly BoundExpression[], schema: StructType, from: number): void {

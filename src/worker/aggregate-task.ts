@@ -1,10 +1,10 @@
 import { type ChannelReader, FrameType } from '../exchange/channel.js'
 import type { FinalAggregate, Stage } from '../plan/physical-plan.js'
 import type { BufferViews } from '../types/block.js'
-import { BarrierInputs } from './barrier-inputs.js'
+import { BarrierInputs, type WatermarkedInput } from './barrier-inputs.js'
 import { GroupState } from './group-state.js'
 import type { OutputPort } from './output-port.js'
-import type { BlockDescriptor } from './protocol.js'
+import type { BlockDescriptor, WatermarkPolicy } from './protocol.js'
 import { StagePipeline } from './stage-pipeline.js'
 import { type Counters, newCounters, type Task } from './task.js'
 
@@ -16,7 +16,8 @@ export interface AggregateTaskOptions {
   readonly ansi: boolean
   readonly task: number
   readonly tasks: number
-  readonly inputs: readonly ChannelReader[]
+  readonly inputs: readonly WatermarkedInput[]
+  readonly watermarkPolicy: WatermarkPolicy
   readonly outputs: readonly OutputPort[]
   readonly stateLog: OutputPort | undefined
   readonly emitEagerly: boolean
@@ -38,7 +39,7 @@ export class AggregateTask implements Task {
   constructor(private readonly options: AggregateTaskOptions) {
     const final = options.stage.head as FinalAggregate
     this.#state = new GroupState(final, options.ansi, options.stateLog !== undefined, this.counters)
-    this.#inputs = new BarrierInputs(options.inputs)
+    this.#inputs = new BarrierInputs(options.inputs, options.watermarkPolicy)
     this.#pipeline = new StagePipeline(options.stage, final.schema, options.ansi, options.outputs)
     this.#mode = final.grouping.outputMode
   }
@@ -54,7 +55,7 @@ export class AggregateTask implements Task {
   step(): boolean {
     if (!this.#drain()) return false
     let frames = 0
-    const { inputs } = this.options
+    const { inputs } = this.#inputs
     const first = this.#inputs.turn()
     for (let n = 0; n < inputs.length; n++) {
       const i = (first + n) % inputs.length

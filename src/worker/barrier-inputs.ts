@@ -1,5 +1,13 @@
 import { assert } from '../common/assert.js'
 import { BARRIER_FINAL, BARRIER_SNAPSHOT, type ChannelReader, FrameType } from '../exchange/channel.js'
+import { NO_WATERMARK, type WatermarkPolicy } from './protocol.js'
+
+/** One input of a task, and which watermark comes through it. */
+export interface WatermarkedInput {
+  readonly reader: ChannelReader
+  /** See TaskInput. */
+  readonly watermark: number
+}
 
 /**
  * Alignment of barriers: an input whose barrier has come is not read any further until the barrier has come
@@ -11,13 +19,28 @@ export class BarrierInputs {
   /** The whole state is to be written down, not only what changed. */
   snapshot = false
   readonly #waiting: boolean[]
-  readonly #watermarks: number[]
+  /** The channels' watermarks, one list for each `withWatermark`. */
+  readonly #watermarks: readonly number[][]
+  /** For each input its list, and its place there; undefined where no watermark comes. */
+  readonly #places: readonly (readonly [list: number[], at: number] | undefined)[]
+  readonly inputs: readonly ChannelReader[]
   #arrived = 0
   #first = 0
 
-  constructor(private readonly inputs: readonly ChannelReader[]) {
+  constructor(
+    inputs: readonly WatermarkedInput[],
+    private readonly policy: WatermarkPolicy,
+  ) {
+    this.inputs = inputs.map(({ reader }) => reader)
     this.#waiting = inputs.map(() => false)
-    this.#watermarks = inputs.map(() => Number.NEGATIVE_INFINITY)
+    const lists = new Map<number, number[]>()
+    this.#places = inputs.map(({ watermark }) => {
+      if (watermark === NO_WATERMARK) return undefined
+      const list = lists.get(watermark) ?? []
+      lists.set(watermark, list)
+      return [list, list.push(Number.NEGATIVE_INFINITY) - 1]
+    })
+    this.#watermarks = [...lists.values()]
   }
 
   /**
@@ -38,7 +61,8 @@ export class BarrierInputs {
   /** Takes note of the frame that `next` found, and releases it. */
   consume(i: number): void {
     const reader = this.inputs[i] as ChannelReader
-    if (reader.type === FrameType.watermark) this.#watermarks[i] = reader.watermark
+    const place = this.#places[i]
+    if (reader.type === FrameType.watermark && place !== undefined) place[0][place[1]] = reader.watermark
     if (reader.type === FrameType.barrier) {
       assert(this.#arrived === 0 || this.epoch === reader.epoch, `barriers ${this.epoch} and ${reader.epoch} meet`)
       this.epoch = reader.epoch
@@ -59,10 +83,15 @@ export class BarrierInputs {
     this.#waiting.fill(false)
   }
 
-  /** The least watermark of all inputs. */
+  /** Of all inputs together. Without any it stays where time begins. */
   get watermark(): number {
-    let least = Number.POSITIVE_INFINITY
-    for (const watermark of this.#watermarks) if (watermark < least) least = watermark
-    return least
+    const takesLeast = this.policy === 'min'
+    let combined = takesLeast ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY
+    for (const list of this.#watermarks) {
+      let least = Number.POSITIVE_INFINITY
+      for (let i = 0; i < list.length; i++) least = Math.min(least, list[i] as number)
+      combined = takesLeast ? Math.min(combined, least) : Math.max(combined, least)
+    }
+    return this.#watermarks.length === 0 ? Number.NEGATIVE_INFINITY : combined
   }
 }

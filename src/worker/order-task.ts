@@ -8,7 +8,7 @@ import { BlockBuilder } from '../types/block-builder.js'
 import { valueReader } from '../types/block-reader.js'
 import { BlockScratch } from '../types/block-scratch.js'
 import { columnSlots, structType } from '../types/data-type.js'
-import { BarrierInputs } from './barrier-inputs.js'
+import { BarrierInputs, type WatermarkedInput } from './barrier-inputs.js'
 import type { OutputPort } from './output-port.js'
 import { StagePipeline } from './stage-pipeline.js'
 import { type Counters, newCounters, type Task } from './task.js'
@@ -39,12 +39,13 @@ export class OrderTask implements Task {
   constructor(
     stage: Stage,
     ansi: boolean,
-    private readonly readers: readonly ChannelReader[],
+    inputs: readonly WatermarkedInput[],
     outputs: readonly OutputPort[],
     private readonly onBarrier: (epoch: number) => void,
   ) {
     this.#head = stage.head as Sort | Limit
-    this.#inputs = new BarrierInputs(readers)
+    // It waits for the end of its input; what time it is there is no matter.
+    this.#inputs = new BarrierInputs(inputs, 'min')
     this.#pipeline = new StagePipeline(stage, this.#head.schema, ansi, outputs)
     this.#copy = compileToBuilder({ schema: this.#head.schema, operators: [], ansi }, this.#head.schema).run
     this.#keys = this.#head.op === 'sort' ? new KeyReader(this.#head, ansi) : undefined
@@ -53,10 +54,11 @@ export class OrderTask implements Task {
   step(): boolean {
     if (!this.#pipeline.drain()) return false
     let frames = 0
-    for (let i = 0; i < this.readers.length; i++) {
+    const readers = this.#inputs.inputs
+    for (let i = 0; i < readers.length; i++) {
       while (frames < STEP_FRAMES && this.#inputs.next(i)) {
         frames += 1
-        const reader = this.readers[i] as ChannelReader
+        const reader = readers[i] as ChannelReader
         if (reader.type === FrameType.data) this.#take(reader)
         this.#inputs.consume(i)
       }

@@ -23,13 +23,25 @@ export interface WorkerStart {
 
 export type { BlockDescriptor, ScanPartition }
 
+/** A channel from a task of an earlier stage. */
+export interface TaskInput {
+  readonly channel: ChannelDescriptor
+  /**
+   * The watermark that comes through it, by the number of its `withWatermark`; NO_WATERMARK where none does. Channels of one number are
+   * combined by the least; several numbers by the query's policy.
+   */
+  readonly watermark: number
+}
+
+export const NO_WATERMARK = -1
+
 export interface TaskSpec {
   readonly stage: number
   readonly task: number
   /** How many tasks the stage has. */
   readonly tasks: number
   readonly scan?: readonly ScanPartition[]
-  readonly inputs?: readonly ChannelDescriptor[]
+  readonly inputs?: readonly TaskInput[]
   /** To the tasks of the next stage, or to the sink's thread (one channel); none where rows are discarded. */
   readonly outputs: readonly ChannelDescriptor[]
   /** State rows to the engine, where there is state and a checkpoint. */
@@ -48,7 +60,11 @@ export interface Deployment {
   readonly emitEagerly: boolean
   /** A partition without data for so long no longer holds the watermark back; Infinity = never. */
   readonly idleAfterMs: number
+  /** How several watermarks make one: the least of them, or the greatest. */
+  readonly watermarkPolicy: WatermarkPolicy
 }
+
+export type WatermarkPolicy = 'min' | 'max'
 
 export type ToWorker =
   | { readonly type: 'deploy'; readonly deployment: Deployment }
@@ -67,10 +83,11 @@ export type ToWorker =
       readonly snapshot: boolean
       readonly open: boolean
     }
-  /** To the scanning task with this number, between two epochs: one partition more to read. */
+  /** To a scanning task, between two epochs: one partition more to read. */
   | {
       readonly type: 'addPartition'
       readonly query: string
+      readonly stage: number
       readonly task: number
       readonly partition: ScanPartition
     }
@@ -113,5 +130,11 @@ export type FromWorker =
       readonly metrics: TaskMetrics
     }
   /** A scanning task on its way through an epoch: rows since it was deployed. */
-  | { readonly type: 'advance'; readonly query: string; readonly task: number; readonly rowsIn: number }
+  | {
+      readonly type: 'advance'
+      readonly query: string
+      readonly stage: number
+      readonly task: number
+      readonly rowsIn: number
+    }
   | { readonly type: 'failed'; readonly query: string; readonly slot: number; readonly error: ErrorShape }

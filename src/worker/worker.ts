@@ -10,6 +10,7 @@ import { aggregateStateSchema } from '../operator/aggregate.js'
 import type { FinalAggregate, ScanInput, Stage } from '../plan/physical-plan.js'
 import { type BufferViews, viewsOf } from '../types/block.js'
 import { AggregateTask } from './aggregate-task.js'
+import type { WatermarkedInput } from './barrier-inputs.js'
 import { OrderTask } from './order-task.js'
 import { OutputPort } from './output-port.js'
 import type { BlockDescriptor, Deployment, FromWorker, TaskSpec, ToWorker, WorkerStart } from './protocol.js'
@@ -25,6 +26,7 @@ interface Deployed {
 }
 
 interface DeployedScan {
+  readonly stage: number
   readonly number: number
   readonly input: ScanInput
   readonly task: ScanTask
@@ -82,7 +84,9 @@ export class Worker {
         for (const scan of this.#deployed.get(message.query)?.scans ?? []) scan.task.setGoal(message)
         break
       case 'addPartition': {
-        const scan = this.#deployed.get(message.query)?.scans.find((one) => one.number === message.task)
+        const scan = this.#deployed
+          .get(message.query)
+          ?.scans.find((one) => one.stage === message.stage && one.number === message.task)
         try {
           scan?.task.addPartition(this.#open(scan.input, [message.partition])[0] as ScannedPartition)
         } catch (error) {
@@ -111,7 +115,7 @@ export class Worker {
       const stage = present(deployment.plan.stages[spec.stage], `stage ${spec.stage}`)
       if (stage.input.kind === 'scan') {
         const scan = this.#scanTask(deployment, stage, spec)
-        scans.push({ number: spec.task, input: stage.input, task: scan })
+        scans.push({ stage: spec.stage, number: spec.task, input: stage.input, task: scan })
         tasks.push(scan)
       } else if (stage.head?.op === 'finalAggregate') {
         tasks.push(this.#aggregateTask(deployment, stage, spec))
@@ -144,7 +148,7 @@ export class Worker {
           metrics: toMetrics(task.counters),
         })
       },
-      (rowsIn) => this.#say({ type: 'advance', query: deployment.query, task: spec.task, rowsIn }),
+      (rowsIn) => this.#say({ type: 'advance', query: deployment.query, stage: spec.stage, task: spec.task, rowsIn }),
     )
     return task
   }
@@ -162,6 +166,7 @@ export class Worker {
       task: spec.task,
       tasks: spec.tasks,
       inputs: this.#inputs(spec),
+      watermarkPolicy: deployment.watermarkPolicy,
       outputs: this.#outputs(deployment, spec, StagePipeline.outputSchema(stage)),
       stateLog:
         spec.stateLog === undefined
@@ -206,8 +211,10 @@ export class Worker {
     return task
   }
 
-  #inputs(spec: TaskSpec): ChannelReader[] {
-    return (spec.inputs ?? []).map((channel) => new ChannelReader(channel, this.#bells))
+  #inputs(spec: TaskSpec): WatermarkedInput[] {
+    return (spec.inputs ?? []).map(({ channel, watermark }) => {
+      return { reader: new ChannelReader(channel, this.#bells), watermark }
+    })
   }
 
   /** A task without channels discards its rows, but still counts them. */

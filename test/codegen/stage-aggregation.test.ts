@@ -175,7 +175,7 @@ function run(
   const partitions = 1 + (mix(seed, 0, 1) % 3)
   const tasks = 1 + (mix(seed, 0, 2) % 3)
   const time = grouping.window?.eventTime ?? input(TIME)
-  const spec = pipeline(ansi, shuffled, [], { eventTime: time, delayMs, column: 'ts' })
+  const spec = pipeline(ansi, shuffled, [], { eventTime: time, delayMs, column: 'ts', node: 0 })
   // Tables of fixed capacity are emptied whenever they are full, in the middle of a block.
   const fixed = mix(seed, 0, 8) % 2 === 0
   const writePartial = engine.state(grouping, true, ansi)

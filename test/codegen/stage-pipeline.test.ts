@@ -11,7 +11,7 @@ import { schema } from './expressions.js'
 import { blockOf, input, mixedRows, operators, pipeline } from './stages.js'
 
 const numRuns = Number(process.env['MILLRACE_RUNS'] ?? 150)
-const eventTime = { eventTime: input(18), delayMs: 1000, column: 'n9' }
+const eventTime = { eventTime: input(18), delayMs: 1000, column: 'n9', node: 0 }
 
 describe.each([true, false])('with ansi %s', (ansi) => {
   test('a compiled pipeline gives the rows that the interpreter gives, and counts the same', () => {

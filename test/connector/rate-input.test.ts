@@ -7,7 +7,7 @@ const rate = { rowsPerSecond: 10, startedAt: 1_000_000, partitions: 3 }
 
 /** All rows of a partition from `offset` up to `limit`, at a time. */
 function rowsOf(partition: number, offset: number, limit: number, now: number): unknown[][] {
-  const input = new RateInput({ ...nodeEnv, now: () => now }, rate, partition, offset)
+  const input = new RateInput({ ...nodeEnv, now: () => now }, { ...rate, partition }, offset)
   const rows: unknown[][] = []
   while (input.next(limit)) {
     rows.push(...readValues(rateSchema, input).map((row) => [...row]))
@@ -33,7 +33,7 @@ test('nothing is due before the start, nothing is read beyond the limit, and wha
   expect(rowsOf(0, 0, 100, rate.startedAt - 5000)).toEqual([])
   expect(rowsOf(0, 3, 3, rate.startedAt + 60_000)).toEqual([])
   let now = rate.startedAt
-  const input = new RateInput({ ...nodeEnv, now: () => now }, rate, 0, 0)
+  const input = new RateInput({ ...nodeEnv, now: () => now }, { ...rate, partition: 0 }, 0)
   expect(input.hasNew()).toBe(false)
   now += 100
   expect(input.hasNew()).toBe(true)

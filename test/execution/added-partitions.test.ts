@@ -19,13 +19,14 @@ afterEach(async () => {
   rmSync(dir, { recursive: true, force: true })
 })
 
-const start = (topics: string, trigger: Trigger) =>
-  mill.readStream
-    .option('subscribe', topics)
-    .option('startingOffsets', 'earliest')
-    .format('log')
-    .load()
-    .writeStream.queryName('q')
+const streamOf = (topics: string) =>
+  mill.readStream.option('subscribe', topics).option('startingOffsets', 'earliest').format('log').load()
+
+const start = (topics: string, trigger: Trigger) => run(streamOf(topics), trigger)
+
+const run = (stream: ReturnType<typeof streamOf>, trigger: Trigger) =>
+  stream.writeStream
+    .queryName('q')
     .foreachBatch(async (rows) => {
       for (const row of await rows.collect()) {
         seen.push(`${row.topic}-${row.partition}:${Buffer.from(row.value as Uint8Array)}`)
@@ -67,14 +68,17 @@ describe.each<[string, Trigger]>([
     await again.stop()
   })
 
-  test('over several topics keeps the place of each partition, whichever topic grows, while it runs or not', async () => {
+  test.each([
+    ['several topics', (): ReturnType<typeof streamOf> => streamOf('a,b')],
+    ['a union of sources', () => streamOf('a').union(streamOf('b'))],
+  ])('over %s keeps the place of each partition, whichever topic grows, while it runs or not', async (_what, input) => {
     await mill.topics.create('a', { partitions: 2 })
     await mill.topics.create('b', { partitions: 1 })
     const sent: string[] = []
     const sendEverywhere = async (value: string): Promise<void> => {
       for (const topic of ['a', 'b']) sent.push(...(await sendToAll(topic, value)))
     }
-    let query = await start('a,b', trigger)
+    let query = await run(input(), trigger)
     await sendEverywhere('1')
     await query.processAllAvailable()
     await mill.topics.addPartitions('a', 3)
@@ -84,14 +88,14 @@ describe.each<[string, Trigger]>([
     await query.stop()
     await mill.topics.addPartitions('a', 4)
     await sendEverywhere('3')
-    query = await start('a,b', trigger)
+    query = await run(input(), trigger)
     await mill.topics.addPartitions('b', 3)
     await sendEverywhere('4')
     await query.processAllAvailable()
     await query.stop()
     await mill.close()
     mill = await Millrace.open({ dir, workers: 2 })
-    query = await start('a,b', trigger)
+    query = await run(input(), trigger)
     await sendEverywhere('5')
     await query.processAllAvailable()
     await query.stop()

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
-import { inputOrder, inputsOf } from '../../src/execution/input-order.js'
+import { type InputName, inputOrder, inputsOf } from '../../src/execution/input-order.js'
 import type { TopicDescriptor } from '../../src/log/partition-descriptor.js'
 
 const topics = (...counts: readonly (readonly [string, number])[]): TopicDescriptor[] =>
   counts.map(([name, count]) => ({ name, partitions: Array.from({ length: count }) }) as unknown as TopicDescriptor)
-const shown = (inputs: readonly (readonly [string, number])[]): string => inputs.map(([t, p]) => `${t}${p}`).join(' ')
+const shown = (inputs: readonly InputName[]): string => inputs.map(([t, p]) => `${t}${p}`).join(' ')
 
 test('a new query has the partitions topic by topic', () => {
   expect(shown(inputOrder(topics(['a', 2], ['b', 1])))).toBe('a0 a1 b0')

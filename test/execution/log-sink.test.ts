@@ -72,7 +72,7 @@ class Query {
       return isPrepared
     }, 'the rows are durable')
     const transaction = await settled
-    const end = { positions: [], closedUntil: 0, transaction }
+    const end = { positions: [], closedUntil: new Map<number, number>(), transaction }
     if (this.checkpoint.isDurable) {
       this.checkpoint.intent(epoch, [], false)
       await this.sink.decide(epoch)

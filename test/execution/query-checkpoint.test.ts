@@ -16,7 +16,7 @@ const endAt = (offset: number): EpochEnd => ({
     { index: 0, offset, maxEventTime: offset * 10 },
     { index: 1, offset: 4, maxEventTime: Number.NEGATIVE_INFINITY },
   ],
-  closedUntil: offset === 0 ? Number.NEGATIVE_INFINITY : offset,
+  closedUntil: new Map([[1, offset === 0 ? Number.NEGATIVE_INFINITY : offset]]),
 })
 const block = (n: number): Uint8Array => new Uint8Array(16).fill(n)
 const open = (fs: MemoryFileSystem): QueryCheckpoint => QueryCheckpoint.open(envOf(fs), '/cp')

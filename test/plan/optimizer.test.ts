@@ -40,6 +40,7 @@ function rootOf(slot: number, schema: StructType): number {
 
 function run(plan: BoundPlan, data: readonly FieldRow[], ansi: boolean): readonly FieldRow[] {
   if (plan.op === 'scan') return data.map((row) => plan.fields.map((i) => row[i] ?? null))
+  if (plan.op === 'union') return plan.inputs.flatMap((input) => run(input, data, ansi))
   const input = run(plan.input, data, ansi)
   switch (plan.op) {
     case 'filter': {
@@ -87,6 +88,15 @@ const values: fc.Arbitrary<AnyColumn> = fc.letrec<{ e: AnyColumn }>((tie) => ({
 
 type Step = (input: LogicalPlan) => LogicalPlan
 const steps: fc.Arbitrary<Step> = fc.oneof(
+  values.map(
+    (v): Step =>
+      (input) => ({
+        op: 'union',
+        inputs: [input, { op: 'filter', input, condition: v.expression }],
+        byName: false,
+        allowMissingColumns: false,
+      }),
+  ),
   values.map(
     (v): Step =>
       (input) => ({ op: 'filter', input, condition: v.expression }),

@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest'
+import type { AnyColumn } from '../../src/api/column.js'
 import { col, count, lit, sum, upper, when, window } from '../../src/api/functions.js'
-import { explain } from '../../src/plan/explain.js'
+import { explain, explainPhysical } from '../../src/plan/explain.js'
 import type { LogicalPlan } from '../../src/plan/logical-plan.js'
 import { planQuery } from '../../src/plan/planner.js'
 import { columnSlots } from '../../src/types/data-type.js'
-import { expressionsOf, planOptions, scan } from './plans.js'
+import { codeOf, expressionsOf, planOptions, scan } from './plans.js'
 
 const perPage = (streaming: boolean): LogicalPlan => {
   const stamped: LogicalPlan = { op: 'withWatermark', input: scan(streaming), column: 'ts', delayMs: 10_000 }
@@ -146,4 +147,99 @@ test('a global aggregate is one task, so that nothing gives one row', () => {
   expect(physical.stages[1]?.parallelism).toBe('single')
   const input = physical.stages[0]?.input
   expect(input?.kind === 'scan' && input.schema.fields).toStrictEqual([])
+})
+
+const union = (...inputs: readonly LogicalPlan[]): LogicalPlan => ({
+  op: 'union',
+  inputs,
+  byName: false,
+  allowMissingColumns: false,
+})
+
+test('the inputs of a union are stages of their own that feed the same exchange, each with its filters', () => {
+  const plan: LogicalPlan = {
+    op: 'aggregate',
+    input: { op: 'filter', input: union(scan(), scan()), condition: col('clicks').gt(1).expression },
+    keys: expressionsOf(['page']),
+    aggregates: expressionsOf([count()]),
+  }
+  const { physical } = planQuery(plan, planOptions())
+  expect(physical.stages.map(({ input }) => (input.kind === 'scan' ? 'scan' : input.from))).toEqual([
+    'scan',
+    'scan',
+    [0, 1],
+  ])
+  for (const stage of physical.stages.slice(0, 2)) {
+    expect(stage.input.kind === 'scan' && stage.input.schema.fields.map((f) => f.name)).toEqual(['page', 'clicks'])
+    expect(stage.input.kind === 'scan' && stage.input.pushedFilters).toHaveLength(1)
+  }
+  expect(explainPhysical(physical).split('\n')).toEqual([
+    'Sink [page, count(1)]',
+    '+- *(2) FinalAggregate [page], [count(1)], append',
+    '   :- Exchange by key group',
+    '   :  +- *(0) PartialAggregate [page#0], [count(1) AS count(1)]',
+    '   :     +- *(0) Project [page#0]',
+    '   :        +- *(0) Filter (clicks#1 > 1)',
+    '   :           +- *(0) Scan memory [page, clicks], PushedFilters: [(clicks#1 > 1)]',
+    '   +- Exchange by key group',
+    '      +- *(1) PartialAggregate [page#0], [count(1) AS count(1)]',
+    '         +- *(1) Project [page#0]',
+    '            +- *(1) Filter (clicks#1 > 1)',
+    '               +- *(1) Scan memory [page, clicks], PushedFilters: [(clicks#1 > 1)]',
+  ])
+})
+
+test('a watermark above a union is that of all its inputs, one below of its own', () => {
+  const stamped = (input: LogicalPlan): LogicalPlan => ({ op: 'withWatermark', input, column: 'ts', delayMs: 5 })
+  const nodes = (plan: LogicalPlan) =>
+    planQuery(plan, planOptions({ streaming: true, mode: 'microBatch' })).physical.stages.map(
+      ({ input }) => input.kind === 'scan' && input.watermark?.node,
+    )
+  expect(nodes(stamped(union(scan(true), scan(true))))).toEqual([0, 0])
+  expect(nodes(union(stamped(scan(true)), stamped(scan(true))))).toEqual([0, 1])
+  expect(nodes(union(scan(true), stamped(scan(true))))).toEqual([undefined, 0])
+})
+
+test('windows over a union close where every input has its watermark on the column of the window', () => {
+  const stamped = (column: string): LogicalPlan => ({ op: 'withWatermark', input: scan(true), column, delayMs: 5 })
+  const code = (input: LogicalPlan): string =>
+    codeOf(() =>
+      planQuery(
+        { op: 'aggregate', input, keys: expressionsOf([window('ts', '1 hour')]), aggregates: expressionsOf([count()]) },
+        planOptions({ streaming: true, mode: 'microBatch' }),
+      ),
+    )
+  expect(code(union(stamped('ts'), stamped('ts')))).toBe('no error')
+  expect(code(union(stamped('ts'), stamped('seenAt')))).toBe('UNSUPPORTED_OPERATION')
+  expect(code(union(stamped('ts'), scan(true)))).toBe('UNSUPPORTED_OPERATION')
+})
+
+test('a stream and an input that ends are no union', () => {
+  const plan = union(scan(true), scan(false))
+  expect(codeOf(() => planQuery(plan, planOptions({ streaming: true, mode: 'microBatch' })))).toBe(
+    'UNSUPPORTED_OPERATION',
+  )
+})
+
+test('columns of a union go together by place or by name, and what does not fit is said', () => {
+  const select = (...columns: readonly (AnyColumn | string)[]): LogicalPlan => ({
+    op: 'select',
+    input: scan(),
+    columns: expressionsOf(columns),
+  })
+  const fields = (plan: LogicalPlan) =>
+    planQuery(plan, planOptions()).physical.schema.fields.map(({ name, type, nullable }) => [name, type.kind, nullable])
+  expect(fields(union(select('userId', 'clicks'), select('page', 'price')))).toEqual([
+    ['userId', 'string', true],
+    ['clicks', 'double', true],
+  ])
+  const byName = (...inputs: readonly LogicalPlan[]): LogicalPlan =>
+    ({ ...union(...inputs), byName: true }) as LogicalPlan
+  expect(fields(byName(select('userId', 'clicks'), select('clicks', 'userId')))).toEqual([
+    ['userId', 'string', false],
+    ['clicks', 'int', false],
+  ])
+  expect(codeOf(() => fields(union(select('userId'), select('page', 'price'))))).toBe('NUM_COLUMNS_MISMATCH')
+  expect(codeOf(() => fields(union(select('ts'), select(lit(true).as('ts')))))).toBe('INCOMPATIBLE_COLUMN_TYPE')
+  expect(codeOf(() => fields(byName(select('userId'), select('page'))))).toBe('UNRESOLVED_COLUMN')
 })

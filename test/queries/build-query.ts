@@ -1,11 +1,11 @@
 import { Column } from '../../dist/api/column.js'
 import type { DataFrame } from '../../dist/api/dataframe.js'
 import * as functions from '../../dist/api/functions.js'
-import type { QueryCase } from './case-file.js'
+import type { Operators, QueryCase } from './case-file.js'
 import type { Argument, Node } from './expression-text.js'
 
 /** The query of a case as calls of the public API, one for each line. */
-export function buildQuery(input: DataFrame, operators: QueryCase['operators']): DataFrame {
+export function buildQuery(input: DataFrame, operators: Operators, other?: DataFrame): DataFrame {
   let frame = input
   let keys: readonly Column<unknown, string>[] | undefined
   for (const { name, args } of operators) {
@@ -24,6 +24,12 @@ export function buildQuery(input: DataFrame, operators: QueryCase['operators']):
         break
       case 'drop':
         frame = frame.drop(...args.map(columnName))
+        break
+      case 'union':
+        frame = frame.union(otherOf(other))
+        break
+      case 'unionByName':
+        frame = frame.unionByName(otherOf(other), { allowMissingColumns: args.length > 0 })
         break
       case 'groupBy':
         keys = args.map(namedColumn)
@@ -45,6 +51,18 @@ export function buildQuery(input: DataFrame, operators: QueryCase['operators']):
     }
   }
   return frame
+}
+
+/** The frame of a case over the topics of its inputs, `read` one by one. */
+export function caseFrame({ operators, other }: QueryCase, inputs: readonly DataFrame[]): DataFrame {
+  const [input, second] = inputs
+  if (input === undefined) throw new Error('a case without an input')
+  return buildQuery(input, operators, second === undefined ? undefined : buildQuery(second, other?.operators ?? []))
+}
+
+function otherOf(other: DataFrame | undefined): DataFrame {
+  if (other === undefined) throw new Error("the case has no second input: 'schema2:' and 'input2:'")
+  return other
 }
 
 function first(args: readonly Argument[]): Argument {

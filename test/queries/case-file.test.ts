@@ -30,7 +30,7 @@ describe('the language of the cases', () => {
     const text =
       'title: x\nschema:\n  a int\ninput:\n  partition 1\n    1\n    2\n\n    3\nquery:\n  limit 1\nexpect:\n  a\n  1\n'
     const query = parseCase(text, 'x.txt')
-    expect(query.input).toEqual([[], [[{ a: 1 }, { a: 2 }], [{ a: 3 }]]])
+    expect(query.input.sends).toEqual([[], [[{ a: 1 }, { a: 2 }], [{ a: 3 }]]])
     expect(query.expect?.rows).toEqual([['1']])
   })
 

@@ -11,10 +11,10 @@ import { type Argument, parseArguments } from './expression-text.js'
 /** A query case as README.md beside this file describes it. */
 export interface QueryCase {
   readonly title: string
-  readonly schema: StructType
-  /** By partition, then by send. */
-  readonly input: readonly (readonly (readonly Row[])[])[]
-  readonly operators: readonly { readonly name: string; readonly args: readonly Argument[] }[]
+  readonly input: CaseInput
+  /** What `union` and its like put beside the input. */
+  readonly other?: CaseInput
+  readonly operators: Operators
   readonly output: 'append' | 'update' | 'complete'
   readonly modes: readonly CaseMode[]
   readonly expect?: {
@@ -23,6 +23,25 @@ export interface QueryCase {
     readonly ordered: boolean
   }
   readonly error?: string
+}
+
+export interface CaseInput {
+  readonly schema: StructType
+  /** By partition, then by send. */
+  readonly sends: readonly (readonly (readonly Row[])[])[]
+  /** What is done with it before anything else. */
+  readonly operators: Operators
+}
+
+export type Operators = readonly { readonly name: string; readonly args: readonly Argument[] }[]
+
+/** The inputs of a case, and what the topic of each is called. */
+export function inputsOf(
+  query: QueryCase,
+  topic: string,
+): readonly { readonly topic: string; readonly input: CaseInput }[] {
+  const first = { topic, input: query.input }
+  return query.other === undefined ? [first] : [first, { topic: `${topic}-other`, input: query.other }]
 }
 
 export type CaseMode = 'batch' | 'micro-batch' | 'continuous'
@@ -37,11 +56,14 @@ export function parseCase(text: string, file: string): QueryCase {
     if (section === undefined) throw new Error(`${file} has no section '${name}:'`)
     return section
   }
-  const schema = structType(
-    need('schema')
-      .lines.filter((l) => l !== '')
-      .map(parseField),
-  )
+  const inputOf = (suffix: string): CaseInput => {
+    const schema = structType(linesOf(need(`schema${suffix}`)).map(parseField))
+    return {
+      schema,
+      sends: parseInput(need(`input${suffix}`).lines, schema),
+      operators: linesOf(sections.get(`query${suffix}`)).map(parseOperator),
+    }
+  }
   const expect = sections.get('expect')
   const output = sections.get('output')?.head ?? 'append'
   if (output !== 'append' && output !== 'update' && output !== 'complete')
@@ -50,17 +72,17 @@ export function parseCase(text: string, file: string): QueryCase {
   const error = sections.get('error')?.head
   return {
     title: need('title').head,
-    schema,
-    input: parseInput(need('input').lines, schema),
-    operators: need('query')
-      .lines.filter((l) => l !== '')
-      .map(parseOperator),
+    input: { ...inputOf(''), operators: [] },
+    ...(sections.has('schema2') ? { other: inputOf('2') } : {}),
+    operators: linesOf(need('query')).map(parseOperator),
     output,
     modes: caseModes.filter((mode) => modes.includes(mode)),
     ...(error === undefined ? {} : { error }),
     ...(expect === undefined ? {} : { expect: parseExpect(expect) }),
   }
 }
+
+const linesOf = (section: Section | undefined): readonly string[] => section?.lines.filter((l) => l !== '') ?? []
 
 interface Section {
   head: string
@@ -125,7 +147,7 @@ function parseInput(lines: readonly string[], schema: StructType): Row[][][] {
   return Array.from(partitions, (p) => p ?? [])
 }
 
-function parseOperator(line: string): QueryCase['operators'][number] {
+function parseOperator(line: string): Operators[number] {
   const space = line.indexOf(' ')
   if (space === -1) return { name: line, args: [] }
   return { name: line.slice(0, space), args: parseArguments(line.slice(space + 1)) }

@@ -6,8 +6,8 @@ import { Millrace } from '../../dist/api/millrace.js'
 import type { StreamingQuery } from '../../dist/api/streaming-query.js'
 import { StructSchema } from '../../dist/types/schema.js'
 import type { StructType } from '../../src/types/data-type.js'
-import { buildQuery } from './build-query.js'
-import { type CaseMode, parseCase, type QueryCase, type Row } from './case-file.js'
+import { caseFrame } from './build-query.js'
+import { type CaseInput, type CaseMode, inputsOf, parseCase, type QueryCase, type Row } from './case-file.js'
 import { triggers } from './run-case.js'
 
 /**
@@ -38,9 +38,11 @@ async function main(dir: string, mode: Exclude<CaseMode, 'batch'>, workers: numb
   const cases = await Promise.all(
     crashCases(mode).map(async ({ file, query }) => {
       const topic = file.replace('.txt', '')
-      await ensureTopic(mill, topic, query)
+      const inputs = inputsOf(query, topic)
+      for (const { topic: name, input } of inputs) await ensureTopic(mill, name, input)
       const running = await start(mill, topic, file, query, mode)
-      return { running, sends: await missingSends(mill, topic, query) }
+      const sends = await Promise.all(inputs.map(({ topic: name, input }) => missingSends(mill, name, input)))
+      return { running, sends: sends.flat() }
     }),
   )
   const running = cases.map((one) => one.running)
@@ -58,9 +60,9 @@ async function main(dir: string, mode: Exclude<CaseMode, 'batch'>, workers: numb
   process.stdout.write('done\n')
 }
 
-async function ensureTopic(mill: Millrace, topic: string, query: QueryCase): Promise<void> {
+async function ensureTopic(mill: Millrace, topic: string, { sends, schema }: CaseInput): Promise<void> {
   if (mill.topics.list().some(({ name }) => name === topic)) return
-  await mill.topics.create(topic, { partitions: query.input.length, schema: new StructSchema<Row>(query.schema) })
+  await mill.topics.create(topic, { partitions: Math.max(1, sends.length), schema: new StructSchema<Row>(schema) })
 }
 
 async function start(
@@ -70,8 +72,11 @@ async function start(
   query: QueryCase,
   mode: Exclude<CaseMode, 'batch'>,
 ): Promise<StreamingQuery> {
-  const input = mill.readStream.option('startingOffsets', 'earliest').topic(topic)
-  return await buildQuery(input, query.operators)
+  const inputs = inputsOf(query, topic)
+  return await caseFrame(
+    query,
+    inputs.map(({ topic: name }) => mill.readStream.option('startingOffsets', 'earliest').topic(name)),
+  )
     .writeStream.queryName(topic)
     .outputMode(query.output)
     .trigger(triggers[mode])
@@ -83,11 +88,11 @@ async function start(
 }
 
 /** A send is in its partition as a whole or not at all, acknowledged or not: the log end offset tells. */
-async function missingSends(mill: Millrace, topic: string, query: QueryCase): Promise<(() => Promise<void>)[]> {
+async function missingSends(mill: Millrace, topic: string, input: CaseInput): Promise<(() => Promise<void>)[]> {
   const { partitionStates } = await mill.topics.describe(topic)
   const producer = mill.producer()
   const missing: (() => Promise<void>)[] = []
-  query.input.forEach((sends, partition) => {
+  input.sends.forEach((sends, partition) => {
     let offset = 0
     for (const rows of sends) {
       offset += rows.length

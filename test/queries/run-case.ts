@@ -2,8 +2,8 @@ import type { DataFrame } from '../../dist/api/dataframe.js'
 import type { Millrace } from '../../dist/api/millrace.js'
 import type { Trigger } from '../../dist/api/trigger.js'
 import { StructSchema } from '../../dist/types/schema.js'
-import { buildQuery } from './build-query.js'
-import type { CaseMode, QueryCase, Row } from './case-file.js'
+import { caseFrame } from './build-query.js'
+import { type CaseMode, inputsOf, type QueryCase, type Row } from './case-file.js'
 
 export const triggers: Readonly<Record<Exclude<CaseMode, 'batch'>, Trigger>> = {
   'micro-batch': { processingTime: 0 },
@@ -21,18 +21,24 @@ let runs = 0
 export async function runCase(mill: Millrace, query: QueryCase, mode: CaseMode): Promise<CaseResult> {
   runs += 1
   const topic = `case-${runs}`
-  const partitions = Math.max(1, query.input.length)
-  await mill.topics.create(topic, { partitions, schema: new StructSchema<Row>(query.schema) })
+  const inputs = inputsOf(query, topic)
+  for (const { topic: name, input } of inputs) {
+    const partitions = Math.max(1, input.sends.length)
+    await mill.topics.create(name, { partitions, schema: new StructSchema<Row>(input.schema) })
+  }
   try {
     return mode === 'batch' ? await runBatch(mill, query, topic) : await runStreaming(mill, query, mode, topic)
   } finally {
-    await mill.topics.delete(topic)
+    for (const { topic: name } of inputs) await mill.topics.delete(name)
   }
 }
 
 async function runBatch(mill: Millrace, query: QueryCase, topic: string): Promise<CaseResult> {
   await send(mill, query, topic, async () => {})
-  const frame = buildQuery(mill.read.topic(topic), query.operators)
+  const frame = caseFrame(
+    query,
+    inputsOf(query, topic).map(({ topic: name }) => mill.read.topic(name)),
+  )
   return { frame, rows: await frame.collect() }
 }
 
@@ -42,8 +48,10 @@ async function runStreaming(
   mode: Exclude<CaseMode, 'batch'>,
   topic: string,
 ): Promise<CaseResult> {
-  const input = mill.readStream.option('startingOffsets', 'earliest').topic(topic)
-  const frame = buildQuery(input, query.operators)
+  const frame = caseFrame(
+    query,
+    inputsOf(query, topic).map(({ topic: name }) => mill.readStream.option('startingOffsets', 'earliest').topic(name)),
+  )
   const running = await frame.writeStream
     .format('memory')
     .queryName(topic)
@@ -61,12 +69,15 @@ async function runStreaming(
 /** Round n is the n-th send of every partition. */
 async function send(mill: Millrace, query: QueryCase, topic: string, afterRound: () => Promise<void>): Promise<void> {
   const producer = mill.producer()
-  const rounds = Math.max(0, ...query.input.map((sends) => sends.length))
+  const inputs = inputsOf(query, topic)
+  const rounds = Math.max(0, ...inputs.flatMap(({ input }) => input.sends.map((sends) => sends.length)))
   for (let round = 0; round < rounds; round += 1) {
-    for (const [partition, sends] of query.input.entries()) {
-      const rows = sends[round]
-      if (rows === undefined) continue
-      await producer.send({ topic, messages: rows.map((value) => ({ value, partition })) })
+    for (const { topic: name, input } of inputs) {
+      for (const [partition, sends] of input.sends.entries()) {
+        const rows = sends[round]
+        if (rows === undefined) continue
+        await producer.send({ topic: name, messages: rows.map((value) => ({ value, partition })) })
+      }
     }
     await afterRound()
   }

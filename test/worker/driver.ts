@@ -12,7 +12,13 @@ import {
 } from '../../src/exchange/channel.js'
 import { aggregateStateSchema } from '../../src/operator/aggregate.js'
 import type { LogicalPlan } from '../../src/plan/logical-plan.js'
-import type { FinalAggregate, PhysicalPlan, ScanInput } from '../../src/plan/physical-plan.js'
+import {
+  type FinalAggregate,
+  type PhysicalPlan,
+  type ScanInput,
+  type Stage,
+  scanStages,
+} from '../../src/plan/physical-plan.js'
 import { planQuery } from '../../src/plan/planner.js'
 import type { BlockRef } from '../../src/types/block.js'
 import { BlockBuilder } from '../../src/types/block-builder.js'
@@ -21,7 +27,7 @@ import type { StructType } from '../../src/types/data-type.js'
 import { AggregateTask } from '../../src/worker/aggregate-task.js'
 import { OrderTask } from '../../src/worker/order-task.js'
 import { OutputPort } from '../../src/worker/output-port.js'
-import type { PartitionPosition } from '../../src/worker/protocol.js'
+import { NO_WATERMARK, type PartitionPosition } from '../../src/worker/protocol.js'
 import { type Goal, ScanTask } from '../../src/worker/scan-task.js'
 import { StagePipeline } from '../../src/worker/stage-pipeline.js'
 import type { Task } from '../../src/worker/task.js'
@@ -114,30 +120,41 @@ export class Driver {
   constructor(options: DriverOptions) {
     const { plan, partitions, tasks, ringBytes = 1 << 16 } = options
     this.#plan = plan
-    const scan = plan.stages[0]?.input as ScanInput
+    const [first] = scanStages(plan)
+    const scan = first?.input as ScanInput
     this.inputs = Array.from({ length: partitions }, () => new GrowingInput(scan.source.schema))
     const counts = plan.stages.map((stage, s) =>
-      stage.parallelism === 'single' ? 1 : s === 0 ? Math.min(tasks, partitions) : tasks,
+      stage.parallelism === 'single' ? 1 : plan.stages[s]?.input.kind === 'scan' ? Math.min(tasks, partitions) : tasks,
     )
     const wires = (from: number, to: number): ChannelDescriptor[][] =>
       Array.from({ length: from }, () => Array.from({ length: to }, () => createChannel(2, 3, ringBytes)))
-    let before: ChannelDescriptor[][] = []
-    let sink: ChannelDescriptor[] = []
+    const sink: ChannelDescriptor[] = []
+    const outputs = plan.stages.map((_, s): ChannelDescriptor[][] => {
+      const to = plan.stages.find(({ input }) => input.kind === 'exchange' && input.from.includes(s))
+      const after = wires(counts[s] as number, to === undefined ? 1 : (counts[to.id] as number))
+      if (to === undefined) sink.push(...after.flat())
+      return after
+    })
     plan.stages.forEach((stage, s) => {
       const count = counts[s] as number
-      const isLast = s === plan.stages.length - 1
-      const after = wires(count, isLast ? 1 : (counts[s + 1] as number))
-      if (isLast) sink = after.map(([channel]) => channel as ChannelDescriptor)
+      const before = stage.input.kind === 'scan' ? [] : stage.input.from
       for (let task = 0; task < count; task++) {
         const port = (schema: StructType, channel: ChannelDescriptor): OutputPort =>
           new OutputPort(schema, new ChannelWriter(channel, this.bells), 0)
-        const outputs = (after[task] ?? []).map((channel) => port(StagePipeline.outputSchema(stage), channel))
-        const inputs = before.map((row) => new ChannelReader(row[task] as ChannelDescriptor, this.bells))
+        const out = (outputs[s]?.[task] ?? []).map((channel) => port(StagePipeline.outputSchema(stage), channel))
+        const inputs = before.flatMap((from) => {
+          const { input } = plan.stages[from] as Stage
+          const watermark = input.kind === 'scan' ? (input.watermark?.node ?? NO_WATERMARK) : NO_WATERMARK
+          return (outputs[from] ?? []).map((row) => ({
+            reader: new ChannelReader(row[task] as ChannelDescriptor, this.bells),
+            watermark,
+          }))
+        })
         const told =
           (positions: (at: number | readonly PartitionPosition[]) => Pick<Barrier, 'positions' | 'closedUntil'>) =>
           (epoch: number, at: number | readonly PartitionPosition[] = []): void =>
             void this.barriers.push({ stage: s, task, epoch, ...positions(at) })
-        if (s === 0) {
+        if (stage.input.kind === 'scan') {
           const own = this.inputs
             .map((input, index) => ({ index, input, maxEventTime: Number.NEGATIVE_INFINITY }))
             .filter(({ index }) => index % count === task)
@@ -147,7 +164,7 @@ export class Driver {
               plan.ansi,
               own,
               physicalSlotsOf(scan),
-              outputs,
+              out,
               this.env,
               options.idleAfterMs ?? Number.POSITIVE_INFINITY,
               told((at) => ({ positions: at as readonly PartitionPosition[], closedUntil: 0 })),
@@ -169,7 +186,8 @@ export class Driver {
               task,
               tasks: count,
               inputs,
-              outputs,
+              watermarkPolicy: 'min',
+              outputs: out,
               stateLog,
               emitEagerly: options.emitEagerly ?? false,
               onBarrier: told((at) => ({ positions: [], closedUntil: at as number })),
@@ -181,13 +199,12 @@ export class Driver {
               stage,
               plan.ansi,
               inputs,
-              outputs,
+              out,
               told(() => ({ positions: [], closedUntil: 0 })),
             ),
           )
         }
       }
-      before = after
     })
     this.#sink = sink.map((channel) => new ChannelReader(channel, this.bells))
   }

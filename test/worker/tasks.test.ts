@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { avg, col, count, max, repeat, sum, window } from '../../src/api/functions.js'
 import type { LogicalPlan } from '../../src/plan/logical-plan.js'
-import type { PhysicalPlan, Stage } from '../../src/plan/physical-plan.js'
+import type { ExchangeInput, PhysicalPlan, Stage } from '../../src/plan/physical-plan.js'
 import { scalar, structType } from '../../src/types/data-type.js'
 import type { AggregateTask } from '../../src/worker/aggregate-task.js'
 import { mix } from '../codegen/stages.js'
@@ -400,7 +400,7 @@ it('a stage behind a head may aggregate again: its partial aggregates go to the 
     stages: [
       scanStage,
       { ...firstFinal, pipeline: [...firstFinal.pipeline, ...partial.pipeline], output: partial.output },
-      { ...secondFinal, id: 2 },
+      { ...secondFinal, id: 2, input: { ...(secondFinal.input as ExchangeInput), from: [1] } },
     ],
   }
   const driver = new Driver({ plan, partitions: 3, tasks: 3 })
