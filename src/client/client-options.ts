@@ -8,18 +8,27 @@ import { describe } from '../types/invalid-value.js'
  * so that code written for kafkajs runs.
  */
 
-/** Options of kafkajs that have no promise in them. */
+/** Options of kafkajs, and of Kafka's own clients, that have no promise in them. */
 const ofTheNetwork = new Set([
   'allowAutoTopicCreation',
+  'connections.max.idle.ms',
   'heartbeatInterval',
   'maxBytes',
   'maxBytesPerPartition',
   'max.in.flight.requests.per.connection',
   'maxInFlightRequests',
   'maxWaitTimeInMs',
+  'metadata.max.age.ms',
   'metadataMaxAge',
   'minBytes',
+  'receive.buffer.bytes',
+  'reconnect.backoff.max.ms',
+  'reconnect.backoff.ms',
+  'request.timeout.ms',
   'retry',
+  'retry.backoff.max.ms',
+  'retry.backoff.ms',
+  'send.buffer.bytes',
   'sessionTimeout',
 ])
 

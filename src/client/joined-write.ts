@@ -3,6 +3,7 @@ import { Codec } from '../record/compression.js'
 import type { Message } from '../record/key-scatter.js'
 import type { PreparedBatch } from '../record/prepared-batch.js'
 import type { AckLevel, SendAcks } from './send-acks.js'
+import type { AppendedBatch, AppendedRun, LeftOfSend } from './unfinished-send.js'
 
 /** One call of `send` for one topic. Settled once, when it is acknowledged or refused. */
 export interface PendingSend {
@@ -20,7 +21,8 @@ export interface PendingSend {
   /** On the monotonic clock: until then a full disk is waited out. */
   readonly deliverBy?: number | undefined
   readonly written: (parts: readonly WrittenPart[]) => void
-  readonly refused: (error: unknown) => void
+  /** `left`: what may be in the log all the same. Not given where the send itself is at fault. */
+  readonly refused: (error: unknown, left?: LeftOfSend) => void
   /** Given: an invalid record is refused alone, by this, and the others go in. */
   readonly recordRefused?: ((error: unknown) => void) | undefined
 }
@@ -75,10 +77,13 @@ export class JoinedWrite {
   readonly #parts: WrittenPart[][]
   readonly #targets = new Map<number, number>()
   readonly #lastParts = new Map<number, WrittenPart>()
+  /** Of an idempotent producer: every batch that was appended, and the messages in it. */
+  readonly #batches: { readonly batch: AppendedBatch; readonly indexes: Int32Array }[] = []
 
   constructor(
     readonly sends: readonly PendingSend[],
     records: number,
+    readonly topicId: string,
   ) {
     const single = sends.length === 1 ? sends[0] : undefined
     this.#parts = sends.map(() => [])
@@ -101,6 +106,8 @@ export class JoinedWrite {
   appended(batch: PreparedBatch, baseOffset: number, rows: { readonly order: Int32Array }): void {
     this.hasWritten = true
     this.#targets.set(batch.partition, baseOffset + batch.records)
+    const producer = this.sends[0]?.producer
+    if (producer !== undefined && !producer.isTransactional) this.#remember(batch, baseOffset, rows, producer)
     if (this.sends.length === 1) {
       this.#addSlice(batch, baseOffset)
       return
@@ -112,6 +119,41 @@ export class JoinedWrite {
       while (s + 1 < this.sends.length && (this.#starts[s + 1] as number) <= index) s++
       addRecord(this.#parts[s] as WrittenPart[], batch.partition, baseOffset + row - batch.from)
     }
+  }
+
+  /** So that a send that fails can be gone on with: a number for each record, until the acknowledgement. */
+  #remember(
+    { partition, from, to }: PreparedBatch,
+    baseOffset: number,
+    rows: { readonly order: Int32Array },
+    { producerId, producerEpoch, stamp }: ProducerSession,
+  ): void {
+    const batch = { partition, baseOffset, producerId, producerEpoch, baseSequence: stamp.baseSequence }
+    this.#batches.push({ batch, indexes: rows.order.slice(from, to) })
+  }
+
+  /** Each send hears of the error, and of what is in the log of it all the same. */
+  refuse(error: unknown, sends: (send: PendingSend) => boolean = () => true): void {
+    for (let s = 0; s < this.sends.length; s++) {
+      const send = this.sends[s] as PendingSend
+      if (sends(send)) send.refused(error, this.#leftOf(s))
+    }
+  }
+
+  #leftOf(s: number): LeftOfSend {
+    const { messages } = this.sends[s] as PendingSend
+    const start = this.#starts[s] as number
+    const end = start + messages.length
+    const runs: AppendedRun[] = []
+    for (const { batch, indexes } of this.#batches) {
+      // The rows of a batch are in the order of the sends.
+      const from = indexes.findIndex((index) => index >= start && index < end)
+      if (from === -1) continue
+      let to = from + 1
+      while (to < indexes.length && (indexes[to] as number) < end) to += 1
+      runs.push({ batch, offset: batch.baseOffset + from, indexes: indexes.slice(from, to).map((i) => i - start) })
+    }
+    return { topicId: this.topicId, messages, runs }
   }
 
   /** A large send comes back to each partition slice by slice; what follows on there is one part. */
@@ -154,9 +196,7 @@ export class JoinedWrite {
           if (waits(send)) send.written(this.#parts[s] as WrittenPart[])
         }
       },
-      (error) => {
-        for (const send of this.sends) if (waits(send)) send.refused(error)
-      },
+      (error) => this.refuse(error, waits),
       { level, deliverBy: this.deliverBy },
     )
   }

@@ -41,6 +41,11 @@ export interface ProducerOptions {
   /** How long an idempotent producer goes on trying. Default 120 000. */
   readonly 'delivery.timeout.ms'?: number | undefined
   /**
+   * Checked, and no more: an idempotent producer tries until `delivery.timeout.ms` is over, however often that is, so 0 is not for it; another one never
+   * tries again by itself.
+   */
+  readonly retries?: number | undefined
+  /**
    * What its records are compressed with in segment files, in topics whose `compression.type` is 'producer', as it is by default.
    * The engine does it on the way to the disk; a memory topic's records are not. Default: 'none'.
    */
@@ -80,6 +85,7 @@ const producerOptionNames: readonly string[] = [
   'acks',
   'max.block.ms',
   'delivery.timeout.ms',
+  'retries',
 ]
 
 /** What was said, checked, with the defaults filled in. */
@@ -108,6 +114,12 @@ export function producerSettings(options: ProducerOptions): ProducerSettings {
       throw invalid(name, value, `a number from ${least} on`)
     return value
   }
+  if (number('retries', 0, 1) === 0 && idempotent)
+    throw invalid(
+      'retries',
+      0,
+      'more than 0, or left out: an idempotent producer tries again until delivery.timeout.ms',
+    )
   const bytes = (name: string): number | undefined => (given.has(name) ? number(name, 1, 1) : undefined)
   return {
     isIdempotent: idempotent,

@@ -25,9 +25,11 @@ import {
   type ProducerSettings,
   producerSettings,
 } from './producer-settings.js'
+import { type ResumedSend, resumeSend } from './resend.js'
 import { SendBuffer } from './send-buffer.js'
 import type { TopicSender } from './topic-sender.js'
 import { Transaction, type TransactionalOffsets } from './transaction.js'
+import { neverSent, takeUnfinished, type UnfinishedSend, unfinishedOf, withUnfinished } from './unfinished-send.js'
 import { WriteBuffer } from './write-buffer.js'
 
 export type { ProducerBatch, ProducerRecord, RecordMetadata } from './producer-record.js'
@@ -88,18 +90,32 @@ export class Producer extends EventEmitter {
 
   /** Resolves when all of the records are acknowledged; rejects with nothing written where one of them is not valid. */
   async send(record: ProducerRecord): Promise<RecordMetadata[]> {
-    this.#assertConnected()
     assertRecord('the argument of send', record)
     this.#assertNoTransactions()
-    return await this.#send(record, this.#session ?? (await this.#ownSession()))
+    return await this.#send(record, await this.#sessionFor([record]))
   }
 
   /** Several topics at once. Each topic's part is written as a whole or not at all. */
   async sendBatch(batch: ProducerBatch): Promise<RecordMetadata[]> {
-    this.#assertConnected()
     assertBatch(batch)
     this.#assertNoTransactions()
-    return await this.#sendBatch(batch, this.#session ?? (await this.#ownSession()))
+    return await this.#sendBatch(batch, await this.#sessionFor(partsOf(batch)))
+  }
+
+  /**
+   * Goes on with what an idempotent producer was refused with `error`: a send, a sendBatch, records given to write. What is in the log already is waited
+   * for, what is not is sent; nothing is there twice, also where the engine was closed and opened anew meanwhile, and this producer is
+   * another than the one that sent. Resolves with the places of all records, or rejects with an error that can be gone on with in turn.
+   */
+  async resend(error: unknown): Promise<RecordMetadata[]> {
+    this.#assertConnected()
+    const { transactionalId } = this.#settings
+    if (transactionalId !== undefined) throw notInTransaction(transactionalId)
+    const { sends, done } = takeUnfinished(error)
+    return await this.#allOf(
+      sends.map((send) => this.#resume(send)),
+      done,
+    )
   }
 
   /** Begins a transaction; one at a time. The first one asks the engine for the producer's id, and fences whoever had it before. */
@@ -185,13 +201,50 @@ export class Producer extends EventEmitter {
   }
 
   async #sendBatch(batch: ProducerBatch, session: ProducerSession | undefined): Promise<RecordMetadata[]> {
-    const { topicMessages, acks, compression } = batch
-    // All topics are known before anything is written.
-    for (const { topic } of topicMessages) await this.#log.sender(topic)
-    const sent = await Promise.all(
-      topicMessages.map(({ topic, messages }) => this.#send({ topic, messages, acks, compression }, session)),
-    )
-    return sent.flat()
+    const records = partsOf(batch)
+    try {
+      // All topics are known before anything is written.
+      for (const { topic } of records) await this.#log.sender(topic)
+    } catch (error) {
+      throw this.#unsent(error, records)
+    }
+    return await this.#allOf(records.map((record) => this.#send(record, session)))
+  }
+
+  /** Where some of them fail, what is left of all of these is gone on with for the error of the first. */
+  async #allOf(
+    sends: readonly Promise<RecordMetadata[]>[],
+    before: readonly RecordMetadata[] = [],
+  ): Promise<RecordMetadata[]> {
+    const done = [...before]
+    const left: UnfinishedSend[] = []
+    let first: PromiseRejectedResult | undefined
+    for (const one of await Promise.allSettled(sends)) {
+      if (one.status === 'fulfilled') done.push(...one.value)
+      else {
+        const unfinished = unfinishedOf(one.reason)
+        first ??= one
+        left.push(...(unfinished?.sends ?? []))
+        done.push(...(unfinished?.done ?? []))
+      }
+    }
+    if (first === undefined) return done
+    throw left.length === 0 ? first.reason : withUnfinished(first.reason, left, done)
+  }
+
+  async #resume(send: UnfinishedSend): Promise<RecordMetadata[]> {
+    const { topic, compression } = send
+    let resumed: ResumedSend
+    try {
+      const sender = this.#log.knownSender(topic) ?? (await this.#log.sender(topic))
+      resumed = resumeSend(this.#log, sender, send, this.#log.env.monotonic() + this.#settings.deliveryTimeoutMs)
+    } catch (error) {
+      throw withUnfinished(error, [send])
+    }
+    const { found, missing } = resumed
+    const record = { topic, messages: missing, compression }
+    const sent = this.#sessionFor([record]).then((session) => this.#send(record, session))
+    return await this.#allOf([found.then((parts) => parts.map((part) => metadata(topic, part))), sent])
   }
 
   async #send(record: ProducerRecord, session: ProducerSession | undefined): Promise<RecordMetadata[]> {
@@ -200,16 +253,40 @@ export class Producer extends EventEmitter {
     const acks = acksOf(record.acks) ?? this.#settings.acks
     if (session !== undefined) idempotentAcks(acks)
     if (messages.length === 0) return []
-    const sender = this.#log.knownSender(topic) ?? (await this.#log.sender(topic))
-    // What was written before goes before.
-    this.#buffers.get(topic)?.handOver()
-    const room = this.#buffer.room({ messages })
-    if (room !== undefined) await room
-    const parts = await new Promise<readonly WrittenPart[]>((written, refused) => {
+    let sender: TopicSender
+    try {
+      sender = this.#log.knownSender(topic) ?? (await this.#log.sender(topic))
+      // What was written before goes before.
+      this.#buffers.get(topic)?.handOver()
+      const room = this.#buffer.room({ messages })
+      if (room !== undefined) await room
+    } catch (error) {
+      throw this.#unsent(error, [record])
+    }
+    const parts = await new Promise<readonly WrittenPart[]>((written, reject) => {
+      const refused = this.#refusal(record, session, reject)
       const send: PendingSend = { messages, waitForAck: acks !== 0, written, refused }
       this.#buffer.add(sender, this.#with(send, codec, acks === 1 ? 'written' : 'promised', session))
     })
     return parts.map((part) => metadata(topic, part))
+  }
+
+  /** Where nothing of these came to a topic an idempotent producer keeps them beside the error, for `resend`. */
+  #unsent(error: unknown, records: readonly ProducerRecord[]): unknown {
+    if (this.#identity === undefined || this.#identity.transactionalId !== undefined) return error
+    return withUnfinished(error, records.map(neverSent))
+  }
+
+  #refusal(
+    record: ProducerRecord,
+    session: ProducerSession | undefined,
+    refused: (error: unknown) => void,
+  ): PendingSend['refused'] {
+    if (session === undefined || session.isTransactional) return refused
+    const { topic, compression } = record
+    return (error, left) => {
+      refused(withUnfinished(error, [left === undefined ? neverSent(record) : { topic, compression, left }]))
+    }
   }
 
   #with(
@@ -234,14 +311,22 @@ export class Producer extends EventEmitter {
     const acked = copyOf(send)
     acked.waitForAck = this.#settings.acks !== 0
     const session = this.#session
-    if (this.#identity === undefined || session !== undefined) {
-      this.#buffer.add(sender, this.#with(acked, this.#codec, level, session))
-      return
+    const record = { topic: sender.topic.name, messages: send.messages }
+    const add = (known: ProducerSession | undefined): void => {
+      acked.refused = this.#refusal(record, known, send.refused)
+      this.#buffer.add(sender, this.#with(acked, this.#codec, level, known))
     }
-    this.#ownSession().then(
-      (known) => this.#buffer.add(sender, this.#with(acked, this.#codec, level, known)),
-      (error: unknown) => send.refused(error),
-    )
+    if (this.#identity === undefined || session !== undefined) add(session)
+    else this.#ownSession().then(add, (error: unknown) => send.refused(this.#unsent(error, [record])))
+  }
+
+  async #sessionFor(records: readonly ProducerRecord[]): Promise<ProducerSession | undefined> {
+    try {
+      this.#assertConnected()
+      return this.#session ?? (await this.#ownSession())
+    } catch (error) {
+      throw this.#unsent(error, records)
+    }
   }
 
   async #ownSession(): Promise<ProducerSession | undefined> {
@@ -276,6 +361,10 @@ export class Producer extends EventEmitter {
       })
     }
   }
+}
+
+function partsOf({ topicMessages, acks, compression }: ProducerBatch): ProducerRecord[] {
+  return topicMessages.map(({ topic, messages }) => ({ topic, messages, acks, compression }))
 }
 
 function metadata(topicName: string, part: WrittenPart): RecordMetadata {

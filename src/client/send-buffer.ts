@@ -120,9 +120,9 @@ export class SendBuffer {
       this.#leave(bytes)
       send.written(parts)
     }
-    copy.refused = (error) => {
+    copy.refused = (error, left) => {
       this.#leave(bytes)
-      send.refused(error)
+      send.refused(error, left)
     }
     return copy
   }

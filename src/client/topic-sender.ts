@@ -78,7 +78,7 @@ export class TopicSender {
 
   enqueue(send: PendingSend): void {
     if (this.#closed !== undefined) {
-      send.refused(this.#closed)
+      this.#refuseUntouched(send, this.#closed)
       return
     }
     this.#queue.push(send)
@@ -90,12 +90,16 @@ export class TopicSender {
     this.#onActive()
   }
 
-  /** Resolves when what lies below `offset` is acknowledged, whoever has sent it. */
-  acknowledged(partition: number, offset: number): Promise<void> {
+  /** Resolves when what lies below `offset` is acknowledged, whoever has sent it. `deliverBy`: until then a full disk is waited out. */
+  acknowledged(partition: number, offset: number, deliverBy?: number): Promise<void> {
     const appender = this.appenders[partition] as PartitionAppender
     if (appender.ackedOffset() >= offset) return Promise.resolve()
     if (this.#closed !== undefined) return Promise.reject(this.#closed)
-    const done = new Promise<void>((resolve, reject) => this.#acks.expect([[partition, offset]], resolve, reject))
+    const done = new Promise<void>((resolve, reject) => {
+      this.#acks.expect([[partition, offset]], resolve, reject, deliverBy === undefined ? {} : { deliverBy })
+    })
+    // Where the partition takes nothing any more nobody rings.
+    this.#acks.settle()
     this.#onActive()
     return done
   }
@@ -121,9 +125,15 @@ export class TopicSender {
     this.#acks.refuseAll(error)
     const current = this.#current
     this.#current = undefined
-    for (const send of [...(current?.sends ?? []), ...this.#queue]) send.refused(error)
+    current?.refuse(error)
+    for (const send of this.#queue) this.#refuseUntouched(send, error)
     this.#queue = []
     this.#queuedRecords = 0
+  }
+
+  /** Nothing of it came into the log. */
+  #refuseUntouched(send: PendingSend, error: unknown): void {
+    send.refused(error, { topicId: this.topic.id, messages: send.messages, runs: [] })
   }
 
   readonly #runTurn = (): void => {
@@ -195,7 +205,7 @@ export class TopicSender {
     }
     const sends = count === queue.length ? queue : queue.slice(0, count)
     this.#queue = count === queue.length ? [] : queue.slice(count)
-    return new JoinedWrite(sends, records)
+    return new JoinedWrite(sends, records, this.topic.id)
   }
 
   #advance(current: JoinedWrite): 'done' | 'more' | 'busy' | 'memory' {
@@ -272,7 +282,7 @@ export class TopicSender {
     this.#queuedRecords -= current.messages.length
     const valid = current.hasWritten ? current.sends : this.#validOnes(current.sends)
     // Where none is at fault by itself the error is not of their making: the partition takes no appends.
-    if (valid === current.sends) for (const send of valid) send.refused(error)
+    if (valid === current.sends) current.refuse(error)
     else {
       this.#queue = [...valid, ...this.#queue]
       for (const send of valid) this.#queuedRecords += send.messages.length

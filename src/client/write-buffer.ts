@@ -68,6 +68,7 @@ export class WriteBuffer {
         this.#refused(error)
         this.#done(messages.length)
       },
+      // An invalid record is at fault by itself: there is nothing to go on with.
       recordRefused: this.#refused,
     })
   }
