@@ -1,14 +1,19 @@
 import { MillraceError } from '../common/errors.js'
 import type { PartitionDescriptor } from '../log/partition-descriptor.js'
+import { PartitionReader } from '../log/partition-reader.js'
+import { BASE_SEQUENCE, PRODUCER_EPOCH, PRODUCER_ID, readInt64BE } from '../record/batch-header.js'
 import type { Message } from '../record/key-scatter.js'
 import type { HostLog } from './host-log.js'
 import type { WrittenPart } from './joined-write.js'
 import type { TopicSender } from './topic-sender.js'
-import { type AppendedRun, isInLog, type UnfinishedSend, withUnfinished } from './unfinished-send.js'
+import { type AppendedBatch, type AppendedRun, type UnfinishedSend, withUnfinished } from './unfinished-send.js'
 
 /**
  * Goes on with a send that has failed. What is in the log by now is not sent again but waited for; what is not there, or not any more since the
  * engine was opened anew and the disk had not kept it, is to be sent. Within a partition the records stay in their order.
+ *
+ * A record batch is known again by what its header says, whether the engine is the same or was opened anew over the same files: producer
+ * ids are given once, so the batch at that offset with that id, epoch and sequence is the one that was appended.
  */
 export interface ResumedSend {
   /** What is in the log: resolves when it is acknowledged, rejects with an error that can be gone on with. */
@@ -38,6 +43,28 @@ export function resumeSend(log: HostLog, sender: TopicSender, send: UnfinishedSe
   for (let i = 0; i < messages.length; i++) if (isAppended[i] === 0) missing.push(messages[i] as Message)
   const rest: UnfinishedSend = { ...send, left: { topicId: sender.topic.id, messages: foundMessages, runs: found } }
   return { found: acknowledged(sender, found, deliverBy, rest), missing }
+}
+
+/** Whether the batch is in the log, as it is now. What retention has taken since was there. */
+function isInLog(log: HostLog, partition: PartitionDescriptor, batch: AppendedBatch): boolean {
+  // Its header alone is looked at, so the reader needs no schema. Damage is passed over: a batch that nobody can read is not there.
+  const reader = new PartitionReader({ partition, memory: log.memory, env: log.env, skipDamage: true })
+  try {
+    if (batch.baseOffset < reader.logStartOffset()) return true
+    if (batch.baseOffset >= reader.logEndOffset()) return false
+    reader.seek(batch.baseOffset)
+    if (!reader.next(batch.baseOffset + 1)) return false
+    const { dv } = reader.views
+    const { position } = reader
+    return (
+      reader.baseOffset === batch.baseOffset &&
+      readInt64BE(dv, position + PRODUCER_ID) === batch.producerId &&
+      dv.getInt16(position + PRODUCER_EPOCH) === batch.producerEpoch &&
+      dv.getInt32(position + BASE_SEQUENCE) === batch.baseSequence
+    )
+  } finally {
+    reader.close()
+  }
 }
 
 async function acknowledged(

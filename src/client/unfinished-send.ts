@@ -1,18 +1,11 @@
 import { MillraceError } from '../common/errors.js'
-import type { PartitionDescriptor } from '../log/partition-descriptor.js'
-import { PartitionReader } from '../log/partition-reader.js'
-import { BASE_SEQUENCE, PRODUCER_EPOCH, PRODUCER_ID, readInt64BE } from '../record/batch-header.js'
 import type { Message } from '../record/key-scatter.js'
 import type { Compression } from './compression-types.js'
-import type { HostLog } from './host-log.js'
 import type { ProducerRecord, RecordMetadata } from './producer-record.js'
 
 /**
  * What a send of an idempotent producer that failed has left behind: which of its records are in the log without an acknowledgement, and which never
  * came there. Kept beside the error, so that who has the error can go on with the send without sending anything twice.
- *
- * A record batch is known again by what its header says, whether the engine is the same or was opened anew over the same files: producer
- * ids are given once, so the batch at that offset with that id, epoch and sequence is the one that was appended.
  */
 export interface UnfinishedSend {
   readonly topic: string
@@ -90,26 +83,4 @@ export function takeUnfinished(error: unknown): Unfinished {
   }
   unfinished.delete(error as MillraceError)
   return found
-}
-
-/** Whether the batch is in the log, as it is now. What retention has taken since was there. */
-export function isInLog(log: HostLog, partition: PartitionDescriptor, batch: AppendedBatch): boolean {
-  // Its header alone is looked at, so the reader needs no schema. Damage is passed over: a batch that nobody can read is not there.
-  const reader = new PartitionReader({ partition, memory: log.memory, env: log.env, skipDamage: true })
-  try {
-    if (batch.baseOffset < reader.logStartOffset()) return true
-    if (batch.baseOffset >= reader.logEndOffset()) return false
-    reader.seek(batch.baseOffset)
-    if (!reader.next(batch.baseOffset + 1)) return false
-    const { dv } = reader.views
-    const { position } = reader
-    return (
-      reader.baseOffset === batch.baseOffset &&
-      readInt64BE(dv, position + PRODUCER_ID) === batch.producerId &&
-      dv.getInt16(position + PRODUCER_EPOCH) === batch.producerEpoch &&
-      dv.getInt32(position + BASE_SEQUENCE) === batch.baseSequence
-    )
-  } finally {
-    reader.close()
-  }
 }
