@@ -1,4 +1,5 @@
 import {
+  type AssignableMember,
   type Assignment,
   type AssignorInput,
   type PartitionAssignor,
@@ -7,13 +8,14 @@ import {
   sortedPartitions,
   type TopicPartition,
 } from './assignor.js'
+import { assignUniformly } from './uniform-assignment.js'
 
 /**
  * Kafka's `sticky` and `cooperative-sticky`: balance first, then as little as possible moves. Balanced means: of any two members either the counts
  * differ by one at most, or nothing of the fuller one's may go to the other. `sticky` is the eager variant (all stop, most
  * get back what they had), `cooperative-sticky` the one where only what moves is stopped.
  *
- * In three steps: every member keeps what it owns and still subscribes to; what is free goes to the emptiest who may have it, the partition with the fewest
+ * Where all members subscribe to the same it is done as Kafka does it (uniform-assignment.ts). Where they do not, in three steps: every member keeps what it owns and still subscribes to; what is free goes to the emptiest who may have it, the partition with the fewest
  * takers first; then, as long as anybody has two more than somebody who may take one of them, the fullest such gives one.
  */
 export const stickyAssignor: PartitionAssignor = {
@@ -37,35 +39,61 @@ interface Share {
 }
 
 function assign(input: AssignorInput): Assignment {
-  const shares: Share[] = sortedMembers(input.members).map((member) => ({
-    memberId: member.memberId,
-    topics: new Set(member.topics),
-    places: [],
-    kept: 0,
-  }))
-  const free = keepOwned(input, shares)
+  const members = sortedMembers(input.members)
+  const all = sortedPartitions(input)
+  const ownedBy = claims(members, all)
+  const mayKeep = (member: AssignableMember): TopicPartition[] => {
+    const topics = new Set(member.topics)
+    return (ownedBy.get(member.memberId) ?? []).filter((place) => topics.has(place.topic))
+  }
+  if (haveEqualTopics(members)) {
+    const owning = members.map((member) => ({ memberId: member.memberId, owned: mayKeep(member) }))
+    return assignUniformly(owning, (kept) => all.filter((place) => !kept.has(place)), all.length)
+  }
+  const shares: Share[] = members.map((member) => {
+    const places = mayKeep(member)
+    return { memberId: member.memberId, topics: new Set(member.topics), places, kept: places.length }
+  })
+  const kept = new Set(shares.flatMap((share) => share.places))
   const takersOf = takersByTopic(shares)
+  const free = all.filter((place) => !kept.has(place))
   free.sort((a, b) => takersOf(a.topic).length - takersOf(b.topic).length)
   for (const place of free) emptiest(takersOf(place.topic)).places.push(place)
   balance(shares, takersOf)
   return new Map(shares.map((share) => [share.memberId, share.places]))
 }
 
-/** Gives every member what it owns and may keep; returns the rest, in order. */
-function keepOwned(input: AssignorInput, shares: readonly Share[]): TopicPartition[] {
-  const free = new Map(sortedPartitions(input).map((place) => [placeOf(place), place]))
-  const ownedBy = new Map(input.members.map((member) => [member.memberId, member.owned]))
-  for (const share of shares) {
-    for (const owned of ownedBy.get(share.memberId) ?? []) {
-      const place = free.get(placeOf(owned))
-      // Two who claim the same: who comes first keeps it.
-      if (place === undefined || !share.topics.has(place.topic)) continue
-      free.delete(placeOf(owned))
-      share.places.push(place)
+function haveEqualTopics(members: readonly AssignableMember[]): boolean {
+  const first = new Set(members[0]?.topics)
+  return members.every(({ topics }) => {
+    const own = new Set(topics)
+    return own.size === first.size && topics.every((topic) => first.has(topic))
+  })
+}
+
+/** What each member owns of the partitions that there are. What two claim is nobody's, as with Kafka. */
+function claims(
+  members: readonly AssignableMember[],
+  all: readonly TopicPartition[],
+): ReadonlyMap<string, readonly TopicPartition[]> {
+  const places = new Map(all.map((place) => [placeOf(place), place]))
+  const owners = new Map<TopicPartition, string | undefined>()
+  for (const { memberId, owned } of members) {
+    for (const claim of owned) {
+      const place = places.get(placeOf(claim))
+      if (place === undefined) continue
+      const isOther = owners.has(place) && owners.get(place) !== memberId
+      owners.set(place, isOther ? undefined : memberId)
     }
-    share.kept = share.places.length
   }
-  return [...free.values()]
+  const ownedBy = new Map<string, TopicPartition[]>()
+  for (const [place, memberId] of owners) {
+    if (memberId === undefined) continue
+    const own = ownedBy.get(memberId)
+    if (own === undefined) ownedBy.set(memberId, [place])
+    else own.push(place)
+  }
+  return ownedBy
 }
 
 function takersByTopic(shares: readonly Share[]): (topic: string) => readonly Share[] {
