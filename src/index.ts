@@ -347,6 +347,7 @@ export type { ConsumerBatch, EachBatchPayload, EachMessagePayload, RunOptions } 
 export type { SeekTarget } from './client/seek-target.js'
 export type { ConsumerSubscription } from './client/subscription.js'
 export type { SendOffsets, Transaction } from './client/transaction.js'
+export type { ConsumerGroupMetadata } from './client/transactional-offsets.js'
 export { type ErrorShape, MillraceError } from './common/errors.js'
 export type { Logger } from './common/logger.js'
 export type { StreamingQueryProgress, StreamingQueryStatus } from './execution/progress.js'

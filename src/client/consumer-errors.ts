@@ -19,3 +19,10 @@ export function notSubscribed(): MillraceError {
     hint: "await consumer.subscribe({ topics: ['user-clicks'] })",
   })
 }
+
+export function notInGroup(groupId: string | undefined): MillraceError {
+  return new MillraceError('UNKNOWN_MEMBER_ID', 'this consumer is not a member of a group', {
+    detail: groupId === undefined ? 'it has no groupId' : `it is not running in group ${groupId}`,
+    hint: "mill.consumer({ groupId: 'audit' }), subscribe, run, then commit",
+  })
+}

@@ -1,28 +1,27 @@
 import { EventEmitter } from 'node:events'
-import { MillraceError } from '../common/errors.js'
 import { AssignedPartitions, type PartitionFilter } from './assigned-partitions.js'
 import { placeOf, type TopicPartition } from './assignor.js'
 import { AutoCommit } from './auto-commit.js'
 import { checkFilters, checkPlaces } from './consumer-arguments.js'
-import { isRunning, notSubscribed, stopped } from './consumer-errors.js'
+import { isRunning, notInGroup, notSubscribed, stopped } from './consumer-errors.js'
 import { consumerEvents } from './consumer-events.js'
 import { type ConsumerOptions, type ResolvedConsumerOptions, resolveConsumerOptions } from './consumer-options.js'
-import { ConsumerRun, nextTurn } from './consumer-run.js'
+import { ConsumerRun } from './consumer-run.js'
 import type { GroupCoordinator } from './group-coordinator.js'
 import { GroupMembership } from './group-membership.js'
 import type { OffsetCommit } from './group-offsets.js'
 import type { HostLog } from './host-log.js'
-import { CONSUMER_TURN_MS, STOP_WARNING_MS } from './limits.js'
-import { endableLoop } from './message-loop.js'
+import { STOP_WARNING_MS } from './limits.js'
+import { endableLoop, type IteratedMessage, oneByOne } from './message-loop.js'
 import type { PartitionFetcher } from './partition-fetcher.js'
 import { PartitionOpener } from './partition-opener.js'
-import type { ConsumerMessage } from './record-decoder.js'
 import { type RunOptions, resolveRunOptions } from './run-options.js'
 import { checkSeek, type SeekTarget, seekTo, wholeNumber } from './seek-target.js'
 import type { StartOffsetRules } from './start-offset.js'
 import { type ConsumerSubscription, Subscription } from './subscription.js'
+import type { ConsumerGroupMetadata } from './transactional-offsets.js'
 
-export type IteratedMessage = ConsumerMessage & TopicPartition
+export type { IteratedMessage } from './message-loop.js'
 
 /** An offset to commit: the next record to be read, as text or a number. */
 export interface TopicPartitionOffset extends TopicPartition {
@@ -173,32 +172,14 @@ export class Consumer extends EventEmitter {
     this.#isIterating = true
     state.isOn = true
     this.#log.runningConsumers.add(this)
-    const { env } = this.#log
-    let until = env.monotonic() + CONSUMER_TURN_MS
     try {
       await this.#join(this.#options.autoCommit)
-      for (;;) {
-        const fetcher = await this.#partitions.claim(() => this.#stopping)
-        if (fetcher === undefined) break
-        try {
-          const fetch = await fetcher.fetch()
-          for (let i = 0; i < fetch.messages.length; i++) {
-            if (this.#stopping || !fetcher.isCurrent(fetch)) break
-            const message = fetch.messages[i] as ConsumerMessage
-            fetcher.inHand = fetch.offsetAt(i)
-            fetcher.position = fetch.offsetAfter(i)
-            yield Object.assign(message, { topic: fetcher.topic, partition: fetcher.partition })
-            fetcher.inHand = -1
-            this.#autoCommit?.handled(1)
-            if (env.monotonic() > until) {
-              await nextTurn()
-              until = env.monotonic() + CONSUMER_TURN_MS
-            }
-          }
-        } finally {
-          this.#partitions.release(fetcher)
-        }
-      }
+      yield* oneByOne({
+        env: this.#log.env,
+        partitions: this.#partitions,
+        isStopping: () => this.#stopping,
+        handled: (messages) => this.#autoCommit?.handled(messages),
+      })
     } finally {
       state.isOn = false
       await this.#leave()
@@ -267,18 +248,15 @@ export class Consumer extends EventEmitter {
     }))
   }
 
+  /** For `tx.sendOffsets`: who this consumer is in its group now. A transaction of who is not, or of another generation, is refused. */
+  groupMetadata(): ConsumerGroupMetadata {
+    const { memberId, generation } = this.#member()
+    return { groupId: this.#options.groupId ?? '', generationId: generation, memberId, groupInstanceId: null }
+  }
+
   /** Commits these offsets; without an argument, how far everything was handed out. Resolves when they are durable as the fsync mode promises. */
   async commitOffsets(offsets?: readonly TopicPartitionOffset[]): Promise<void> {
-    const membership = this.#membership
-    if (membership === undefined) {
-      throw new MillraceError('UNKNOWN_MEMBER_ID', 'this consumer is not a member of a group', {
-        detail:
-          this.#options.groupId === undefined
-            ? 'it has no groupId'
-            : `it is not running in group ${this.#options.groupId}`,
-        hint: "mill.consumer({ groupId: 'audit' }), subscribe, run, then commit",
-      })
-    }
+    const membership = this.#member()
     if (offsets !== undefined) checkPlaces('commitOffsets', offsets, "[{ topic, partition: 0, offset: '42' }]")
     const commits: OffsetCommit[] =
       offsets === undefined
@@ -337,6 +315,12 @@ export class Consumer extends EventEmitter {
     })
     this.#expulsion.catch(() => undefined)
     for (const fetcher of this.#partitions.all) fetcher.renew()
+  }
+
+  #member(): GroupMembership {
+    this.#log.assertOpen()
+    if (this.#membership !== undefined) return this.#membership
+    throw notInGroup(this.#options.groupId)
   }
 
   /** Becomes a member of its group, if it has one. */

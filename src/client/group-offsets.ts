@@ -5,6 +5,7 @@ import { PartitionReader } from '../log/partition-reader.js'
 import type { Message } from '../record/key-scatter.js'
 import { placeOf, type TopicPartition } from './assignor.js'
 import type { HostLog } from './host-log.js'
+import type { WrittenPart } from './joined-write.js'
 import { OFFSET_METADATA_BYTES_MAX } from './limits.js'
 import { type CommittedOffset, OFFSET_STRING_BYTES_MAX, offsetMessage, readOffsetRecord } from './offset-record.js'
 import { RecordDecoder } from './record-decoder.js'
@@ -24,6 +25,8 @@ export interface GroupOffset {
   readonly topic: string
   readonly partition: number
   readonly committed: CommittedOffset
+  /** Offset of its record in `__consumer_offsets`: of two the later record counts, whichever was known first. */
+  readonly at: number
 }
 
 /**
@@ -31,7 +34,7 @@ export interface GroupOffset {
  * record for each group and partition counts. A commit is done when its record is acknowledged as the fsync mode promises, and it is
  * written only once the records in front of it are: after a crash a committed offset is never ahead of the partition that it names.
  *
- * A transaction writes `messages(…)` as records of its own to the topic, and calls `apply(…)` once it is committed.
+ * A transaction writes `messages(…)` as records of its own to the topic, and calls `apply(…)` once it is committed (transactional-offsets.ts).
  */
 export class GroupOffsets {
   readonly #log: HostLog
@@ -76,8 +79,7 @@ export class GroupOffsets {
     const messages = await this.messages(group, offsets)
     const sender = await this.#log.sender(OFFSETS_TOPIC)
     mayCommit?.()
-    await write(sender, messages)
-    this.apply(group, offsets)
+    this.apply(group, offsets, await write(sender, messages))
   }
 
   /**
@@ -91,15 +93,15 @@ export class GroupOffsets {
     return entries.map((entry) => offsetMessage({ group, ...entry }))
   }
 
-  /** The records of a commit are in the log to stay: they are what the group goes on from. */
-  apply(group: string, offsets: readonly OffsetCommit[]): void {
+  /** The records of a commit are in the log to stay, at offset `at` and behind it: they are what the group goes on from. */
+  apply(group: string, offsets: readonly OffsetCommit[], at: number): void {
     const ids = new Map(this.#log.listTopics().map((topic) => [topic.name, topic.id]))
     for (const { topic, partition, offset, metadata } of offsets) {
       const topicId = ids.get(topic)
       // A topic that was deleted meanwhile has nothing to go on from.
       if (topicId === undefined) continue
       const committed = { offset, metadata: metadata ?? '', commitTimestamp: this.#log.env.now(), topicId }
-      this.#set(group, topic, partition, committed)
+      this.#set(group, topic, partition, committed, at)
     }
   }
 
@@ -107,11 +109,11 @@ export class GroupOffsets {
   async forget(group: string, places: readonly TopicPartition[]): Promise<void> {
     if (places.length === 0) return
     await this.ensureTopic()
-    await write(
+    const at = await write(
       await this.#log.sender(OFFSETS_TOPIC),
       places.map(({ topic, partition }) => offsetMessage({ group, topic, partition, committed: undefined })),
     )
-    for (const { topic, partition } of places) this.#set(group, topic, partition, undefined)
+    for (const { topic, partition } of places) this.#set(group, topic, partition, undefined, at)
   }
 
   /** `__consumer_offsets`, made where it is missing. */
@@ -152,7 +154,8 @@ export class GroupOffsets {
         while (reader.next()) {
           for (const message of decoder.decode(reader, reader.baseOffset)) {
             const record = readOffsetRecord(message.key, message.value as Buffer | null, message.headers)
-            if (record !== undefined) this.#set(record.group, record.topic, record.partition, record.committed)
+            if (record === undefined) continue
+            this.#set(record.group, record.topic, record.partition, record.committed, Number(message.offset))
           }
         }
       } finally {
@@ -161,12 +164,15 @@ export class GroupOffsets {
     }
   }
 
-  #set(group: string, topic: string, partition: number, committed: CommittedOffset | undefined): void {
+  #set(group: string, topic: string, partition: number, committed: CommittedOffset | undefined, at: number): void {
     const place = placeOf({ topic, partition })
     const offsets = this.#groups.get(group)
+    // A transaction's record may be committed after a later one was.
+    if (at < (offsets?.get(place)?.at ?? -1)) return
     if (committed !== undefined) {
-      if (offsets === undefined) this.#groups.set(group, new Map([[place, { topic, partition, committed }]]))
-      else offsets.set(place, { topic, partition, committed })
+      const known = { topic, partition, committed, at }
+      if (offsets === undefined) this.#groups.set(group, new Map([[place, known]]))
+      else offsets.set(place, known)
       return
     }
     offsets?.delete(place)
@@ -203,9 +209,11 @@ export class GroupOffsets {
   }
 }
 
-function write(sender: TopicSender, messages: readonly Message[]): Promise<void> {
+/** Resolves with the offset of the first record. */
+function write(sender: TopicSender, messages: readonly Message[]): Promise<number> {
   return new Promise((resolve, reject) => {
-    sender.enqueue({ messages, waitForAck: true, written: () => resolve(), refused: reject })
+    const written = (parts: readonly WrittenPart[]): void => resolve(parts[0]?.baseOffset ?? -1)
+    sender.enqueue({ messages, waitForAck: true, written, refused: reject })
   })
 }
 

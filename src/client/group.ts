@@ -35,6 +35,8 @@ interface Membership {
   readonly member: GroupMember
   /** What it reads now. */
   held: readonly TopicPartition[]
+  /** The generation since which it has read each of these without a break. */
+  since: ReadonlyMap<string, number>
   /** What it was assigned last, which a sticky assignor would give it again. */
   last: readonly TopicPartition[]
   /** It knows what it has. */
@@ -69,6 +71,8 @@ export class Group {
   emptySince: number
   readonly #options: GroupOptions
   readonly #members = new Map<string, Membership>()
+  /** Commits that are being decided elsewhere: nothing is given out meanwhile. */
+  readonly #held = new Set<Promise<void>>()
   #mustRebalance = false
   #rebalancing: Promise<void> | undefined
 
@@ -94,7 +98,7 @@ export class Group {
         },
       )
     }
-    this.#members.set(member.memberId, { member, held: [], last: [], isAssigned: false })
+    this.#members.set(member.memberId, { member, held: [], since: new Map(), last: [], isAssigned: false })
     await this.rebalance()
   }
 
@@ -119,17 +123,10 @@ export class Group {
     const membership = this.#members.get(memberId)
     const { id } = this.#options
     if (membership === undefined) {
-      throw new MillraceError('UNKNOWN_MEMBER_ID', `${memberId} is not a member of group ${id}`, {
-        detail: `the group is at generation ${this.generation} and has ${this.#members.size} members`,
-        hint: 'it has left, or was expelled since its handlers did not end in time; run() the consumer again',
-      })
+      const detail = `the group is at generation ${this.generation} and has ${this.#members.size} members`
+      throw unknownMember(memberId, id, detail)
     }
-    if (generation !== this.generation) {
-      throw new MillraceError('ILLEGAL_GENERATION', `a commit of generation ${generation} of group ${id} is refused`, {
-        detail: `the group is at generation ${this.generation}`,
-        hint: 'the partitions have been assigned anew meanwhile',
-      })
-    }
+    if (generation !== this.generation) throw illegalGeneration(id, generation, this.generation)
     const held = new Set(membership.held.map(placeOf))
     for (const place of places) {
       if (held.has(placeOf(place))) continue
@@ -137,6 +134,29 @@ export class Group {
         detail: `it has ${membership.held.map((p) => `${p.topic}-${p.partition}`).join(', ') || 'nothing'}`,
         hint: 'a member commits for the partitions that it reads; use mill.groups.resetOffsets for others',
       })
+    }
+  }
+
+  /**
+   * For a commit that is decided elsewhere, and was checked in `generation`. Throws where one of the places has moved since; what the member has kept
+   * through rebalances is its own. Until the returned function is called no partition of the group is given out.
+   */
+  hold(memberId: string, generation: number, places: readonly TopicPartition[]): () => void {
+    const since = this.#members.get(memberId)?.since
+    this.checkCommit(memberId, since === undefined ? generation : this.generation, places)
+    for (const place of places) {
+      if ((since?.get(placeOf(place)) ?? 0) > generation) {
+        throw illegalGeneration(this.#options.id, generation, this.generation)
+      }
+    }
+    let release = (): void => undefined
+    const held = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    this.#held.add(held)
+    return () => {
+      this.#held.delete(held)
+      release()
     }
   }
 
@@ -173,6 +193,7 @@ export class Group {
         return
       }
       await this.#drain(this.#revocations(assignor, target))
+      while (this.#held.size > 0) await Promise.all(this.#held)
       isDrained = !this.#mustRebalance
     }
     this.generation += 1
@@ -180,7 +201,11 @@ export class Group {
     await Promise.all(
       [...this.#members.values()].map(async (membership) => {
         const places = target.get(membership.member.memberId) ?? []
+        const { since } = membership
         membership.held = places
+        membership.since = new Map(
+          places.map((place) => [placeOf(place), since.get(placeOf(place)) ?? this.generation]),
+        )
         membership.last = places
         membership.isAssigned = true
         await membership.member
@@ -227,6 +252,7 @@ export class Group {
             throw tooSlow(this.#options.id, member, places)
           const gone = new Set(places.map(placeOf))
           membership.held = membership.held.filter((place) => !gone.has(placeOf(place)))
+          membership.since = new Map([...membership.since].filter(([place]) => !gone.has(place)))
         } catch (error) {
           this.#expel(membership, error)
         } finally {
@@ -279,6 +305,20 @@ export class Group {
     this.startOffsets.clear()
     this.emptySince = this.#options.env.now()
   }
+}
+
+export function unknownMember(memberId: string, group: string, detail: string): MillraceError {
+  return new MillraceError('UNKNOWN_MEMBER_ID', `${memberId} is not a member of group ${group}`, {
+    detail,
+    hint: 'it has left, or was expelled since its handlers did not end in time; run() the consumer again',
+  })
+}
+
+function illegalGeneration(group: string, generation: number, present: number): MillraceError {
+  return new MillraceError('ILLEGAL_GENERATION', `a commit of generation ${generation} of group ${group} is refused`, {
+    detail: `the group is at generation ${present}`,
+    hint: 'the partitions have been assigned anew meanwhile',
+  })
 }
 
 const namesOf = (assignors: readonly PartitionAssignor[]): string => assignors.map((a) => a.name).join(', ')

@@ -28,7 +28,8 @@ import {
 import { type ResumedSend, resumeSend } from './resend.js'
 import { SendBuffer } from './send-buffer.js'
 import type { TopicSender } from './topic-sender.js'
-import { Transaction, type TransactionalOffsets } from './transaction.js'
+import { Transaction } from './transaction.js'
+import { TransactionalOffsets } from './transactional-offsets.js'
 import { neverSent, takeUnfinished, type UnfinishedSend, unfinishedOf, withUnfinished } from './unfinished-send.js'
 import { WriteBuffer } from './write-buffer.js'
 
@@ -57,12 +58,12 @@ export class Producer extends EventEmitter {
   #mustDrain = false
   #writeError: unknown
 
-  constructor(log: HostLog, options: ProducerOptions = {}, offsets: TransactionalOffsets = new GroupOffsets(log)) {
+  constructor(log: HostLog, options: ProducerOptions = {}, offsets?: TransactionalOffsets) {
     super()
     this.#settings = producerSettings(options)
     this.#codec = codecOf(this.#settings.compression) ?? Codec.none
     this.#log = log
-    this.#offsets = offsets
+    this.#offsets = offsets ?? new TransactionalOffsets(new GroupOffsets(log))
     this.#buffer = new SendBuffer(log.env, this.#settings)
     const { isIdempotent, transactionalId, transactionTimeoutMs } = this.#settings
     if (isIdempotent) this.#identity = new ProducerIdentity(log.coordinator, transactionalId, transactionTimeoutMs)
@@ -194,10 +195,11 @@ export class Producer extends EventEmitter {
     return await this.#sendBatch(batch, session)
   }
 
-  async #sendOffsets(messages: readonly Message[], session: ProducerSession): Promise<void> {
+  async #sendOffsets(messages: readonly Message[], session: ProducerSession): Promise<number> {
     this.#assertConnected()
     const inOne = messages.map((message) => ({ ...message, partition: 0 }))
-    await this.#send({ topic: OFFSETS_TOPIC, messages: inOne }, session)
+    const [place] = await this.#send({ topic: OFFSETS_TOPIC, messages: inOne }, session)
+    return place?.baseOffset ?? -1
   }
 
   async #sendBatch(batch: ProducerBatch, session: ProducerSession | undefined): Promise<RecordMetadata[]> {

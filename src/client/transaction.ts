@@ -2,11 +2,19 @@ import { MillraceError } from '../common/errors.js'
 import type { ProducerSession } from '../log/producer-session.js'
 import type { Message } from '../record/key-scatter.js'
 import { describe } from '../types/invalid-value.js'
+import type { OffsetCommit } from './group-offsets.js'
 import type { ProducerBatch, ProducerRecord, RecordMetadata } from './producer-record.js'
+import type { ConsumerGroupMetadata, TransactionalCommit, TransactionalOffsets } from './transactional-offsets.js'
 
 /** Offsets that are committed with a transaction, in the shape of kafkajs. */
 export interface SendOffsets {
-  readonly consumerGroupId: string
+  /** May be left out where `groupMetadata` says it. */
+  readonly consumerGroupId?: string | undefined
+  /**
+   * Of a consumer that is a member of the group, as `consumer.groupMetadata()` gives it: once its partitions have moved to another member its offsets are
+   * refused, with `ILLEGAL_GENERATION`, `NOT_ASSIGNED` or `UNKNOWN_MEMBER_ID`, and so is the commit.
+   */
+  readonly groupMetadata?: ConsumerGroupMetadata | undefined
   readonly topics: readonly {
     readonly topic: string
     readonly partitions: readonly {
@@ -18,27 +26,12 @@ export interface SendOffsets {
   }[]
 }
 
-interface OffsetToCommit {
-  readonly topic: string
-  readonly partition: number
-  readonly offset: number
-  readonly metadata?: string | null | undefined
-}
-
-/** What a transaction needs of the committed offsets of groups. */
-export interface TransactionalOffsets {
-  /** Checked; records for partition 0 of the internal topic. */
-  messages(group: string, offsets: readonly OffsetToCommit[]): Promise<readonly Message[]>
-  /** They are committed. */
-  apply(group: string, offsets: readonly OffsetToCommit[]): void
-}
-
 /** What a transaction needs of its producer. */
 export interface TransactionHost {
   send(record: ProducerRecord, session: ProducerSession): Promise<RecordMetadata[]>
   sendBatch(batch: ProducerBatch, session: ProducerSession): Promise<RecordMetadata[]>
-  /** To the internal topic of the committed offsets. */
-  sendOffsets(messages: readonly Message[], session: ProducerSession): Promise<void>
+  /** To the internal topic of the committed offsets; resolves with the offset of the first. */
+  sendOffsets(messages: readonly Message[], session: ProducerSession): Promise<number>
   /** Nothing lingers until the work is done. */
   hurry(work: () => Promise<void>): Promise<void>
   end(session: ProducerSession, commit: boolean): Promise<void>
@@ -55,7 +48,7 @@ export class Transaction {
   readonly #host: TransactionHost
   readonly #session: ProducerSession
   readonly #pending = new Set<Promise<unknown>>()
-  readonly #offsets: { readonly group: string; readonly offsets: readonly OffsetToCommit[] }[] = []
+  readonly #offsets: TransactionalCommit[] = []
   #state: 'open' | 'ending' | 'committed' | 'aborted' = 'open'
   #failure: unknown
 
@@ -80,10 +73,10 @@ export class Transaction {
   /** The group goes on from these offsets if the transaction is committed, and only then. */
   sendOffsets(request: SendOffsets): Promise<void> {
     return this.#keep(async () => {
-      const { group, offsets } = checkedOffsets(request)
-      const messages = await this.#host.offsets.messages(group, offsets)
-      await this.#host.sendOffsets(messages, this.#session)
-      this.#offsets.push({ group, offsets })
+      const { group, offsets, member } = checkedOffsets(request)
+      const messages = await this.#host.offsets.messages(group, offsets, member)
+      const at = await this.#host.sendOffsets(messages, this.#session)
+      this.#offsets.push({ group, offsets, member, at })
     })
   }
 
@@ -93,17 +86,18 @@ export class Transaction {
     await this.#settled()
     if (this.#failure !== undefined) throw mustBeAborted(this.#failure)
     this.#assertOpen('commit')
+    const release = this.#host.offsets.hold(this.#offsets)
     this.#state = 'ending'
     try {
       await this.#host.end(this.#session, true)
-    } catch (error) {
+      this.#state = 'committed'
+      this.#host.over()
+      for (const commit of this.#offsets) this.#host.offsets.apply(commit)
+    } finally {
       // Nothing is decided: it may be tried again, or aborted.
-      this.#state = 'open'
-      throw error
+      if (this.#state === 'ending') this.#state = 'open'
+      release()
     }
-    this.#state = 'committed'
-    this.#host.over()
-    for (const { group, offsets } of this.#offsets) this.#host.offsets.apply(group, offsets)
   }
 
   /** Readers of committed records will never see it. What is still being sent is refused. */
@@ -175,16 +169,17 @@ function mustBeAborted(failure: unknown): MillraceError {
   })
 }
 
-function checkedOffsets(request: unknown): { readonly group: string; readonly offsets: OffsetToCommit[] } {
+function checkedOffsets(request: unknown): Omit<TransactionalCommit, 'at'> {
   const given = typeof request === 'object' && request !== null ? (request as Partial<SendOffsets>) : {}
-  const group = given.consumerGroupId
+  const member = checkedMember(given.groupMetadata, given.consumerGroupId)
+  const group = given.consumerGroupId ?? member?.groupId
   if (typeof group !== 'string' || group === '') {
     throw new MillraceError('INVALID_GROUP_ID', 'sendOffsets was told no group', {
       detail: `found consumerGroupId ${describe(group)}, expected the id of a group`,
       hint: "tx.sendOffsets({ consumerGroupId: 'audit', topics: [{ topic, partitions: [{ partition: 0, offset: '42' }] }] })",
     })
   }
-  const offsets: OffsetToCommit[] = []
+  const offsets: OffsetCommit[] = []
   for (const topic of Array.isArray(given.topics) ? given.topics : [undefined]) {
     if (typeof topic?.topic !== 'string' || !Array.isArray(topic.partitions)) {
       throw new MillraceError('INVALID_ARGUMENT', 'topics of sendOffsets is not valid', {
@@ -196,5 +191,19 @@ function checkedOffsets(request: unknown): { readonly group: string; readonly of
       offsets.push({ topic: topic.topic, partition, offset: offset === '' ? Number.NaN : Number(offset), metadata })
     }
   }
-  return { group, offsets }
+  return { group, offsets, member }
+}
+
+function checkedMember(metadata: unknown, groupId: unknown): ConsumerGroupMetadata | undefined {
+  if (metadata === undefined) return undefined
+  const given = typeof metadata === 'object' && metadata !== null ? (metadata as Partial<ConsumerGroupMetadata>) : {}
+  const { groupId: own, generationId, memberId } = given
+  const isWhole = typeof own === 'string' && typeof memberId === 'string' && Number.isSafeInteger(generationId)
+  if (isWhole && (groupId === undefined || groupId === own)) return metadata as ConsumerGroupMetadata
+  throw new MillraceError('INVALID_ARGUMENT', 'groupMetadata of sendOffsets is not valid', {
+    detail: isWhole
+      ? `it is of group ${JSON.stringify(own)}, and consumerGroupId is ${describe(groupId)}`
+      : `found ${describe(metadata)}, expected { groupId, generationId, memberId }`,
+    hint: 'tx.sendOffsets({ groupMetadata: consumer.groupMetadata(), topics })',
+  })
 }

@@ -7,6 +7,7 @@ import { Groups } from '../client/groups.js'
 import { HostLog } from '../client/host-log.js'
 import { OFFSETS_RETENTION_MS } from '../client/limits.js'
 import { Producer, type ProducerOptions } from '../client/producer.js'
+import { TransactionalOffsets } from '../client/transactional-offsets.js'
 import { HOST_SLOT } from '../common/doorbell.js'
 import { nodeEnv } from '../common/env.js'
 import { engineClosed, errorFields, fromErrorShape, MillraceError, toErrorShape } from '../common/errors.js'
@@ -155,11 +156,12 @@ export class EngineSession {
       offsetsRetentionMs: options.offsetsRetentionMs ?? OFFSETS_RETENTION_MS,
     })
     this.#coordinator = coordinator
+    const transactionalOffsets = new TransactionalOffsets(coordinator.offsets, coordinator)
     this.log = {
       topics,
       groups: new Groups(this.#hostLog, coordinator),
       transactions: new SessionTransactions((name, argument) => this.#request(name, argument)),
-      producer: (producerOptions) => new Producer(this.#hostLog, producerOptions, coordinator.offsets),
+      producer: (producerOptions) => new Producer(this.#hostLog, producerOptions, transactionalOffsets),
       consumer: (consumerOptions) => new Consumer(this.#hostLog, consumerOptions, coordinator),
     }
     threads.attachHost((port) => this.#memory.chunks.attachThread(port))

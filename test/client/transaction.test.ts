@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { GroupOffsets } from '../../src/client/group-offsets.js'
 import { Producer } from '../../src/client/producer.js'
+import { TransactionalOffsets } from '../../src/client/transactional-offsets.js'
 import { scalar, structType } from '../../src/types/data-type.js'
 import { type OpenLog, openLog, temporaryDirectory } from '../log/log-fixture.js'
 import { seen } from '../log/transaction-fixture.js'
@@ -68,7 +69,7 @@ describe('transactions of a producer', () => {
     const input = new Producer(log.host)
     await input.send({ topic: 'a', messages: [{ partition: 0, value: 'in' }] })
     const offsets = new GroupOffsets(log.host)
-    const producer = new Producer(log.host, { transactionalId: 'x' }, offsets)
+    const producer = new Producer(log.host, { transactionalId: 'x' }, new TransactionalOffsets(offsets))
     const request = {
       consumerGroupId: 'g',
       topics: [{ topic: 'a', partitions: [{ partition: 0, offset: '1', metadata: 'm' }] }],
@@ -101,7 +102,7 @@ describe('transactions of a producer', () => {
   it('are over for their producer, and committed, although a topic of their offsets is gone by then', async () => {
     const offsets = new GroupOffsets(log.host)
     await offsets.load()
-    const producer = new Producer(log.host, { transactionalId: 'x' }, offsets)
+    const producer = new Producer(log.host, { transactionalId: 'x' }, new TransactionalOffsets(offsets))
     const tx = await producer.transaction()
     await tx.send({ topic: 'a', messages: [{ partition: 0, value: '1' }] })
     const of = (topic: string) => ({ topic, partitions: [{ partition: 0, offset: '0' }] })
