@@ -31,6 +31,8 @@ export class BatchScan {
     readonly dense: boolean,
     /** Where offsets may be missing at all, it is below this one alone. */
     readonly gapsBelow = Number.MAX_SAFE_INTEGER,
+    /** Where the file behind this one begins: no offset of this one reaches it. */
+    readonly endOffset = Number.MAX_SAFE_INTEGER,
   ) {}
 
   /** True where a whole batch with the right checksum begins at `position` and its offsets follow; then `batch` and the window have it. */
@@ -42,7 +44,9 @@ export class BatchScan {
     const headerProblem = headerFault(window.views.dv, window.at(position), available)
     if (headerProblem !== undefined) return this.#no(headerProblem)
     const bytes = batchByteLength(window.views.dv, window.at(position))
-    if (!window.ensure(position, bytes)) return this.#no('the file ends before its length')
+    // The header behind it comes along, for isContradicted().
+    if (!window.ensure(position, Math.min(available, bytes + BATCH_HEADER_BYTES)))
+      return this.#no('the file ends before its length')
     const at = window.at(position)
     const checksumProblem = checksumFault(window.views, at)
     if (checksumProblem !== undefined) return this.#no(checksumProblem)
@@ -53,11 +57,41 @@ export class BatchScan {
         `base offset is ${baseOffset}, expected ${offsetMax > expectedOffset ? 'at least ' : ''}${expectedOffset}`,
       )
     }
+    const nextOffset = nextOffsetOf(window.views.dv, at)
+    if (nextOffset > this.endOffset) {
+      return this.#no(`it ends at offset ${nextOffset}, the segment behind it begins at ${this.endOffset}`)
+    }
     batch.position = position
     batch.byteLength = bytes
     batch.baseOffset = baseOffset
-    batch.lastOffset = nextOffsetOf(window.views.dv, at) - 1
+    batch.lastOffset = nextOffset - 1
     return true
+  }
+
+  /**
+   * After `check` has found a batch: the whole batch behind it claims other offsets than it leaves, and has a neighbour of its own, or the
+   * limit, to speak for it. Two against one: the batch found stands where one is missing, and its base offset is not its own.
+   */
+  isContradicted(limitOffset: number): boolean {
+    const { window, batch } = this
+    const next = batch.position + batch.byteLength
+    if (!this.dense || next + BATCH_HEADER_BYTES > this.end || !window.holds(next, BATCH_HEADER_BYTES)) return false
+    const claimed = baseOffsetOf(window.views.dv, window.at(next))
+    if (claimed === batch.lastOffset + 1 || claimed <= batch.baseOffset || claimed >= limitOffset) return false
+    const isOther = this.#isWhole(next) && this.#isConfirmed(next, limitOffset, true)
+    // The look at the neighbours may have moved the window away.
+    window.ensure(batch.position, batch.byteLength)
+    if (!isOther) return false
+    this.fault = `it ends at offset ${batch.lastOffset + 1}, the batch behind it begins at ${claimed}`
+    return true
+  }
+
+  #isWhole(position: number): boolean {
+    const { window } = this
+    if (!window.ensure(position, Math.min(this.end - position, BATCH_HEADER_BYTES))) return false
+    if (headerFault(window.views.dv, window.at(position), this.end - position) !== undefined) return false
+    if (!window.ensure(position, batchByteLength(window.views.dv, window.at(position)))) return false
+    return checksumFault(window.views, window.at(position)) === undefined
   }
 
   /** The same where it is not known which offset to expect. */
@@ -73,6 +107,9 @@ export class BatchScan {
     const { window } = this
     /** What whole batches claimed that were not believed: two claims to the same offset contradict each other, and nothing says which is false. */
     const claimed: { readonly from: number; readonly to: number }[] = []
+    /** Where the last of these ends, in the file and in the log. */
+    let endPosition = -1
+    let endOffset = -1
     for (let position = from; position + BATCH_HEADER_BYTES <= this.end; position++) {
       if (!window.ensure(position, BATCH_HEADER_BYTES)) return undefined
       const at = window.at(position)
@@ -85,22 +122,26 @@ export class BatchScan {
       if (!this.dense) return { position, baseOffset }
       const nextOffset = nextOffsetOf(window.views.dv, window.at(position))
       const isDisputed = claimed.some(({ from, to }) => baseOffset < to && nextOffset > from)
-      if (!isDisputed && this.#isConfirmed(position, limitOffset)) return { position, baseOffset }
+      // Right behind a whole batch that claims to be followed by another it takes a batch to speak for it, the limit alone is not enough.
+      const isAsExpected = position !== endPosition || baseOffset === endOffset
+      if (!isDisputed && this.#isConfirmed(position, limitOffset, isAsExpected)) return { position, baseOffset }
       claimed.push({ from: baseOffset, to: nextOffset })
+      endPosition = position + batchByteLength(window.views.dv, window.at(position))
+      endOffset = nextOffset
     }
     return undefined
   }
 
   /**
    * Behind damage nothing says which offset to expect, and the checksum does not cover what a batch claims: it is believed where the batch
-   * behind it goes on from there, or where it is the last one and ends at the limit.
+   * behind it goes on from there, or where it is the last one and ends at the limit (`byLimit`).
    */
-  #isConfirmed(position: number, limitOffset: number): boolean {
+  #isConfirmed(position: number, limitOffset: number, byLimit: boolean): boolean {
     const { window } = this
     const at = window.at(position)
     const nextOffset = nextOffsetOf(window.views.dv, at)
     const next = position + batchByteLength(window.views.dv, at)
-    if (next >= this.end) return limitOffset === Number.MAX_SAFE_INTEGER || nextOffset === limitOffset
+    if (next >= this.end) return byLimit && (limitOffset === Number.MAX_SAFE_INTEGER || nextOffset === limitOffset)
     if (!window.ensure(next, Math.min(this.end - next, BATCH_HEADER_BYTES))) return false
     if (headerFault(window.views.dv, window.at(next), this.end - next) !== undefined) return false
     return baseOffsetOf(window.views.dv, window.at(next)) === nextOffset

@@ -10,7 +10,6 @@ import { LogReclaimer } from './log-reclaimer.js'
 import { type VerifyTotals, verifyOpenTopics } from './log-verify.js'
 import { type FsyncMode, LogWriter } from './log-writer.js'
 import { OpenTopics } from './open-topics.js'
-import { PartitionStatus } from './partition-control.js'
 import { partitionKey, partitionOf, type TopicDescriptor } from './partition-descriptor.js'
 import type { PartitionLog } from './partition-log.js'
 import { type PartitionState, partitionState } from './partition-state.js'
@@ -18,6 +17,7 @@ import { type DamagedRange, type RecoveredPartition, recoverPartition } from './
 import { type CleanEnd, RecoveryMarks, type RecoveryPoint } from './recovery-marks.js'
 import type { LogMemory } from './shared-memory.js'
 import { rollLimits } from './topic-config.js'
+import { deleteTopic } from './topic-deletion.js'
 import type { TopicChange, TopicSpec } from './topics.js'
 import { TransactionCoordinator } from './transaction-coordinator.js'
 import type { AskOwner } from './transactions.js'
@@ -253,26 +253,11 @@ export class LogEngine {
     return this.#cleaner.check()
   }
 
-  /** Readers that are in it still see what they hold; everybody else is told that it is gone. */
+  /** See topic-deletion.ts. */
   async deleteTopic(name: string): Promise<void> {
     this.#assertOpen()
-    const descriptor = this.describe(name)
-    this.#open.forget(name)
-    for (const partition of descriptor.partitions) {
-      const log = this.#partitions[partition.ordinal]
-      if (log === undefined) continue
-      this.#open.partitions[partition.ordinal] = undefined
-      log.control.setStatus(PartitionStatus.deleted)
-      await log.sync().catch(() => undefined)
-      log.close(PartitionStatus.deleted)
-      this.#reclaimer.retire(log)
-      this.memory.bells.ringAll(log.control.watchers())
-      if (partition.directory !== undefined && this.#options.env.fs.exists(partition.directory)) {
-        this.#options.env.fs.removeTree(partition.directory)
-      }
-    }
-    if (descriptor.storage === 'disk') this.#options.env.fs.syncDirectory(`${this.#options.dir}/log`)
-    this.memory.bells.ring(HOST_SLOT)
+    const { env, dir } = this.#options
+    await deleteTopic(name, { env, dir, memory: this.memory, open: this.#open, reclaimer: this.#reclaimer })
   }
 
   list(): readonly TopicDescriptor[] {

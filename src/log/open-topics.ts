@@ -119,8 +119,11 @@ export class OpenTopics {
   }
 
   forget(name: string): void {
-    this.topics.remove(name)
-    this.#descriptors.delete(name)
+    try {
+      this.topics.remove(name)
+    } finally {
+      if (!this.topics.has(name)) this.#descriptors.delete(name)
+    }
   }
 
   log(partition: PartitionDescriptor): PartitionLog {

@@ -152,11 +152,17 @@ export class PartitionVerifier {
       const size = partition.sizes?.get(base) ?? handle.size()
       this.#bytes += size
       this.#window = this.#window?.reuse(handle) ?? new FileWindow(handle)
-      const scan = new BatchScan(this.#window, size, partition.dense)
+      const scan = new BatchScan(
+        this.#window,
+        size,
+        partition.dense,
+        undefined,
+        partition.dense ? following : undefined,
+      )
       let next = base
       for (let position = 0; position < size; ) {
         if (this.slices.isOver) await this.slices.next()
-        if (scan.check(position, next)) {
+        if (scan.check(position, next) && (following === undefined || !scan.isContradicted(following))) {
           this.#batch(base, scan)
           position += scan.batch.byteLength
           next = scan.batch.lastOffset + 1

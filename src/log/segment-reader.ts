@@ -69,7 +69,7 @@ export class SegmentReader {
       const scan = this.#scan as BatchScan
       if (this.#filePosition >= scan.end) scan.end = (this.#handle as FileHandle).size()
       if (this.#filePosition >= scan.end && this.#openFollowing(this.#fileOffset)) continue
-      if (!this.#check(scan)) {
+      if (!this.#check(scan) || scan.isContradicted(Math.min(scan.endOffset, writtenOffset))) {
         const damage = this.#damage(scan, scan.fault, writtenOffset)
         // Damage in front of what is asked for is somebody else's to hear of.
         if (damage.toOffset > offset) return damage
@@ -102,7 +102,7 @@ export class SegmentReader {
     let bytes = Math.min(BATCH_HEADER_BYTES, scan.end - position)
     if (window.holds(position, bytes)) {
       const length = batchByteLength(window.views.dv, window.at(position))
-      bytes = Math.min(Math.max(length, bytes), scan.end - position, BATCH_BYTES_MAX)
+      bytes = Math.min(Math.max(length, 0) + BATCH_HEADER_BYTES, scan.end - position, BATCH_BYTES_MAX)
       if (window.holds(position, bytes)) return undefined
     }
     if (scan.window.handle.readLater === undefined) return undefined
@@ -240,7 +240,9 @@ export class SegmentReader {
     this.#handle?.close()
     this.#handle = handle
     this.#base = base
-    this.#scan = new BatchScan(window, handle.size(), !this.#control.hasGaps())
+    const dense = !this.#control.hasGaps()
+    const following = dense ? this.#bases[this.#bases.indexOf(base) + 1] : undefined
+    this.#scan = new BatchScan(window, handle.size(), dense, undefined, following)
     return true
   }
 

@@ -155,14 +155,13 @@ export class Topics {
     this.#add(topic)
   }
 
+  /** Where this throws and the topic is not known any more, its description is removed, but perhaps not for good. */
   remove(name: string): void {
     const topic = this.get(name)
-    if (topic.storage === 'disk') {
-      this.#env.fs.remove(this.#path(name))
-      this.#env.fs.syncDirectory(this.#directory as string)
-    }
+    if (topic.storage === 'disk') this.#env.fs.remove(this.#path(name))
     this.#byName.delete(name)
     this.#byLowerName.delete(name.toLowerCase())
+    if (topic.storage === 'disk') this.#env.fs.syncDirectory(this.#directory as string)
   }
 
   #add(topic: Topic): void {

@@ -38,3 +38,79 @@ test('behind damage, where two whole batches claim the same offsets the second i
   expect(found.skipped).toBeGreaterThan(0)
   expect(found.given + found.skipped).toBeGreaterThanOrEqual(bench.endOffset)
 })
+
+/** Two segments whose first has enough batches, and each batch of the first as [bytes, first offset, next offset]. */
+function twoSegments(): { bench: SegmentBench; batches: { bytes: Uint8Array; offset: number; next: number }[] } {
+  const bench = new SegmentBench(seededRandom(11), 2, 4000)
+  const [segment] = bench.segments
+  if (segment === undefined) throw new Error('a segment was expected')
+  const { bytes, starts, endOffset } = segment
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const offsets = [...starts.map((start) => Number(view.getBigInt64(start))), endOffset]
+  const batches = starts.map((start, b) => ({
+    bytes: bytes.slice(start, starts[b + 1]),
+    offset: offsets[b] as number,
+    next: offsets[b + 1] as number,
+  }))
+  return { bench, batches }
+}
+
+/** The batch, with another base offset. */
+function claiming(batch: { bytes: Uint8Array } | undefined, offset: number): Uint8Array {
+  const bytes = (batch as { bytes: Uint8Array }).bytes.slice()
+  new DataView(bytes.buffer).setBigInt64(0, BigInt(offset))
+  return bytes
+}
+
+const bytesOf = (batches: readonly { bytes: Uint8Array }[]): Uint8Array[] => batches.map(({ bytes }) => bytes)
+
+function expectEverythingAccountedFor(bench: SegmentBench): void {
+  const found = bench.readAll(true)
+  expect(found.skipped).toBeGreaterThan(0)
+  expect(found.given + found.skipped).toBeGreaterThanOrEqual(bench.endOffset)
+}
+
+test('the last batch of a segment that is gone is not the one before it, which claims its offsets behind another that says otherwise', () => {
+  const { bench, batches } = twoSegments()
+  const last = batches.at(-1) as (typeof batches)[number]
+  const impostor = batches.findLast((b) => b !== last && b.next - b.offset === last.next - last.offset)
+  expect(impostor).toBeDefined()
+  const at = batches.indexOf(impostor as (typeof batches)[number])
+  const damaged = (batches[at - 2] as (typeof batches)[number]).bytes.slice()
+  damaged[70] = (damaged[70] as number) ^ 1
+  const kept = [...bytesOf(batches.slice(0, at - 2)), damaged, ...bytesOf(batches.slice(at - 1, at))]
+  bench.put(0, Buffer.concat([...kept, claiming(impostor, last.offset)]))
+  expectEverythingAccountedFor(bench)
+})
+
+test('a batch that claims the place of the one before it, which is gone, is not believed against two that follow', () => {
+  const { bench, batches } = twoSegments()
+  // As the first of its file, and in the middle.
+  for (const gone of [0, 4]) {
+    const rest = bytesOf(batches.slice(gone + 2))
+    const impostor = claiming(batches[gone + 1], (batches[gone] as (typeof batches)[number]).offset)
+    bench.put(0, Buffer.concat([...bytesOf(batches.slice(0, gone)), impostor, ...rest]))
+    expectEverythingAccountedFor(bench)
+  }
+})
+
+test('a wrong base offset does not take the batch before it along', () => {
+  const { bench, batches } = twoSegments()
+  const [before, wrong] = [batches[3], batches[4]] as [(typeof batches)[number], (typeof batches)[number]]
+  const others = batches.map((batch) => (batch === wrong ? claiming(wrong, wrong.offset + 1) : batch.bytes))
+  bench.put(0, Buffer.concat(others))
+  const reader = bench.reader()
+  reader.seek(before.offset)
+  expect(reader.next()).toBe(true)
+  expect(reader.baseOffset).toBe(before.offset)
+  reader.close()
+})
+
+test('a segment holds no offsets of the one behind it', () => {
+  const { bench, batches } = twoSegments()
+  const [first, second] = bench.segments
+  if (first === undefined || second === undefined) throw new Error('two segments were expected')
+  bench.put(0, Buffer.concat([first.bytes, claiming(batches[2], second.baseOffset)]))
+  bench.put(second.baseOffset, new Uint8Array(0))
+  expectEverythingAccountedFor(bench)
+})

@@ -1,9 +1,9 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { nodeEnv } from '../../src/common/env.js'
+import { type FileSystem, nodeEnv } from '../../src/common/env.js'
 import { Topics } from '../../src/log/topics.js'
 import { scalar, structType } from '../../src/types/data-type.js'
-import { openLog, temporaryDirectory } from './log-fixture.js'
+import { openLog, RowsAppender, temporaryDirectory } from './log-fixture.js'
 
 describe('topics', () => {
   const directory = temporaryDirectory()
@@ -50,6 +50,33 @@ describe('topics', () => {
       'segment.bytes': 65_536,
       'retention.ms': 604_800_000,
     })
+  })
+
+  it('one whose deletion could not be made durable takes nothing more, and is whole where it comes back', async () => {
+    const dir = `${directory.path}/engine`
+    let isFailing = false
+    const fs: FileSystem = Object.assign(Object.create(nodeEnv.fs) as FileSystem, {
+      syncDirectory(path: string) {
+        if (isFailing && path.endsWith('/topics')) throw Object.assign(new Error('EIO'), { code: 'EIO' })
+        nodeEnv.fs.syncDirectory(path)
+      },
+    })
+    const first = await openLog({ dir, env: { ...nodeEnv, fs } })
+    const appender = new RowsAppender(first.engine.createTopic({ name: 't' }), first.memory)
+    appender.append(['kept'])
+    await first.engine.syncUpTo([{ topic: 't', partition: 0, offset: 1 }])
+    const description = readFileSync(`${dir}/topics/t.json`)
+    isFailing = true
+    await expect(first.engine.deleteTopic('t')).rejects.toThrow('EIO')
+    expect(() => appender.append(['lost'])).toThrow(expect.objectContaining({ code: 'TOPIC_DELETED' }))
+    expect(() => first.engine.describe('t')).toThrow(expect.objectContaining({ code: 'UNKNOWN_TOPIC' }))
+    first.abandon()
+    // What was not synced is undone by a loss of power.
+    writeFileSync(`${dir}/topics/t.json`, description)
+    const second = await openLog({ dir })
+    const state = second.engine.state('t').partitions[0]
+    expect(state).toMatchObject({ logStartOffset: 0, logEndOffset: 1 })
+    await second.close()
   })
 
   it('are found again after a restart, with schema and settings; deleted ones are not', async () => {

@@ -125,8 +125,17 @@ class LogSimulation {
       if (mayFail && !isNote && this.#ioErrors > 0 && this.random.chance(this.#ioErrors)) {
         this.#note(`EIO at ${operation.kind} ${operation.path}`)
         this.#count('i/o errors')
+        this.#noteFailure(operation.path)
         throw systemError('EIO', operation.kind, operation.path)
       }
+    }
+  }
+
+  /** A topic that is being deleted, or whose deletion has failed, is not looked at any more: that a write or sync of it failed is known from here. */
+  #noteFailure(path: string): void {
+    for (const { presence, partitions } of this.#topics.values()) {
+      if (presence !== 'maybe') continue
+      for (const partition of partitions) if (path.includes(`/log/${partition.name}/`)) partition.failed = true
     }
   }
 
