@@ -236,7 +236,8 @@ export class Consumer extends EventEmitter {
 
   /** Partitions that it reads now. */
   assignment(): TopicPartition[] {
-    return this.#partitions.all.map(({ topic, partition }) => ({ topic, partition }))
+    const held = this.#partitions.all.filter((fetcher) => !fetcher.isRevoked)
+    return held.map(({ topic, partition }) => ({ topic, partition }))
   }
 
   /** Next offset to be handed out, per partition. */

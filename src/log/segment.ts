@@ -3,6 +3,7 @@ import type { FileHandle, FileSystem } from '../common/env.js'
 import { packBatches, type TopicCompression } from '../record/batch-compression.js'
 import { batchByteLength, batchMaxTimestamp, nextOffsetOf } from '../record/batch-header.js'
 import type { BufferViews } from '../types/block.js'
+import { OFFSET_ENTRY_BYTES } from './offset-index.js'
 import { segmentPath } from './segment-files.js'
 import { SegmentIndexWriter } from './segment-index-writer.js'
 
@@ -70,7 +71,9 @@ export class Segment {
     if (this.#firstTimestamp !== undefined && batchMaxTimestamp(dv, at) - this.#firstTimestamp > this.limits.segmentMs)
       return true
     if (nextOffsetOf(dv, at) - 1 - this.baseOffset > RELATIVE_OFFSET_MAX) return true
-    return this.index.offsetBytes >= this.limits.segmentIndexBytes
+    // What is pending has at most an entry for each interval.
+    const pendingEntries = Math.ceil(pendingBytes / (this.limits.indexIntervalBytes + 1))
+    return this.index.offsetBytes + pendingEntries * OFFSET_ENTRY_BYTES >= this.limits.segmentIndexBytes
   }
 
   /** Whole batches, `[from, to)` of the views, compressed on their way. Where the write throws nothing has changed, and it may be tried again. */

@@ -147,7 +147,7 @@ export class RowsBatchBuilder {
       const bound =
         ((message.key?.length ?? 0) + (value?.length ?? 0)) * 3 + (headers?.length ?? 0) + BATCH_HEADER_BYTES + 64
       if (bound > this.#batchBytesMax) {
-        this.prepare(messages, i, i + 1, 0)
+        this.prepare(messages, i, i + 1, this.#scatter.rules?.now() ?? 0)
         this.batches.length = 0
       }
     }

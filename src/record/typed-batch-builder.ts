@@ -157,7 +157,7 @@ export class TypedBatchBuilder {
       const keyBytes = key === undefined || key === null ? 0 : key.length * 3
       const bound = fixed + keyBytes + (headers === null ? 0 : headers.length) + (this.#sizes[i - from] as number)
       if (bound > this.#batchBytesMax) {
-        this.prepare(messages, i, i + 1, 0)
+        this.prepare(messages, i, i + 1, this.#scatter.rules?.now() ?? 0)
         this.batches.length = 0
       }
     }

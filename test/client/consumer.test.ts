@@ -130,7 +130,7 @@ describe('consumer', () => {
       ['latest', true, ['3']],
       ['by_duration:PT1H', false, ['2', '3']],
       ['by_duration:P1DT1.5S', false, ['1', '2', '3']],
-    ] as const)('autoOffsetReset %s', async (autoOffsetReset, fromBeginning, expected) => {
+    ] as const)('K-18: autoOffsetReset %s', async (autoOffsetReset, fromBeginning, expected) => {
       const now = Date.now()
       await new Producer(log.host).send({
         topic: 't',

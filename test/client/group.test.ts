@@ -389,7 +389,7 @@ describe('group', () => {
       expect((await committed())[0]).toBe(5)
     })
 
-    it('expire when a group without members is that old; those of a group with members are kept', async () => {
+    it('K-21: expire when a group without members is that old; those of a group with members are kept', async () => {
       const day = 24 * 3_600_000
       await log.send('t', 0, 'a')
       const one = await consumer()

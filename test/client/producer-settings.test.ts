@@ -80,7 +80,7 @@ describe('acks', () => {
     expect(await second).toMatchObject([{ baseOffset: 1 }])
   })
 
-  it('a value that is none is refused, and so is less than all for an idempotent producer', async () => {
+  it('K-16: a value that is none is refused, and so is less than all for an idempotent producer: nothing falls back in silence', async () => {
     expect(() => new Producer(log.host, { acks: 2 })).toThrow(code('INVALID_ARGUMENT'))
     expect(() => new Producer(log.host, { idempotent: true, acks: 1 })).toThrow(code('INVALID_ARGUMENT'))
     await expect(

@@ -238,3 +238,28 @@ describe('a transaction that commits for a member of a group', () => {
     expect(again.get('g', log.engine.describe('in'), 0)?.offset).toBe(1)
   })
 })
+
+describe('K-17, K-19: a consumer', () => {
+  it('reads uncommitted records by default, and does not go back by itself when a transaction is aborted', async () => {
+    const log = await openClientLog()
+    log.createTopic('t')
+    const [byDefault, committed] = [log.consumer(), log.consumer({ isolationLevel: 'read_committed' })]
+    const read: string[][] = [[], []]
+    for (const [i, one] of [byDefault, committed].entries()) {
+      await one.subscribe({ topics: ['t'], fromBeginning: true })
+      await one.run({ eachMessage: ({ message }) => void read[i]?.push(String(message.value)) })
+    }
+    const producer = new Producer(log.host, { transactionalId: 'x' })
+    const tx = await producer.transaction()
+    await tx.send({ topic: 't', messages: [{ value: 'aborted' }] })
+    await until(() => read[0]?.length === 1, 'what is not committed is read')
+    await tx.abort()
+    const next = await producer.transaction()
+    await next.send({ topic: 't', messages: [{ value: 'committed' }] })
+    await next.commit()
+    await until(() => read[0]?.length === 2 && read[1]?.length === 1, 'what is committed is read')
+    expect(read).toEqual([['aborted', 'committed'], ['committed']])
+    await Promise.all([byDefault.disconnect(), committed.disconnect()])
+    await log.close()
+  })
+})

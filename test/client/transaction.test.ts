@@ -65,7 +65,7 @@ describe('transactions of a producer', () => {
     expect(committed('b')).toEqual(Array.from({ length: 100 }, (_, i) => `${i}`))
   })
 
-  it('commit the offsets of a group with their records, or not at all', async () => {
+  it('K-17: commit the offsets of a group with their records, or not at all', async () => {
     const input = new Producer(log.host)
     await input.send({ topic: 'a', messages: [{ partition: 0, value: 'in' }] })
     const offsets = new GroupOffsets(log.host)

@@ -53,7 +53,7 @@ function options(fs: MemoryFileSystem, recoveryPoint: number): RecoveryOptions {
 const wholeBatches = (bytes: number): number => ends.filter((end) => end <= bytes).length - 1
 
 describe('recovery', () => {
-  it('cuts a file torn at any byte behind its last whole batch', () => {
+  it('K-9: cuts a file torn at any byte behind its last whole batch', () => {
     const size = ends[10] as number
     for (let bytes = 0; bytes <= size; bytes++) {
       const fs = withSegment(originalContent.subarray(0, bytes))

@@ -72,7 +72,7 @@ describe.each(['memory', 'disk'] as const)('a transaction in %s', (where) => {
     expect(seen(log, 't', 0, 'read_committed')).toEqual(['b1', 'plain', 'b2', 'a3'])
   })
 
-  test('has an epoch of its own', async () => {
+  test('K-16: has an epoch of its own', async () => {
     const log = await logOf()
     const producer = await RawProducer.open(log, 'x')
     const first = producer.grant.producerEpoch
