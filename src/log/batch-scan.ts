@@ -44,7 +44,7 @@ export class BatchScan {
     const headerProblem = headerFault(window.views.dv, window.at(position), available)
     if (headerProblem !== undefined) return this.#no(headerProblem)
     const bytes = batchByteLength(window.views.dv, window.at(position))
-    // The header behind it comes along, for isContradicted().
+    // The header behind it comes along, for contradictedAt().
     if (!window.ensure(position, Math.min(available, bytes + BATCH_HEADER_BYTES)))
       return this.#no('the file ends before its length')
     const at = window.at(position)
@@ -69,21 +69,22 @@ export class BatchScan {
   }
 
   /**
-   * After `check` has found a batch: the whole batch behind it claims other offsets than it leaves, and has a neighbour of its own, or the
-   * limit, to speak for it. Two against one: the batch found stands where one is missing, and its base offset is not its own.
+   * After `check` has found a batch: where the whole batch behind it lies, if that one claims other offsets than this one leaves and has a
+   * neighbour of its own, or the limit, to speak for it; else -1. One of the two stands where another is missing, with a base offset that is
+   * not its own, and nothing says which: neither is to be believed.
    */
-  isContradicted(limitOffset: number): boolean {
+  contradictedAt(limitOffset: number): number {
     const { window, batch } = this
     const next = batch.position + batch.byteLength
-    if (!this.dense || next + BATCH_HEADER_BYTES > this.end || !window.holds(next, BATCH_HEADER_BYTES)) return false
+    if (!this.dense || next + BATCH_HEADER_BYTES > this.end || !window.holds(next, BATCH_HEADER_BYTES)) return -1
     const claimed = baseOffsetOf(window.views.dv, window.at(next))
-    if (claimed === batch.lastOffset + 1 || claimed <= batch.baseOffset || claimed >= limitOffset) return false
+    if (claimed === batch.lastOffset + 1 || claimed <= batch.baseOffset || claimed >= limitOffset) return -1
     const isOther = this.#isWhole(next) && this.#isConfirmed(next, limitOffset, true)
     // The look at the neighbours may have moved the window away.
     window.ensure(batch.position, batch.byteLength)
-    if (!isOther) return false
+    if (!isOther) return -1
     this.fault = `it ends at offset ${batch.lastOffset + 1}, the batch behind it begins at ${claimed}`
-    return true
+    return next
   }
 
   #isWhole(position: number): boolean {

@@ -162,7 +162,9 @@ export class PartitionVerifier {
       let next = base
       for (let position = 0; position < size; ) {
         if (this.slices.isOver) await this.slices.next()
-        if (scan.check(position, next) && (following === undefined || !scan.isContradicted(following))) {
+        const isWhole = scan.check(position, next)
+        const faultAt = !isWhole ? position : following === undefined ? -1 : scan.contradictedAt(following)
+        if (faultAt === -1) {
           this.#batch(base, scan)
           position += scan.batch.byteLength
           next = scan.batch.lastOffset + 1
@@ -170,7 +172,7 @@ export class PartitionVerifier {
         }
         const reason = scan.fault
         const limit = following ?? Number.MAX_SAFE_INTEGER
-        const resync = scan.resync(position + 1, next + 1, limit)
+        const resync = scan.resync(faultAt + 1, next + 1, limit)
         if (resync === undefined && following === undefined && next >= partition.recoveryPoint) {
           this.#torn.push({ file: path, byte: position, bytes: size - position, reason })
           break

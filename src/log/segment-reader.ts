@@ -69,8 +69,10 @@ export class SegmentReader {
       const scan = this.#scan as BatchScan
       if (this.#filePosition >= scan.end) scan.end = (this.#handle as FileHandle).size()
       if (this.#filePosition >= scan.end && this.#openFollowing(this.#fileOffset)) continue
-      if (!this.#check(scan) || scan.isContradicted(Math.min(scan.endOffset, writtenOffset))) {
-        const damage = this.#damage(scan, scan.fault, writtenOffset)
+      const limitOffset = Math.min(scan.endOffset, writtenOffset)
+      const faultAt = this.#check(scan) ? scan.contradictedAt(limitOffset) : this.#filePosition
+      if (faultAt !== -1) {
+        const damage = this.#damage(scan, faultAt + 1, writtenOffset)
         // Damage in front of what is asked for is somebody else's to hear of.
         if (damage.toOffset > offset) return damage
         if (this.#fileOffset === -1) this.#locate(offset)
@@ -267,15 +269,16 @@ export class SegmentReader {
     return false
   }
 
-  /** Where whole batches begin again, so that the range can be named. */
-  #damage(scan: BatchScan, reason: string, writtenOffset: number): DamagedRange {
+  /** Where whole batches begin again, at `from` or behind it, so that the range can be named. */
+  #damage(scan: BatchScan, from: number, writtenOffset: number): DamagedRange {
+    const reason = scan.fault
     const file = segmentPath(this.#directory, this.#base, 'log')
     const fromOffset = Math.max(this.#fileOffset, 0)
     // A batch may claim offsets beyond its own segment: what counts is the segment behind the offset that is missing.
     const bases = listSegments(this.#fs, this.#directory)
     const following = bases[segmentAt(bases, fromOffset) + 1]
     const limitOffset = Math.min(following ?? writtenOffset, writtenOffset)
-    const resync = scan.resync(this.#filePosition + 1, fromOffset + 1, limitOffset)
+    const resync = scan.resync(from, fromOffset + 1, limitOffset)
     const toOffset = resync?.baseOffset ?? limitOffset
     const range: DamagedRange = {
       fromOffset,

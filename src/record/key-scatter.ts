@@ -1,15 +1,24 @@
 import { assert } from '../common/assert.js'
 import { invalidValue } from '../types/invalid-value.js'
 import { isBytes, timestampOf } from '../types/user-value.js'
+import { JOINED_KEY_LENGTH_MAX, KeyTexts } from './key-texts.js'
 import {
   murmur2,
   murmur2OfString,
+  murmur2OfView,
   murmur3OfKey,
   type PartitionerName,
   partitionOfHash,
   StickyPartitioner,
 } from './partitioner.js'
 import { checkTimestamp, keyMissing, type TopicRules } from './topic-rules.js'
+
+/** Records whose keys are joined and hashed together. */
+const TILE_ROWS = 256
+/** Fewer are not worth a call of the encoder. */
+const JOINED_KEYS_MIN = 8
+/** The partition of a key that is not hashed yet. */
+const BY_HASH = -1
 
 /** A record as a producer hands it over. `value` is what the topic wants: an object, or bytes. */
 export interface Message {
@@ -47,6 +56,7 @@ export class KeyScatter {
   /** Messages that have headers. */
   withHeaders = 0
   readonly sticky: StickyPartitioner
+  readonly keys = new KeyTexts()
 
   #timestampOf = new Float64Array(0)
   #order = new Int32Array(0)
@@ -121,27 +131,52 @@ export class KeyScatter {
   }
 
   #hashKeys(messages: readonly Message[], from: number, to: number, defaultTimestamp: number): void {
-    const { partitions } = this
+    this.nullKeys = 0
+    this.withHeaders = 0
+    const { keys } = this
+    keys.begin(to - from)
+    for (let tile = from; tile < to; tile += TILE_ROWS) {
+      const end = Math.min(to, tile + TILE_ROWS)
+      const text = this.#takeKeys(messages, from, tile, end, defaultTimestamp)
+      keys.write(text, tile - from, end - from)
+      this.#hashTexts(tile - from, end - from)
+    }
+    if (this.rules !== undefined) this.#applyRules(this.rules, messages, from, to, defaultTimestamp)
+  }
+
+  /** Checks messages [tile, end), and chooses the partitions of those whose keys are not in the text that it returns. */
+  #takeKeys(messages: readonly Message[], from: number, tile: number, end: number, defaultTimestamp: number): string {
+    const { partitions, hashes, parts, keys } = this
     const murmur3 = this.partitioner === 'murmur3'
     const sticky = this.sticky.current
-    const { hashes, parts } = this
+    const isJoining = end - tile >= JOINED_KEYS_MIN
     const timestamps = this.#timestampOf
+    const { ends } = keys
     let nullKeys = 0
     let withHeaders = 0
-    for (let i = from, n = 0; i < to; i++, n++) {
+    let text = ''
+    let at = keys.length
+    for (let i = tile, n = tile - from; i < end; i++, n++) {
       const message = messages[i] as Message
       if (typeof message !== 'object' || message === null) throw badMessage(i, message)
       const key = message.key
       let hash = 0
       let partition = sticky
       if (typeof key === 'string') {
-        hash = murmur2OfString(key)
-        partition = ((murmur3 ? murmur3OfKey(key) : hash) & 0x7fffffff) % partitions
+        if (isJoining && key.length <= JOINED_KEY_LENGTH_MAX && key.length > 0) {
+          text += key
+          at += key.length
+          partition = murmur3 ? partitionOfHash(murmur3OfKey(key), partitions) : BY_HASH
+        } else {
+          hash = murmur2OfString(key)
+          partition = partitionOfHash(murmur3 ? murmur3OfKey(key) : hash, partitions)
+        }
       } else if (key === null || key === undefined) nullKeys++
       else if (isBytes(key)) {
         hash = murmur2(key)
         partition = partitionOfHash(murmur3 ? murmur3OfKey(key) : hash, partitions)
       } else throw badKey(i, key)
+      ends[n] = at
       hashes[n] = hash
       const chosen = message.partition
       parts[n] = chosen === undefined || chosen === null ? partition : this.#checkedPartition(i, chosen)
@@ -150,9 +185,24 @@ export class KeyScatter {
       const headers = message.headers
       if (headers !== undefined && headers !== null) withHeaders++
     }
-    this.nullKeys = nullKeys
-    this.withHeaders = withHeaders
-    if (this.rules !== undefined) this.#applyRules(this.rules, messages, from, to, defaultTimestamp)
+    this.nullKeys += nullKeys
+    this.withHeaders += withHeaders
+    return text
+  }
+
+  /** Hashes of the keys that are in `keys`, of records [from, to). */
+  #hashTexts(from: number, to: number): void {
+    const { partitions, hashes, parts, keys } = this
+    const { ends, dv } = keys
+    let start = from === 0 ? 0 : (ends[from - 1] as number)
+    for (let n = from; n < to; n++) {
+      const end = ends[n] as number
+      if (end === start) continue
+      const hash = murmur2OfView(dv, start, end)
+      hashes[n] = hash
+      if (parts[n] === BY_HASH) parts[n] = (hash & 0x7fffffff) % partitions
+      start = end
+    }
   }
 
   #applyRules(rules: TopicRules, messages: readonly Message[], from: number, to: number, nowMs: number): void {

@@ -34,6 +34,25 @@ export function murmur2(u8: Uint8Array, from = 0, to = u8.length): number {
   return finish(h)
 }
 
+/** The same of a DataView, four bytes at a look. */
+export function murmur2OfView(dv: DataView, from: number, to: number): number {
+  let h = SEED ^ (to - from)
+  let i = from
+  for (const end = to - 3; i < end; i += 4) {
+    let k = dv.getInt32(i, true)
+    k = Math.imul(k, M)
+    k ^= k >>> 24
+    h = Math.imul(h, M) ^ Math.imul(k, M)
+  }
+  const rest = to - i
+  if (rest > 0) {
+    if (rest === 3) h ^= dv.getUint8(i + 2) << 16
+    if (rest >= 2) h ^= dv.getUint8(i + 1) << 8
+    h = Math.imul(h ^ dv.getUint8(i), M)
+  }
+  return finish(h)
+}
+
 /** The same of a string's UTF-8, straight from its characters where they are ASCII. */
 export function murmur2OfString(text: string): number {
   const length = text.length

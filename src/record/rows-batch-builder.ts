@@ -10,6 +10,7 @@ import { leaveStage, stagePosition, takeStage } from './batch-stage.js'
 import { Codec } from './compression.js'
 import { encodeHeaders } from './headers.js'
 import { KeyScatter, type Message } from './key-scatter.js'
+import { copyKey } from './key-texts.js'
 import { BATCH_BYTES_MAX, cutBatches, greatest, type PreparedBatch, recordTooLarge } from './prepared-batch.js'
 import { recordBodyLength, writeRecordHead } from './rows-payload.js'
 import type { BatchBuilderOptions } from './typed-batch-builder.js'
@@ -159,7 +160,7 @@ export class RowsBatchBuilder {
     const count = to - from
     scatter.scatter(messages, from, to, defaultTimestamp)
     this.#ensure(scatter.rowsEnd())
-    const { rows } = scatter
+    const { rows, keys: texts } = scatter
     const lengths = this.#lengths
     const textStart = this.#textStart
     const keys = this.#keys
@@ -176,7 +177,13 @@ export class RowsBatchBuilder {
       values[row] = undefined
       if (typeof key === 'string') {
         const start = end
-        end = this.#writeText(end, key, index)
+        const keyStart = texts.startOf(n)
+        const keyEnd = texts.ends[n] as number
+        if (keyEnd > keyStart) {
+          if (end + keyEnd - keyStart > this.#text.length)
+            this.#text = grownBytes(this.#text, end, end + keyEnd - keyStart)
+          end = copyKey(texts.bytes, keyStart, keyEnd, this.#text, end)
+        } else end = this.#writeText(end, key, index)
         lengths[3 * row] = end - start
       } else if (key === null || key === undefined) lengths[3 * row] = -1
       else {

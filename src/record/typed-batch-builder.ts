@@ -4,6 +4,7 @@ import type { BufferViews } from '../types/block.js'
 import { BlockBuilder, type ColumnBuffer, ScratchFull } from '../types/block-builder.js'
 import { compileRowEncoder, type RowEncoder } from '../types/column-builder.js'
 import type { StructType } from '../types/data-type.js'
+import { isWorthJoining, JOINED_LENGTH_MAX, joinedTileRows, noTexts, writeJoined } from '../types/joined-text.js'
 import { WANTED_CODEC_SHIFT } from './batch-compression.js'
 import {
   type BatchStamp,
@@ -242,37 +243,63 @@ export class TypedBatchBuilder {
   /** Key, hash and timestamp. */
   #writeKeys(messages: readonly Message[], from: number, to: number): void {
     const builder = this.#builder
+    const { partCount } = builder
     const { rows, parts, hashes, timestamps } = this.#scatter
+    const isJoining = isWorthJoining(to - from, partCount)
+    const tileRows = isJoining ? joinedTileRows(partCount) : to - from
     const column = builder.columns[KEY_SLOT] as ColumnBuffer
     const offsets = column.values
     const ends = column.partEnds
-    const bytesOf = column.parts
     const hashColumn = (builder.columns[KEY_HASH_SLOT] as ColumnBuffer).values
     const words = (builder.columns[TIMESTAMP_SLOT] as ColumnBuffer).values
-    for (let i = from, n = 0; i < to; i++, n++) {
-      const row = rows[n] as number
-      const part = parts[n] as number
-      hashColumn[row] = hashes[n] as number
-      const timestamp = timestamps[row] as number
-      words[2 * row] = timestamp | 0
-      words[2 * row + 1] = Math.floor(timestamp / 4294967296)
-      const key = (messages[i] as Message).key
-      let end = ends[part] as number
-      if (typeof key === 'string') {
-        const length = key.length
-        let bytes = bytesOf[part] as Uint8Array
-        if (end + length * 3 > bytes.length) bytes = builder.ensurePartBytes(KEY_SLOT, part, end, end + length * 3)
-        end = writeUtf8(bytes, end, key)
-      } else if (key === null || key === undefined) {
-        column.valid[row] = 0
-        column.nullCount++
-      } else {
-        builder.ensurePartBytes(KEY_SLOT, part, end, end + key.length).set(key, end)
-        end += key.length
+    for (let tile = from; tile < to; tile += tileRows) {
+      const tileEnd = Math.min(to, tile + tileRows)
+      const texts = noTexts(partCount)
+      for (let i = tile, n = tile - from; i < tileEnd; i++, n++) {
+        const row = rows[n] as number
+        const part = parts[n] as number
+        hashColumn[row] = hashes[n] as number
+        const timestamp = timestamps[row] as number
+        words[2 * row] = timestamp | 0
+        words[2 * row + 1] = Math.floor(timestamp / 4294967296)
+        const key = (messages[i] as Message).key
+        let end = ends[part] as number
+        if (isJoining && typeof key === 'string' && key.length <= JOINED_LENGTH_MAX) {
+          texts[part] += key
+          end += key.length
+        } else {
+          if (texts[part] !== '') {
+            writeJoined(builder, KEY_SLOT, part, texts[part] as string, rows, parts, tile - from, n)
+            texts[part] = ''
+            end = ends[part] as number
+          }
+          end = this.#writeKey(key, row, part, end)
+        }
+        ends[part] = end
+        offsets[row + 1] = end
       }
-      ends[part] = end
-      offsets[row + 1] = end
+      if (!isJoining) continue
+      for (let part = 0; part < partCount; part++) {
+        if (texts[part] !== '')
+          writeJoined(builder, KEY_SLOT, part, texts[part] as string, rows, parts, tile - from, tileEnd - from)
+      }
     }
+  }
+
+  /** One that is not among the joined ones. */
+  #writeKey(key: string | Uint8Array | null | undefined, row: number, part: number, end: number): number {
+    const builder = this.#builder
+    const column = builder.columns[KEY_SLOT] as ColumnBuffer
+    if (typeof key === 'string') {
+      return writeUtf8(builder.ensurePartBytes(KEY_SLOT, part, end, end + key.length * 3), end, key)
+    }
+    if (key === null || key === undefined) {
+      column.valid[row] = 0
+      column.nullCount++
+      return end
+    }
+    builder.ensurePartBytes(KEY_SLOT, part, end, end + key.length).set(key, end)
+    return end + key.length
   }
 
   #writeHeaders(messages: readonly Message[], from: number, to: number): void {

@@ -50,6 +50,8 @@ export class BlockBuilder {
   gaps = 0
   /** Most bytes that one `bytes` column may hold. */
   columnBytesMax = SCRATCH_BYTES_MAX
+  /** See setParts(). */
+  partCount = 0
   #capacity = 0
 
   // The layout that byteLength() computed last, so that writeTo() need not do it again. Valid for one (from, to, rows).
@@ -93,6 +95,7 @@ export class BlockBuilder {
    * free before each part's first row, whose end offset there (0) is where the part's bytes begin.
    */
   setParts(count: number): void {
+    this.partCount = count
     for (const column of this.columns) {
       if (column.kind !== 'bytes') continue
       while (column.parts.length < count) column.parts.push(newBytes(0))

@@ -3,6 +3,7 @@ import type { BlockRef } from './block.js'
 import { BlockBuilder, ScratchFull } from './block-builder.js'
 import { type ColumnSlot, columnSlots, type Field, type StructType } from './data-type.js'
 import { invalidValue } from './invalid-value.js'
+import { isWorthJoining, joinedTileRows } from './joined-text.js'
 import {
   type EncodeGroup,
   type RowEncoderOptions,
@@ -89,15 +90,26 @@ export function blocksFromRows(
 
 function generatedRowEncoder(schema: StructType, options: RowEncoderOptions): RowEncoder {
   const groups = fieldGroups(schema)
-  const encoders = groups.map((group) => new RowWriterSource(schema, options, group).encoder())
-  // Validation alone is rare; it is compiled when it is first asked for.
+  // Each is compiled when it is first asked for: few records at a time, many, and validation alone, which is rare.
+  let encoders: EncodeGroup[] | undefined
+  let joining: EncodeGroup[] | undefined
   let validators: ValidateGroup[] | undefined
   return {
     encode(builder, objects, from, to, rows, parts) {
-      for (let tile = from; tile < to; tile += TILE_ROWS) {
-        const end = Math.min(to, tile + TILE_ROWS)
-        for (let g = 0; g < encoders.length; g++)
-          (encoders[g] as EncodeGroup)(builder, objects, tile, end, rows, parts, from)
+      let chosen: EncodeGroup[]
+      let tileRows = TILE_ROWS
+      if (isWorthJoining(to - from, builder.partCount)) {
+        joining ??= groups.map((group) => new RowWriterSource(schema, options, group).joiningEncoder())
+        chosen = joining
+        tileRows = joinedTileRows(builder.partCount)
+      } else {
+        encoders ??= groups.map((group) => new RowWriterSource(schema, options, group).encoder())
+        chosen = encoders
+      }
+      for (let tile = from; tile < to; tile += tileRows) {
+        const end = Math.min(to, tile + tileRows)
+        for (let g = 0; g < chosen.length; g++)
+          (chosen[g] as EncodeGroup)(builder, objects, tile, end, rows, parts, from)
       }
     },
     validate(objects, from, to, sizes) {

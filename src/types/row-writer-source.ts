@@ -4,6 +4,7 @@ import { LONG_STRING_LENGTH, writeLongUtf8, writeUtf8From } from '../common/utf8
 import type { BlockBuilder } from './block-builder.js'
 import { type ColumnSlot, columnSlots, type StructType } from './data-type.js'
 import { expectation, invalidValue } from './invalid-value.js'
+import { JOINED_LENGTH_MAX, noTexts, writeJoined } from './joined-text.js'
 import { encodeNested } from './nested-value.js'
 import { dateOf, fieldFromUser, isBytes, property, timestampOf, writeDecimal } from './user-value.js'
 
@@ -46,16 +47,20 @@ export class RowWriterSource {
   readonly #source = new FunctionSource()
   readonly #fail: string
   #writes = true
+  #joins = false
 
   constructor(
     readonly schema: StructType,
     readonly options: RowEncoderOptions,
     readonly group: { readonly from: number; readonly to: number },
   ) {
-    const fail = (index: number, path: string, expected: string, found: unknown): never => {
-      throw invalidValue(`${rootPath(options, index)}${path}`, found, expected)
-    }
-    this.#fail = this.#source.constant(fail)
+    this.#fail = this.#source.constant(failureOf(options))
+  }
+
+  /** The same for many records at once, whose strings it joins; see joined-text.ts. */
+  joiningEncoder(): EncodeGroup {
+    this.#joins = true
+    return this.encoder()
   }
 
   encoder(): EncodeGroup {
@@ -67,6 +72,7 @@ export class RowWriterSource {
       if (slots.some((slot) => slot.physical === 'bytes')) source.line('const part = parts[index - first]')
       this.#record(slots)
     })
+    if (this.#joins) for (const slot of slots) if (slot.type.kind === 'string') this.#writeTexts(slot.index)
     return source.compile<EncodeGroup>('encodeRows', ['builder', 'objects', 'from', 'to', 'rows', 'parts', 'first'])
   }
 
@@ -98,6 +104,8 @@ export class RowWriterSource {
     const source = this.#source
     source.line(`const c${s} = builder.columns[${s}]`)
     if (slot.physical === 'bytes') source.line(`const p${s} = c${s}.parts, e${s} = c${s}.partEnds`)
+    if (this.#joins && slot.type.kind === 'string')
+      source.line(`const t${s} = ${source.constant(noTexts)}(p${s}.length)`)
     if (slot.physical !== 'struct') source.line(`const v${s} = c${s}.values`)
     if (slot.type.kind === 'bigint') source.line(`const g${s} = c${s}.big`)
     if (slot.nullable) source.line(`const n${s} = c${s}.valid`)
@@ -259,6 +267,18 @@ export class RowWriterSource {
       return
     }
     source.line(`const l = ${x}.length`)
+    if (this.#joins) {
+      source.block(`if (l <= ${JOINED_LENGTH_MAX})`, () => {
+        source.line(`t${s}[part] += ${x}`)
+        source.line(`e${s}[part] = v${s}[row + 1] = e${s}[part] + l`)
+      })
+      source.block('else', () => {
+        source.block(`if (t${s}[part] !== '')`, () => this.#writeText(s, 'index'))
+        this.#room(s, 'l * 3')
+        source.line(`e${s}[part] = v${s}[row + 1] = ${source.constant(writeLongUtf8)}(b, e, ${x})`)
+      })
+      return
+    }
     this.#room(s, 'l * 3')
     source.block(`if (l < ${LONG_STRING_LENGTH})`, () => {
       // Two characters a turn, and one look at the end whether all were ASCII: 15 % quicker than one by one.
@@ -278,6 +298,20 @@ export class RowWriterSource {
     })
     source.line(`else e = ${source.constant(writeLongUtf8)}(b, e, ${x})`)
     source.line(`e${s}[part] = v${s}[row + 1] = e`)
+  }
+
+  /** What was joined for each part. */
+  #writeTexts(s: number): void {
+    this.#source.block(`for (let part = 0; part < t${s}.length; part++)`, () => {
+      this.#source.block(`if (t${s}[part] !== '')`, () => this.#writeText(s, 'to'))
+    })
+  }
+
+  /** What was joined for `part` of the records before index `end`. */
+  #writeText(s: number, end: string): void {
+    const write = this.#source.constant(writeJoined)
+    this.#source.line(`${write}(builder, ${s}, part, t${s}[part], rows, parts, from - first, ${end} - first)`)
+    this.#source.line(`t${s}[part] = ''`)
   }
 
   /** Makes `b` and `e`: the part's bytes with room for `length` more, and their end. */
@@ -313,6 +347,23 @@ export class RowWriterSource {
     assert(slot !== undefined, `slot ${index} is not in the group`)
     return slot
   }
+}
+
+type Failure = (index: number, path: string, expected: string, found: unknown) => never
+
+/** One for all encoders with the same paths, so that the functions of equal schemas are shared; see compiled-functions.ts. */
+const failures = new Map<string, Failure>()
+
+function failureOf(options: RowEncoderOptions): Failure {
+  const root = `${options.root} ${options.unwrap}`
+  let failure = failures.get(root)
+  if (failure === undefined) {
+    failure = (index, path, expected, found) => {
+      throw invalidValue(`${rootPath(options, index)}${path}`, found, expected)
+    }
+    failures.set(root, failure)
+  }
+  return failure
 }
 
 /** Where validation alone writes its decimals. */

@@ -54,7 +54,7 @@ export function fuzzSegments(run: Experiment, mutations: number): void {
       if (isResealed) reseal(bytes, segment)
       bench.put(segment.baseOffset, bytes)
     }
-    const found = bench.readAll(!isResealed)
+    const found = readOrExplain(bench, !isResealed, round)
     run.count('records given', found.given)
     if (!isResealed) run.count('offsets skipped', found.skipped)
     run.count('batches refused', found.refused)
@@ -62,6 +62,47 @@ export function fuzzSegments(run: Experiment, mutations: number): void {
     if (round % 256 === 0) assert.ok(process.memoryUsage().arrayBuffers - before < BUFFER_BYTES_MAX)
   }
   run.count('mutations', mutations)
+}
+
+/** A record that is wrong is told with what was done to the segments around it. */
+function readOrExplain(bench: SegmentBench, isTrusted: boolean, round: number): ReturnType<SegmentBench['readAll']> {
+  try {
+    return bench.readAll(isTrusted)
+  } catch (error) {
+    const offset = Number(/offset (\d+)/.exec(String(error))?.[1])
+    const at = bench.segments.findIndex((segment) => offset < segment.endOffset)
+    for (const segment of bench.segments.slice(Math.max(0, at - 1), at + 2)) {
+      const { baseOffset, bytes } = segment
+      console.log(
+        `round ${round}, segment ${baseOffset}, as written:\n${layout(bytes)}\nas read:\n${layout(bench.get(baseOffset))}`,
+      )
+    }
+    throw error
+  }
+}
+
+/** The whole batches of a segment, and what is between them. */
+function layout(bytes: Uint8Array): string {
+  const dv = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  const lines: string[] = []
+  let damage = 0
+  for (let at = 0; at < bytes.length; ) {
+    const length = at + BATCH_HEADER_BYTES <= bytes.length ? dv.getInt32(at + BATCH_LENGTH) + 12 : 0
+    const isWhole =
+      length >= BATCH_HEADER_BYTES &&
+      at + length <= bytes.length &&
+      dv.getUint32(at + CRC) === crc32c(bytes, at + ATTRIBUTES, at + length)
+    if (isWhole || at === bytes.length - 1) {
+      if (damage > 0) lines.push(`  ${at - damage}: ${damage} bytes of no batch`)
+      damage = 0
+    } else damage += 1
+    if (isWhole) {
+      const base = dv.getBigInt64(at + BASE_OFFSET)
+      lines.push(`  ${at}: offsets ${base} to ${base + BigInt(dv.getInt32(at + LAST_OFFSET_DELTA))}, ${length} bytes`)
+    }
+    at += isWhole ? length : 1
+  }
+  return lines.join('\n')
 }
 
 function mutated(segment: BuiltSegment, random: () => number): Uint8Array {

@@ -98,6 +98,13 @@ export class SegmentBench {
     this.fs.replaceFile(segmentPath(DIRECTORY, baseOffset, 'log'), bytes)
   }
 
+  get(baseOffset: number): Uint8Array {
+    const handle = this.fs.open(segmentPath(DIRECTORY, baseOffset, 'log'), 'read')
+    const bytes = new Uint8Array(handle.size())
+    handle.read(bytes, 0)
+    return bytes
+  }
+
   putIndex(suffix: 'index' | 'timeindex', baseOffset: number, bytes: Uint8Array): void {
     this.fs.replaceFile(segmentPath(DIRECTORY, baseOffset, suffix), bytes)
   }

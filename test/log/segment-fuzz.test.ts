@@ -94,6 +94,15 @@ test('a batch that claims the place of the one before it, which is gone, is not 
   }
 })
 
+test('a batch that claims a place nearer to the one behind it than its own is not believed where that one is gone', () => {
+  const { bench, batches } = twoSegments()
+  const at = batches.findIndex((_, i) => i > 1 && i + 3 < batches.length)
+  const [own, gone] = [batches[at], batches[at + 1]] as [(typeof batches)[number], (typeof batches)[number]]
+  const impostor = claiming(own, own.offset + gone.next - gone.offset)
+  bench.put(0, Buffer.concat([...bytesOf(batches.slice(0, at)), impostor, ...bytesOf(batches.slice(at + 2))]))
+  expectEverythingAccountedFor(bench)
+})
+
 test('a wrong base offset does not take the batch before it along', () => {
   const { bench, batches } = twoSegments()
   const [before, wrong] = [batches[3], batches[4]] as [(typeof batches)[number], (typeof batches)[number]]
