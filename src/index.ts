@@ -319,6 +319,7 @@ export {
   urlEncode,
   xxhash64,
 } from './api/functions-texts.js'
+export type { JoinHow } from './api/join-arguments.js'
 // The engine
 export { type EngineDescription, Millrace } from './api/millrace.js'
 export type { MillraceOptions } from './api/open-options.js'

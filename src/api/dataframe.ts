@@ -5,12 +5,13 @@ import type { LogicalPlan } from '../plan/logical-plan.js'
 import { parseExpression, parseSelected } from '../plan/sql-parser.js'
 import type { BlockRef } from '../types/block.js'
 import { type StructType, typeName } from '../types/data-type.js'
-import { describe } from '../types/invalid-value.js'
 import { type Row, readRows } from '../types/row-reader.js'
 import { type ArrowTable, toArrowTable } from './arrow-table.js'
-import { type BatchProgress, heldBlocks, runBatch } from './batch-run.js'
+import { type BatchProgress, type BoundPlan, heldBlocks, runBatch } from './batch-run.js'
 import type { Column } from './column.js'
+import { columnNamed, expressionOf, expressionOfColumn, named, valueHint } from './column-arguments.js'
 import type { EngineContext } from './engine-context.js'
+import { aliasOf, type JoinHow, type JoinOn, joinOnOf, joinTypeOf, notADataFrame } from './join-arguments.js'
 import { nextTableId, type PlanTables } from './memory-tables.js'
 import { analyzedSchema, explainPlan, isStreamingPlan, replaceScan } from './planning.js'
 import type {
@@ -20,6 +21,7 @@ import type {
   ColumnName,
   ColumnPath,
   Extremes,
+  JoinedRow,
   NamedColumns,
   NumericName,
   SelectedRow,
@@ -34,6 +36,9 @@ import type { ExplainMode } from './streaming-query.js'
 import { renderTable } from './table-renderer.js'
 import { DataStreamWriter } from './writer.js'
 
+/** Plans and tables of another DataFrame that a method is given. */
+let partsOf: <O extends object>(other: DataFrame<O>, method: string) => BoundPlan
+
 /**
  * A query over rows, as a plan that nothing has run: every method gives a new DataFrame. Names and types are
  * checked at once. What ends (`mill.read`, `createDataFrame`) is answered by `collect`, `show` and `count`; what does
@@ -44,6 +49,13 @@ export class DataFrame<R extends object = Row> {
   readonly #plan: LogicalPlan
   readonly #tables: PlanTables
   #schema: StructType | undefined
+
+  static {
+    partsOf = (other, method) => {
+      if (other instanceof DataFrame) return { plan: other.#plan, tables: other.#tables }
+      throw notADataFrame(other, method)
+    }
+  }
 
   /** DataFrames come from `mill.read`, `mill.readStream`, `mill.createDataFrame` and `mill.table`. */
   constructor(context: EngineContext, plan: LogicalPlan, tables: PlanTables) {
@@ -175,6 +187,41 @@ export class DataFrame<R extends object = Row> {
     return this.#union(other, true, options.allowMissingColumns === true)
   }
 
+  /** The same rows, whose columns can be called by a first name too: `clicks.as('c')`, then `col('c.page')`. */
+  as(name: string): DataFrame<R> {
+    return this.#derive({ op: 'alias', input: this.#plan, name: aliasOf(name) })
+  }
+
+  alias(name: string): DataFrame<R> {
+    return this.as(name)
+  }
+
+  /**
+   * Pairs of rows of this DataFrame (left) and another (right): those of equal columns, `join(users, 'userId')`, where these are in the result once;
+   * or those that a condition holds for, `clicks.as('c').join(users.as('u'), expr('c.userId = u.id'))`. In streams a row waits for its match
+   * for ever, or, with watermarks on both sides and a bound on event time in the condition, as long as one can come.
+   */
+  join<O extends object, const H extends JoinHow = 'inner'>(
+    other: DataFrame<O>,
+    on: JoinOn,
+    how?: H,
+  ): DataFrame<JoinedRow<R, O, H>> {
+    const { plan, tables } = partsOf(other, 'join')
+    const node: LogicalPlan = {
+      op: 'join',
+      left: this.#plan,
+      right: plan,
+      how: joinTypeOf(how ?? 'inner'),
+      ...joinOnOf(on),
+    }
+    return new DataFrame(this.#context, node, new Map([...this.#tables, ...tables]))
+  }
+
+  /** Every row with every row. */
+  crossJoin<O extends object>(other: DataFrame<O>): DataFrame<JoinedRow<R, O, 'cross'>> {
+    return this.join(other, undefined, 'cross')
+  }
+
   /** The same query over another input of the same schema: bounded or a stream, one topic or another. */
   withInput<I extends object>(input: DataFrame<I>): DataFrame<R> {
     const plan = replaceScan(this.#plan, input.#plan, input.schema)
@@ -271,15 +318,9 @@ export class DataFrame<R extends object = Row> {
     byName: boolean,
     allowMissingColumns: boolean,
   ): DataFrame<T> {
-    if (!(other instanceof DataFrame)) {
-      throw new MillraceError('DATAFRAME_EXPECTED', 'union takes another DataFrame', {
-        detail: `found ${describe(other)}`,
-        hint: 'clicks.union(moreClicks)',
-      })
-    }
-    const inputs = [this.#plan, other.#plan]
-    const plan: LogicalPlan = { op: 'union', inputs, byName, allowMissingColumns }
-    return new DataFrame<T>(this.#context, plan, new Map([...this.#tables, ...other.#tables]))
+    const { plan, tables } = partsOf(other, 'union')
+    const union: LogicalPlan = { op: 'union', inputs: [this.#plan, plan], byName, allowMissingColumns }
+    return new DataFrame<T>(this.#context, union, new Map([...this.#tables, ...tables]))
   }
 
   #derive<T extends object>(plan: LogicalPlan): DataFrame<T> {
@@ -381,28 +422,4 @@ export class GroupedData<R, K> {
     const { input, keys } = this.#grouping
     return this.#grouping.derive<T>({ op: 'aggregate', input, keys, aggregates })
   }
-}
-
-function expressionOf(column: string | Column<unknown, string>): Expression {
-  if (typeof column === 'string') return columnNamed(column)
-  return expressionOfColumn(column, "write 'price' or col('price').gt(0)")
-}
-
-/** The same where a text would be ambiguous: a column's name, or an expression in SQL. */
-function expressionOfColumn(column: Column<unknown, string>, hint: string): Expression {
-  if (typeof column === 'object' && column !== null && 'expression' in column) return column.expression
-  throw new MillraceError('COLUMN_EXPECTED', 'a column is expected: its name, or an expression', {
-    detail: `found ${describe(column)}`,
-    hint,
-  })
-}
-
-const valueHint = "withColumn('total', col('price').mul(2)); a constant is lit('x')"
-
-function columnNamed(name: string): Expression {
-  return { kind: 'column', name }
-}
-
-function named(name: string, arg: Expression): Expression {
-  return { kind: 'alias', name, arg }
 }

@@ -1,6 +1,8 @@
+import { compileKeep, compileProbe } from '../codegen/join-compiler.js'
+import { compileToShuffle } from '../codegen/shuffle-compiler.js'
 import { compileMerge, compileResult, compileToBuilder, compileToTable } from '../codegen/stage-compiler.js'
 import type { PipelineSpec } from '../codegen/stage-functions.js'
-import type { PhysicalPlan, Stage } from '../plan/physical-plan.js'
+import type { Join, PhysicalPlan, Stage } from '../plan/physical-plan.js'
 
 /** The functions that the workers run for a plan, as text: `explain('codegen')`. */
 export function generatedCode(plan: PhysicalPlan): string {
@@ -14,6 +16,7 @@ function stageFunctions({ input, head, pipeline, output }: Stage, ansi: boolean)
   if (head?.op === 'finalAggregate') {
     functions.push(compileMerge(head.grouping, ansi, false).text, compileResult(head, ansi).text)
   }
+  if (head?.op === 'join') functions.push(...joinFunctions(head, ansi))
   const spec: PipelineSpec = {
     schema: head?.schema ?? input.schema,
     operators: pipeline,
@@ -21,6 +24,14 @@ function stageFunctions({ input, head, pipeline, output }: Stage, ansi: boolean)
     ...(input.kind === 'scan' && input.watermark !== undefined ? { watermark: input.watermark } : {}),
   }
   if (output.kind === 'partialAggregate') functions.push(compileToTable(spec, output.grouping).text)
+  else if (output.kind === 'shuffle') functions.push(compileToShuffle(spec, output).text)
   else if (input.kind === 'scan' || pipeline.length > 0) functions.push(compileToBuilder(spec, output.schema).text)
   return functions
+}
+
+function joinFunctions(join: Join, ansi: boolean): string[] {
+  return (['left', 'right'] as const).flatMap((side) => [
+    compileProbe(join, side, ansi).text,
+    compileKeep(join, side, false, ansi).text,
+  ])
 }

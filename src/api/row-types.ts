@@ -88,3 +88,23 @@ export type ShortcutRow<K, Fn extends string, Types> = Flat<
 export type Sums<R, N extends string> = { [P in N]: SummedValue<ValueAt<R, P>> }
 export type Averages<R, N extends string> = { [P in N]: AveragedValue<ValueAt<R, P>> }
 export type Extremes<R, N extends string> = { [P in N]: ExtremeValue<ValueAt<R, P>> }
+
+/** A row of a join. Of columns of one name the right side's type counts: such a row has to be selected from before it is looked at. */
+export type JoinedRow<L, R, H extends string> = H extends
+  | 'leftSemi'
+  | 'left_semi'
+  | 'semi'
+  | 'leftAnti'
+  | 'left_anti'
+  | 'anti'
+  ? L
+  : H extends 'left' | 'leftOuter' | 'left_outer'
+    ? Merged<L, OrNull<R>>
+    : H extends 'right' | 'rightOuter' | 'right_outer'
+      ? Merged<OrNull<L>, R>
+      : H extends 'full' | 'outer' | 'fullOuter' | 'full_outer'
+        ? Merged<OrNull<L>, OrNull<R>>
+        : Merged<L, R>
+
+type OrNull<T> = { [K in keyof T]: T[K] | null }
+type Merged<L, R> = { [K in keyof L | keyof R]: K extends keyof R ? R[K] : K extends keyof L ? L[K] : never }

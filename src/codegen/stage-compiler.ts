@@ -36,7 +36,7 @@ export interface CompiledFunction<F> {
 
 const rowsParameters = ['views', 'pos', 'from', 'to', 'S', 'T']
 
-interface Level {
+export interface Level {
   readonly schema: StructType
   load(slot: number): CodeValue
 }
@@ -89,7 +89,9 @@ export function compileToTable(
               source.line(`ws = Math.floor(${shifted} / ${window.sizeMs}) * ${window.sizeMs}${back};`)
               source.line(`windowEnd = ws + ${window.sizeMs}; wh = ${source.constant(hashInteger)}(ws);`)
             })
-            if (grouping.closesWindows) source.line('if (windowEnd <= watermark) { late++; continue; }')
+            // Behind another operator nothing is late: what comes is not behind the watermark that came before it.
+            if (grouping.closesWindows && spec.watermark !== undefined)
+              source.line('if (windowEnd <= watermark) { late++; continue; }')
           }
           const keys = grouping.keys.map((key) => asBytes(source, evaluate(key.value, level())))
           const values = grouping.aggregates.map((a) => (a.arg === undefined ? undefined : evaluate(a.arg, level())))
@@ -105,13 +107,13 @@ export function compileToTable(
   )
 }
 
-interface Terminal {
+export interface Terminal {
   before(): void
   row(): void
   after(): void
 }
 
-function compileRows<Target>(
+export function compileRows<Target>(
   spec: PipelineSpec,
   makeTerminal: (
     source: FunctionSource,
@@ -138,6 +140,10 @@ function compileRows<Target>(
       source.line(`const watermark = maxEventTime - ${stamp.delayMs};`)
       const known = time.isNull === 'false' ? '' : `!${time.isNull} && `
       source.line(`if (${known}${time.value} > maxEventTime) maxEventTime = ${time.value};`)
+      if (spec.operators.some((operator) => operator.op === 'dropLate')) {
+        if (known !== '') source.line(`if (${time.isNull}) { nullEventTime++; continue; }`)
+        source.line(`if (${time.value} < watermark) { late++; continue; }`)
+      }
     }
     for (const operator of spec.operators) {
       if (operator.op === 'filter') {
@@ -145,7 +151,7 @@ function compileRows<Target>(
         const fails =
           condition.isNull === 'false' ? `!${condition.value}` : `${condition.isNull} || !${condition.value}`
         source.line(`if (${fails}) continue;`)
-      } else {
+      } else if (operator.op === 'project') {
         level = projected(source, operator.columns, operator.schema, level, evaluate)
       }
     }
@@ -284,11 +290,11 @@ export function compileResult(final: FinalAggregate, ansi: boolean): CompiledFun
   return finish(source, 'result', ['T', 'list', 'from', 'to', 'B', 'windowStart'])
 }
 
-function interpreted<F>(run: F): CompiledFunction<F> {
+export function interpreted<F>(run: F): CompiledFunction<F> {
   return { run, text: '(interpreted: code generation is forbidden in this process)' }
 }
 
-function finish<F>(
+export function finish<F>(
   source: FunctionSource,
   name: string,
   parameters: readonly string[],
@@ -298,7 +304,7 @@ function finish<F>(
 }
 
 /** A computed string gets bytes of its own, since keys are hashed and compared as bytes. */
-function asBytes(source: FunctionSource, value: CodeValue): CodeValue {
+export function asBytes(source: FunctionSource, value: CodeValue): CodeValue {
   if (value.bytes !== undefined || (value.type.kind !== 'string' && value.type.kind !== 'binary')) return value
   const scratch = source.constant(new TextScratch())
   const held = value.isNull === 'false' ? value.value : `${value.isNull} ? '' : ${value.value}`

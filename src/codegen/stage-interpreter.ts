@@ -14,7 +14,7 @@ import type { Value } from './value.js'
 
 /** The functions of stage-compiler.ts, interpreted: the reference for tests, and the fallback where code generation is forbidden. */
 
-type Slots = (Value | null)[]
+export type Slots = (Value | null)[]
 
 export function interpretToBuilder(spec: PipelineSpec): RowsFunction<BlockBuilder> {
   return interpretRows(spec, (row, schema, target) => {
@@ -45,7 +45,7 @@ export function interpretToTable(spec: PipelineSpec, grouping: Grouping): RowsFu
   })
 }
 
-function interpretRows<Target>(
+export function interpretRows<Target>(
   spec: PipelineSpec,
   take: (
     row: Slots,
@@ -57,7 +57,8 @@ function interpretRows<Target>(
   const readers = slotReaders(spec.schema, spec.physicalSlots)
   const stamp = spec.watermark
   const timeOf = stamp === undefined ? undefined : interpret(stamp.eventTime, spec)
-  const steps = spec.operators.map((operator) => step(operator, spec))
+  const steps = spec.operators.flatMap((operator) => (operator.op === 'dropLate' ? [] : [step(operator, spec)]))
+  const dropsLate = stamp !== undefined && spec.operators.some((operator) => operator.op === 'dropLate')
   let schema = spec.schema
   for (const operator of spec.operators) if (operator.op === 'project') schema = operator.schema
   const topLevel = columnSlots(schema)
@@ -69,6 +70,11 @@ function interpretRows<Target>(
       const watermark = stamp === undefined ? Number.NEGATIVE_INFINITY : (S[0] as number) - stamp.delayMs
       const time = timeOf?.(row) as number | null | undefined
       if (time !== null && time !== undefined && time > (S[0] as number)) S[0] = time
+      if (dropsLate && (time === null || time === undefined || time < watermark)) {
+        const cell = time === null || time === undefined ? 2 : 1
+        S[cell] = (S[cell] as number) + 1
+        continue
+      }
       for (const next of steps) if (row !== undefined) row = next(row)
       if (row === undefined) continue
       const outcome = take(row, topLevel, target, watermark)
@@ -80,7 +86,10 @@ function interpretRows<Target>(
 }
 
 /** Undefined: the row is filtered out. */
-function step(operator: NarrowOperator, spec: PipelineSpec): (row: Slots) => Slots | undefined {
+function step(
+  operator: Exclude<NarrowOperator, { op: 'dropLate' }>,
+  spec: PipelineSpec,
+): (row: Slots) => Slots | undefined {
   if (operator.op === 'filter') {
     const condition = interpret(operator.condition, spec)
     return (row) => (condition(row) === true ? row : undefined)
@@ -96,7 +105,7 @@ function step(operator: NarrowOperator, spec: PipelineSpec): (row: Slots) => Slo
 }
 
 /** A struct's value into the slots of its fields. */
-function spread(slots: readonly ColumnSlot[], slot: ColumnSlot, value: Value | null, out: Slots): void {
+export function spread(slots: readonly ColumnSlot[], slot: ColumnSlot, value: Value | null, out: Slots): void {
   out[slot.index] = value
   slot.children.forEach((child, i) => {
     const inner = value === null ? null : ((value as readonly (Value | null)[])[i] ?? null)
@@ -104,7 +113,7 @@ function spread(slots: readonly ColumnSlot[], slot: ColumnSlot, value: Value | n
   })
 }
 
-function slotReaders(schema: StructType, physicalSlots: readonly number[] | undefined): readonly ValueReader[] {
+export function slotReaders(schema: StructType, physicalSlots: readonly number[] | undefined): readonly ValueReader[] {
   const slots = columnSlots(schema)
   if (physicalSlots === undefined) return slots.map((slot) => valueReader(slots, slot.index))
   const at = (slot: number): number => (slot === -1 ? -1 : present(physicalSlots[slot], 'a physical slot'))

@@ -2,7 +2,7 @@ import { present } from '../common/assert.js'
 import { ENGINE_SLOT, type HOST_SLOT } from '../common/doorbell.js'
 import type { ScanPartition } from '../connector/inputs.js'
 import { type ChannelDescriptor, createChannel } from '../exchange/channel.js'
-import { type PhysicalPlan, type Stage, scanStages } from '../plan/physical-plan.js'
+import { hasState, type PhysicalPlan, type Stage, scanStages } from '../plan/physical-plan.js'
 import {
   type BlockDescriptor,
   type Deployment,
@@ -55,13 +55,15 @@ export function layOut(options: LayoutOptions): Layout {
   const outputs = plan.stages.map((stage) => Array.from({ length: countOf(stage.id) }, (): ChannelDescriptor[] => []))
   const sinkChannels: ChannelDescriptor[] = []
   for (const stage of plan.stages) {
-    for (const from of stage.input.kind === 'scan' ? [] : stage.input.from) {
+    const { input } = stage
+    for (const [i, from] of (input.kind === 'scan' ? [] : input.from).entries()) {
       const watermark = watermarkOf(present(plan.stages[from], `stage ${from}`))
+      const side = (input.kind === 'scan' ? undefined : input.sides?.[i]) ?? 'left'
       outputs[from]?.forEach((out, writer) => {
         inputs[stage.id]?.forEach((into, reader) => {
           const channel = createChannel(slotOf(writer), slotOf(reader))
           out.push(channel)
-          into.push({ channel, watermark })
+          into.push({ channel, watermark, side })
         })
       })
     }
@@ -77,7 +79,7 @@ export function layOut(options: LayoutOptions): Layout {
   for (const { id, head } of plan.stages) {
     const count = countOf(id)
     const source = sourceOf.get(id)
-    const isStateful = head?.op === 'finalAggregate'
+    const isStateful = hasState(head)
     for (let task = 0; task < count; task++) {
       const restore = isStateful ? options.restore(id) : undefined
       let stateLog: ChannelDescriptor | undefined
@@ -103,8 +105,15 @@ export function layOut(options: LayoutOptions): Layout {
   return { tasks, sinkChannels, stateChannels }
 }
 
-function watermarkOf({ input }: Stage): number {
-  return input.kind === 'scan' && input.watermark !== undefined ? input.watermark.node : NO_WATERMARK
+/** Those of stages that hand on what came to them have numbers behind those of the scans. */
+const HANDED_ON = 1 << 20
+
+function watermarkOf({ id, input, head }: Stage): number {
+  if (input.kind === 'scan') return input.watermark?.node ?? NO_WATERMARK
+  const goesOn =
+    (head?.op === 'finalAggregate' && head.grouping.closesWindows && head.grouping.outputMode === 'append') ||
+    (head?.op === 'join' && head.watermarkLagMs !== undefined)
+  return goesOn ? HANDED_ON + id : NO_WATERMARK
 }
 
 /** What a worker is told to run; the first barrier to come is that of `firstEpoch`. */

@@ -1,5 +1,5 @@
 import type { Env } from '../common/env.js'
-import type { Stage } from '../plan/physical-plan.js'
+import { hasState, type Stage } from '../plan/physical-plan.js'
 import type { TaskMetrics } from '../worker/protocol.js'
 import type { QueryStart } from './engine-protocol.js'
 import type { EpochWait } from './epoch-wait.js'
@@ -102,11 +102,11 @@ export class ProgressReporter {
     const watermark = Math.min(...wait.closedUntil.values())
     if (Number.isFinite(watermark)) eventTime.watermark = iso(watermark)
     const stateOperators = spec.plan.stages.flatMap((stage, s) =>
-      stage.head?.op !== 'finalAggregate'
+      !hasState(stage.head)
         ? []
         : [
             {
-              operatorName: 'stateStoreSave',
+              operatorName: stage.head?.op === 'join' ? 'symmetricHashJoin' : 'stateStoreSave',
               numRowsTotal: total(s, (m) => m.stateRows),
               numRowsUpdated: delta(s, (m) => m.stateRowsUpdated),
               numRowsRemoved: delta(s, (m) => m.stateRowsRemoved),

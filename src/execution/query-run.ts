@@ -5,7 +5,7 @@ import { fromErrorShape, type MillraceError } from '../common/errors.js'
 import type { ScanPartition } from '../connector/inputs.js'
 import type { LogEngine } from '../log/log-engine.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
-import { scanStages } from '../plan/physical-plan.js'
+import { hasState, scanStages } from '../plan/physical-plan.js'
 import type { FromWorker, ToWorker } from '../worker/protocol.js'
 import type { Goal } from '../worker/scan-task.js'
 import { AddedPartitions } from './added-partitions.js'
@@ -140,7 +140,7 @@ export class QueryRun {
       const wait = this.#wait
       if (wait === undefined || wait.epoch !== message.epoch) return
       const { stage, task, positions, closedUntil: until, metrics } = message
-      const isStateful = this.spec.plan.stages[stage]?.head?.op === 'finalAggregate'
+      const isStateful = hasState(this.spec.plan.stages[stage]?.head)
       wait.taskReached(taskName(stage, task), positions, isStateful ? { stage, until } : undefined, metrics)
     } else if (message.type === 'advance') {
       this.#advanced.set(taskName(message.stage, message.task), message.rowsIn)

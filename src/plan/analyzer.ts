@@ -5,6 +5,7 @@ import { bindColumn, bindCondition, bindExpression } from './binder.js'
 import { type BoundPlan, nodesOf, type SortKey } from './bound-plan.js'
 import type { BoundExpression, Expression } from './expression.js'
 import { columnPath, resultName } from './expression-name.js'
+import { bindJoin } from './join.js'
 import type { LogicalPlan } from './logical-plan.js'
 import { type NamedExpression, project } from './projection.js'
 import { isOrderable } from './type-rules.js'
@@ -47,6 +48,22 @@ export function analyze(plan: LogicalPlan, options: AnalyzeOptions): BoundPlan {
       return bindAggregation(analyze(plan.input, options), plan.keys, plan.aggregates, options.ansi)
     case 'orderBy':
       return orderBy(analyze(plan.input, options), plan.keys, options)
+    case 'join': {
+      const { how, on, using } = plan
+      return bindJoin(analyze(plan.left, options), analyze(plan.right, options), {
+        how,
+        ansi: options.ansi,
+        ...(on === undefined ? {} : { on }),
+        ...(using === undefined ? {} : { using }),
+      })
+    }
+    case 'alias': {
+      const input = analyze(plan.input, options)
+      return project(
+        input,
+        passThrough(input.schema).map((column) => ({ ...column, qualifier: plan.name })),
+      )
+    }
     case 'union': {
       const { byName, allowMissingColumns } = plan
       const inputs = plan.inputs.map((input) => analyze(input, options))
@@ -71,6 +88,7 @@ function passThrough(schema: StructType): readonly NamedExpression[] {
   return schema.fields.map((field, i) => ({
     name: field.name,
     value: { kind: 'input', slot: slots[i] as number, type: field.type, nullable: field.nullable },
+    ...(field.qualifier === undefined ? {} : { qualifier: field.qualifier }),
   }))
 }
 
@@ -140,6 +158,12 @@ function withWatermark(input: BoundPlan, column: string, delayMs: number): Bound
       throw new MillraceError('UNSUPPORTED_OPERATION', 'an input can have one watermark', {
         detail: `found one on ${node.column} and one on ${column}`,
         hint: 'keep the withWatermark of the column that the windows are over',
+      })
+    }
+    if (node.op === 'join') {
+      throw new MillraceError('UNSUPPORTED_OPERATION', 'withWatermark stands after a join', {
+        detail: 'a watermark is stamped on the records of a source, before anything else',
+        hint: 'put withWatermark on each side, before join',
       })
     }
     if (node.op === 'sort' || node.op === 'limit') {

@@ -204,14 +204,33 @@ const quoted = (part: string): string => `\`${part.replaceAll('`', '``')}\``
 
 /** A name with dots may be a field's own name; that goes first. */
 function findSlot(name: string, slots: readonly ColumnSlot[]): ColumnSlot | undefined {
-  const whole = slots.find((s) => s.parent === -1 && s.path[0] === name)
-  if (whole !== undefined) return whole
+  const whole = slots.filter((s) => s.parent === -1 && s.path[0] === name)
+  if (whole.length > 0) return theOne(name, whole)
   const path = columnPath(name)
-  return slots.find((s) => s.path.length === path.length && s.path.every((part, i) => part === path[i]))
+  const isAt = (s: ColumnSlot, from: number): boolean =>
+    s.path.length === path.length - from && s.path.every((part, i) => part === path[from + i])
+  const found = slots.filter((s) => isAt(s, 0) || (path.length > 1 && s.qualifier === path[0] && isAt(s, 1)))
+  return found.length === 0 ? undefined : theOne(name, found)
 }
 
+function theOne(name: string, found: readonly ColumnSlot[]): ColumnSlot {
+  const [first] = found
+  if (first !== undefined && found.length === 1) return first
+  const names = found.map(qualifiedName)
+  const areTold = new Set(names).size === names.length
+  throw new MillraceError('AMBIGUOUS_REFERENCE', `the column ${name} could be one of ${found.length}`, {
+    detail: `candidates: ${names.join(', ')}`,
+    hint: areTold
+      ? `write ${names[0]}`
+      : "give both sides a name before the join: clicks.as('c').join(users.as('u'), …)",
+  })
+}
+
+const qualifiedName = ({ qualifier, path }: ColumnSlot): string =>
+  (qualifier === undefined ? path : [qualifier, ...path]).join('.')
+
 function unresolved(name: string, slots: readonly ColumnSlot[]): MillraceError {
-  const names = slots.map((s) => s.path.join('.'))
+  const names = slots.map(qualifiedName)
   const nearest = nearestName(name, names)
   return new MillraceError('UNRESOLVED_COLUMN', `there is no column named ${name}`, {
     detail: `columns: ${names.join(', ') || 'none'}`,

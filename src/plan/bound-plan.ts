@@ -1,7 +1,7 @@
 import { present } from '../common/assert.js'
 import type { StructType } from '../types/data-type.js'
 import type { BoundAggregate, BoundExpression } from './expression.js'
-import type { SourceSpec } from './logical-plan.js'
+import type { JoinType, SourceSpec } from './logical-plan.js'
 
 /**
  * A logical plan after analysis: every name is a slot, every expression has a type, every node knows the
@@ -32,6 +32,7 @@ export type BoundPlan =
     }
   | BoundAggregation
   | BoundUnion
+  | BoundJoin
   | {
       readonly op: 'sort'
       readonly input: BoundPlan
@@ -67,6 +68,20 @@ export interface BoundUnion {
   readonly schema: StructType
 }
 
+/** Pairs of rows. Where only the left side comes out (semi, anti) `schema` is that of the left. */
+export interface BoundJoin {
+  readonly op: 'join'
+  readonly left: BoundPlan
+  readonly right: BoundPlan
+  readonly how: JoinType
+  /** Equal for a pair, one for one; bound to the rows of their side. No null is equal to another. */
+  readonly leftKeys: readonly BoundExpression[]
+  readonly rightKeys: readonly BoundExpression[]
+  /** What else has to be true of a pair: over the slots of the left side, and behind them those of the right. */
+  readonly condition?: BoundExpression
+  readonly schema: StructType
+}
+
 export interface BoundAggregation {
   readonly op: 'aggregate'
   readonly input: BoundPlan
@@ -92,6 +107,7 @@ export interface SortKey {
 /** The plans whose rows a node takes; none of a scan. */
 export function inputsOf(plan: BoundPlan): readonly BoundPlan[] {
   if (plan.op === 'scan') return []
+  if (plan.op === 'join') return [plan.left, plan.right]
   return plan.op === 'union' ? plan.inputs : [plan.input]
 }
 
@@ -100,6 +116,7 @@ export function withInputs(plan: BoundPlan, inputs: readonly BoundPlan[]): Bound
   if (plan.op === 'scan') return plan
   if (plan.op === 'union') return { ...plan, inputs }
   const input = present(inputs[0], `the input of a ${plan.op}`)
+  if (plan.op === 'join') return { ...plan, left: input, right: present(inputs[1], 'the right side of a join') }
   if (plan.op === 'project' || plan.op === 'aggregate') return { ...plan, input }
   return { ...plan, input, schema: input.schema }
 }

@@ -82,6 +82,10 @@ function logicalLine(plan: LogicalPlan): string {
       return `Sort [${plan.keys.map(expressionText).join(', ')}]`
     case 'limit':
       return `Limit ${plan.count}`
+    case 'join':
+      return `Join ${plan.how}${plan.using === undefined ? '' : ` using (${plan.using.join(', ')})`}${plan.on === undefined ? '' : ` on ${expressionText(plan.on)}`}`
+    case 'alias':
+      return `Alias ${plan.name}`
     case 'union':
       return plan.byName ? 'UnionByName' : 'Union'
   }
@@ -116,9 +120,27 @@ function boundLine(plan: BoundPlan): string {
       return `Sort ${sortText(plan.keys, plan.input.schema)}${plan.limit === undefined ? '' : `, first ${plan.limit}`}`
     case 'limit':
       return `Limit ${plan.count}`
+    case 'join':
+      return `Join ${plan.how} ${joinText(plan.leftKeys, plan.rightKeys, plan.condition, plan.left.schema, plan.right.schema)}`
     case 'union':
       return 'Union'
   }
+}
+
+function joinText(
+  leftKeys: readonly BoundExpression[],
+  rightKeys: readonly BoundExpression[],
+  condition: BoundExpression | undefined,
+  left: StructType,
+  right: StructType,
+): string {
+  const leftNames = slotNames(left)
+  const rightNames = slotNames(right)
+  const keys = leftKeys.map(
+    (key, i) => `${boundText(key, leftNames)} = ${boundText(rightKeys[i] as BoundExpression, rightNames)}`,
+  )
+  const rest = condition === undefined ? '' : `, ${boundText(condition, [...leftNames, ...rightNames])}`
+  return `[${keys.join(', ')}]${rest}`
 }
 
 function projection(columns: readonly BoundExpression[], schema: StructType, input: StructType): string {
@@ -203,6 +225,15 @@ function headLine(head: HeadOperator): string {
       const closes = head.grouping.closesWindows ? ', closes windows' : ''
       return `FinalAggregate [${keys.join(', ')}], [${head.grouping.aggregates.map((a) => a.name).join(', ')}], ${head.grouping.outputMode}${closes}`
     }
+    case 'join': {
+      const { left, right } = head
+      const kept = [left, right].map(({ schema, expiresAt }) =>
+        expiresAt.length === 0
+          ? 'for ever'
+          : `until ${expiresAt.map((e) => boundText(e, slotNames(schema))).join(', ')}`,
+      )
+      return `Join ${head.how} ${joinText(left.keys, right.keys, head.condition, left.schema, right.schema)}, left kept ${kept[0]}, right kept ${kept[1]}`
+    }
     case 'sort':
       return `Sort ${sortText(head.keys, head.schema)}${head.limit === undefined ? '' : `, first ${head.limit}`}`
     case 'limit':
@@ -211,6 +242,7 @@ function headLine(head: HeadOperator): string {
 }
 
 function narrowLine(operator: NarrowOperator, schema: StructType): string {
+  if (operator.op === 'dropLate') return 'DropLate'
   return operator.op === 'filter'
     ? `Filter ${boundText(operator.condition, slotNames(schema))}`
     : `Project [${projection(operator.columns, operator.schema, schema)}]`
@@ -220,6 +252,8 @@ function outputLine(output: StageOutput, schema: StructType, mark: string): stri
   switch (output.kind) {
     case 'partialAggregate':
       return `Exchange by key group\n${mark}PartialAggregate ${groupingText(output.grouping, schema)}`
+    case 'shuffle':
+      return `Exchange by key group of [${output.keys.map((key) => boundText(key, slotNames(schema))).join(', ')}]`
     case 'exchange':
       return 'Exchange to one task'
     case 'sink':

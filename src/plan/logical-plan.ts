@@ -29,17 +29,34 @@ export type LogicalPlan =
       /** With `byName`: a column that one side lacks is null there. */
       readonly allowMissingColumns: boolean
     }
+  | {
+      readonly op: 'join'
+      readonly left: LogicalPlan
+      readonly right: LogicalPlan
+      readonly how: JoinType
+      readonly on?: Expression
+      /** Columns that both sides have: equal, and once in the result. */
+      readonly using?: readonly string[]
+    }
+  /** Gives the columns of the input a first name: `clicks.page`. */
+  | { readonly op: 'alias'; readonly input: LogicalPlan; readonly name: string }
+
+export type JoinType = 'inner' | 'left' | 'right' | 'full' | 'leftSemi' | 'leftAnti' | 'cross'
 
 /** The plans whose rows a node takes; none of a scan. */
 export function logicalInputs(plan: LogicalPlan): readonly LogicalPlan[] {
   if (plan.op === 'scan') return []
+  if (plan.op === 'join') return [plan.left, plan.right]
   return plan.op === 'union' ? plan.inputs : [plan.input]
 }
 
 /** The same node over other inputs. */
 export function withLogicalInputs(plan: LogicalPlan, inputs: readonly LogicalPlan[]): LogicalPlan {
   if (plan.op === 'scan') return plan
-  return plan.op === 'union' ? { ...plan, inputs } : { ...plan, input: present(inputs[0], `the input of ${plan.op}`) }
+  if (plan.op === 'union') return { ...plan, inputs }
+  const input = present(inputs[0], `the input of ${plan.op}`)
+  if (plan.op === 'join') return { ...plan, left: input, right: present(inputs[1], 'the right side of a join') }
+  return { ...plan, input }
 }
 
 /** The scans of a plan, from left to right. */

@@ -5,6 +5,7 @@ import { expressionKey } from './bound-expression.js'
 import type { BoundPlan } from './bound-plan.js'
 import type { OptimizerOptions, OptimizerRule } from './optimizer-rule.js'
 import { foldConstants, simplifyBooleans } from './rules-expressions.js'
+import { pushFiltersBelowJoins, pushJoinConditions } from './rules-joins.js'
 import {
   collapseProjections,
   limitIntoSort,
@@ -24,6 +25,8 @@ export const rewritingRules: readonly OptimizerRule[] = [
   simplifyBooleans,
   pushFiltersBelowProjections,
   pushFiltersBelowUnions,
+  pushFiltersBelowJoins,
+  pushJoinConditions,
   mergeFilters,
   collapseProjections,
   limitIntoSort,
@@ -91,6 +94,8 @@ function planKey(plan: BoundPlan): string {
       return `sort(${plan.limit ?? ''}) ${planKey(plan.input)}`
     case 'limit':
       return `limit(${plan.count}) ${planKey(plan.input)}`
+    case 'join':
+      return `join(${plan.how} ${plan.leftKeys.map(expressionKey).join(', ')}; ${plan.condition === undefined ? '' : expressionKey(plan.condition)}) ${planKey(plan.left)}; ${planKey(plan.right)}`
     case 'union':
       return `union(${plan.inputs.map(planKey).join('; ')})`
   }

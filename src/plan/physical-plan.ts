@@ -1,13 +1,13 @@
 import type { StructType } from '../types/data-type.js'
 import type { ScanWatermark } from './bound-plan.js'
 import type { BoundAggregate, BoundExpression } from './expression.js'
-import type { SourceSpec } from './logical-plan.js'
+import type { JoinType, SourceSpec } from './logical-plan.js'
 
 /**
  * What the workers run: stages cut at exchanges, every expression bound and typed. Frozen data.
  *
- *   stage = input (scan | exchange) → head (final aggregate | sort | limit)? → pipeline (filter, project)* → output
- *   output = partial aggregate → exchange by key group | exchange to one task | sink
+ *   stage = input (scan | exchange) → head (final aggregate | join | sort | limit)? → pipeline (drop late, filter, project)* → output
+ *   output = partial aggregate → exchange by key group | rows → exchange by key group | exchange to one task | sink
  *
  * The stages are a tree: each hands its rows to one stage behind it, or to the sink. Several may feed the same exchange, or the sink
  * (a union is nothing else). A stage stands behind all that feed it.
@@ -58,11 +58,38 @@ export interface ExchangeInput {
   readonly kind: 'exchange'
   /** Ids of the stages whose rows come through it. */
   readonly from: readonly number[]
+  /** Of a join: the side that each of them feeds. */
+  readonly sides?: readonly JoinSideName[]
   /** Of the frames in the channel. For an aggregate: see aggregateStateSchema() in operator/aggregate.ts. */
   readonly schema: StructType
 }
 
-export type HeadOperator = FinalAggregate | Sort | Limit
+export type JoinSideName = 'left' | 'right'
+
+export type HeadOperator = FinalAggregate | Join | Sort | Limit
+
+/** Pairs the rows of two sides that meet in the same key. Both are kept, for as long as the other may bring a match. */
+export interface Join {
+  readonly op: 'join'
+  readonly how: JoinType
+  readonly left: JoinSide
+  readonly right: JoinSide
+  /** What else has to be true of a pair: over the slots of the left rows, and behind them those of the right. */
+  readonly condition?: BoundExpression
+  /** The watermark behind the join is that of its inputs less this; left out where time does not go on behind it. */
+  readonly watermarkLagMs?: number
+  /** Of the rows it emits: left columns and right columns, or left columns alone. */
+  readonly schema: StructType
+}
+
+export interface JoinSide {
+  /** Of the rows that come. */
+  readonly schema: StructType
+  /** Bound to them; as many on both sides, of equal types. */
+  readonly keys: readonly BoundExpression[]
+  /** Timestamps: once the watermark is behind the least of them no match can come any more. Empty: that is never known. */
+  readonly expiresAt: readonly BoundExpression[]
+}
 
 export interface FinalAggregate {
   readonly op: 'finalAggregate'
@@ -90,6 +117,8 @@ export interface Limit {
 }
 
 export type NarrowOperator =
+  /** Rows whose event time is behind the watermark that they are stamped with; of a scan that has one. */
+  | { readonly op: 'dropLate' }
   | { readonly op: 'filter'; readonly condition: BoundExpression }
   | { readonly op: 'project'; readonly columns: readonly BoundExpression[]; readonly schema: StructType }
 
@@ -111,6 +140,11 @@ export interface Grouping {
   readonly outputMode: OutputMode
 }
 
+/** Whether what the operator keeps goes from one epoch to the next, and with it into the checkpoint. */
+export function hasState(head: HeadOperator | undefined): boolean {
+  return head?.op === 'finalAggregate' || head?.op === 'join'
+}
+
 /** The stages that read sources, from left to right: the one at place k reads source k. */
 export function scanStages(plan: PhysicalPlan): readonly (Stage & { readonly input: ScanInput })[] {
   return plan.stages.filter((stage): stage is Stage & { readonly input: ScanInput } => stage.input.kind === 'scan')
@@ -119,4 +153,6 @@ export function scanStages(plan: PhysicalPlan): readonly (Stage & { readonly inp
 export type StageOutput =
   | { readonly kind: 'partialAggregate'; readonly grouping: Grouping }
   | { readonly kind: 'exchange'; readonly schema: StructType }
+  /** Rows to the tasks that own the key groups of their keys, the hash before them: see shuffleSchema() in operator/join.ts. */
+  | { readonly kind: 'shuffle'; readonly schema: StructType; readonly keys: readonly BoundExpression[] }
   | { readonly kind: 'sink'; readonly schema: StructType }

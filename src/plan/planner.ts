@@ -1,7 +1,10 @@
 import { present } from '../common/assert.js'
+import { MillraceError } from '../common/errors.js'
 import { type StructType, sameType, topLevelSlots, typeName } from '../types/data-type.js'
 import { analyze } from './analyzer.js'
-import type { BoundAggregation, BoundPlan, BoundScan } from './bound-plan.js'
+import { expressionKey } from './bound-expression.js'
+import type { BoundAggregation, BoundJoin, BoundPlan, BoundScan } from './bound-plan.js'
+import { closesWindows, joinBounds, joinLag } from './event-time.js'
 import type { BoundExpression } from './expression.js'
 import type { LogicalPlan } from './logical-plan.js'
 import { optimize } from './optimizer.js'
@@ -9,6 +12,7 @@ import type {
   ExchangeInput,
   Grouping,
   HeadOperator,
+  Join,
   NarrowOperator,
   OutputMode,
   PhysicalPlan,
@@ -17,7 +21,6 @@ import type {
   StageOutput,
 } from './physical-plan.js'
 import { checkStreaming } from './streaming-rules.js'
-import { closesWindows } from './watermark.js'
 
 /** Cuts an optimized plan into stages: a stage ends where rows must change tasks. */
 export interface PlanOptions {
@@ -39,9 +42,22 @@ export interface PlannedQuery {
 
 export function planQuery(logical: LogicalPlan, options: PlanOptions): PlannedQuery {
   const analyzed = analyze(logical, { ansi: options.ansi })
+  checkResultNames(analyzed)
   const optimized = optimize(analyzed, { ansi: options.ansi, evaluate: options.evaluate })
   if (options.streaming && options.mode !== 'batch') checkStreaming(optimized, options.outputMode)
   return { logical, analyzed, optimized, physical: planStages(optimized, analyzed.schema, options) }
+}
+
+/** A row is an object: two columns of one name would be one. */
+function checkResultNames({ schema }: BoundPlan): void {
+  const names = schema.fields.map((field) => field.name)
+  const twice = names.find((name, i) => names.indexOf(name) !== i)
+  if (twice === undefined) return
+  const all = schema.fields.map(({ name, qualifier }) => (qualifier === undefined ? name : `${qualifier}.${name}`))
+  throw new MillraceError('COLUMN_ALREADY_EXISTS', `two columns of the result are named ${twice}`, {
+    detail: `columns: ${all.join(', ')}`,
+    hint: `select what you need under names of its own: select('l.${twice}', col('r.${twice}').as('other'))`,
+  })
 }
 
 interface OpenStage {
@@ -86,6 +102,8 @@ class StageCutter {
         return node.inputs.flatMap((input) => this.open(input))
       case 'aggregate':
         return [this.#aggregate(node)]
+      case 'join':
+        return [this.#join(node)]
       case 'sort': {
         const { schema, keys, limit } = node
         return [this.#single(node.input, { op: 'sort', schema, keys, ...(limit === undefined ? {} : { limit }) })]
@@ -125,12 +143,59 @@ class StageCutter {
     }
   }
 
+  #join(node: BoundJoin): OpenStage {
+    const bounds = joinBounds(node)
+    const side = (input: BoundPlan, keys: readonly BoundExpression[], expiresAt: readonly BoundExpression[]) => {
+      const stages = this.open(input)
+      for (const stage of stages) {
+        // A late row may have missed its match, which is gone: whether it is late must not depend on that.
+        if (stage.input.kind === 'scan' && stage.input.watermark !== undefined)
+          stage.pipeline.unshift({ op: 'dropLate' })
+      }
+      const { schema } = input
+      const from = this.close(stages, { kind: 'shuffle', schema, keys })
+      return { from, side: { schema, keys, expiresAt } }
+    }
+    const left = side(node.left, node.leftKeys, bounds.left)
+    const right = side(node.right, node.rightKeys, bounds.right)
+    const lag = joinLag(node)
+    const head: Join = {
+      op: 'join',
+      how: node.how,
+      left: left.side,
+      right: right.side,
+      ...(node.condition === undefined ? {} : { condition: node.condition }),
+      ...(lag === undefined ? {} : { watermarkLagMs: lag }),
+      schema: node.schema,
+    }
+    this.signatures.push(joinSignature(head))
+    return {
+      input: {
+        kind: 'exchange',
+        from: [...left.from, ...right.from],
+        sides: [...left.from.map(() => 'left' as const), ...right.from.map(() => 'right' as const)],
+        schema: node.schema,
+      },
+      head,
+      pipeline: [],
+      // Without keys every row is of one key group.
+      parallelism: node.leftKeys.length === 0 ? 'single' : 'parallel',
+    }
+  }
+
   /** What needs all rows in one place. */
   #single(input: BoundPlan, head: HeadOperator): OpenStage {
     const { schema } = head
     const from = this.close(this.open(input), { kind: 'exchange', schema })
     return { input: { kind: 'exchange', from, schema }, head, pipeline: [], parallelism: 'single' }
   }
+}
+
+/** What the state of a join depends on. */
+function joinSignature({ how, left, right }: Join): string {
+  const text = ({ schema, keys }: Join['left']): string =>
+    `(${schema.fields.map((f) => `${f.name}:${typeName(f.type)}${f.nullable ? '?' : ''}`).join(', ')}) by (${keys.map(expressionKey).join(', ')})`
+  return `${how} join of ${text(left)} and ${text(right)}`
 }
 
 function scanInput(scan: BoundScan): ScanInput {
@@ -171,6 +236,7 @@ function groupingPlaces(plan: BoundPlan): readonly (number | undefined)[] {
   switch (plan.op) {
     case 'scan':
     case 'union':
+    case 'join':
       return []
     case 'aggregate':
       return plan.schema.fields.slice(0, plan.keys.length + (plan.window === undefined ? 0 : 1)).map((_, i) => i)

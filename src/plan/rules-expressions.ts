@@ -93,6 +93,13 @@ export function mapExpressions(plan: BoundPlan, change: (e: BoundExpression) => 
         }
       case 'sort':
         return { ...node, keys: node.keys.map((key) => ({ ...key, value: change(key.value) })) }
+      case 'join':
+        return {
+          ...node,
+          leftKeys: node.leftKeys.map(change),
+          rightKeys: node.rightKeys.map(change),
+          ...(node.condition === undefined ? {} : { condition: change(node.condition) }),
+        }
       case 'watermark':
       case 'scan':
       case 'union':

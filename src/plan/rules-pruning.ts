@@ -1,7 +1,8 @@
-import { type StructType, topLevelSlots } from '../types/data-type.js'
+import { type StructType, structType, topLevelSlots } from '../types/data-type.js'
 import { inputSlots } from './bound-expression.js'
 import { type BoundPlan, withInputs } from './bound-plan.js'
 import type { BoundExpression } from './expression.js'
+import { joinedSchema, keepsLeftOnly } from './join.js'
 import type { OptimizerRule } from './optimizer-rule.js'
 import { afterPruning, keptFields, topLevelOf } from './slot-mapping.js'
 
@@ -71,6 +72,39 @@ function prune(plan: BoundPlan, required: readonly number[]): Pruned {
     case 'watermark': {
       const below = prune(plan.input, required)
       return { plan: withInputs(plan, [below.plan]), kept: below.kept }
+    }
+    case 'join': {
+      const leftCount = plan.left.schema.fields.length
+      const both = structType([...plan.left.schema.fields, ...plan.right.schema.fields])
+      const bothTop = topLevelOf(both)
+      const inCondition = plan.condition === undefined ? [] : inputSlots(plan.condition).map((s) => bothTop(s).field)
+      const ofBoth = [...required, ...inCondition]
+      const left = prune(
+        plan.left,
+        need(
+          plan.leftKeys,
+          plan.left,
+          ofBoth.filter((i) => i < leftCount),
+        ),
+      )
+      const ofRight = ofBoth.filter((i) => i >= leftCount).map((i) => i - leftCount)
+      const right = prune(plan.right, need(plan.rightKeys, plan.right, ofRight))
+      const kept = [...left.kept, ...right.kept.map((i) => i + leftCount)]
+      const moveLeft = afterPruning(plan.left.schema, left.kept)
+      const moveRight = afterPruning(plan.right.schema, right.kept)
+      const schema = joinedSchema(left.plan.schema, right.plan.schema, plan.how)
+      return {
+        plan: {
+          ...plan,
+          left: left.plan,
+          right: right.plan,
+          leftKeys: plan.leftKeys.map(moveLeft),
+          rightKeys: plan.rightKeys.map(moveRight),
+          ...(plan.condition === undefined ? {} : { condition: afterPruning(both, kept)(plan.condition) }),
+          schema,
+        },
+        kept: keepsLeftOnly(plan.how) ? left.kept : kept,
+      }
     }
     case 'union': {
       const schema = keptFields(plan.schema, required)

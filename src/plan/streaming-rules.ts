@@ -1,7 +1,8 @@
 import { MillraceError } from '../common/errors.js'
-import { type BoundAggregation, type BoundPlan, inputsOf, nodesOf, scansOf } from './bound-plan.js'
+import { type BoundAggregation, type BoundJoin, type BoundPlan, inputsOf, nodesOf, scansOf } from './bound-plan.js'
+import { closesWindows, joinBounds } from './event-time.js'
+import { preservesLeft, preservesRight } from './join.js'
 import type { OutputMode } from './physical-plan.js'
-import { closesWindows } from './watermark.js'
 
 /**
  * What a stream cannot do, with the reason and what to do instead. Spark's matrix of output modes: an
@@ -28,11 +29,14 @@ export function checkStreaming(plan: BoundPlan, outputMode: OutputMode): void {
       )
     }
   }
-  if (aggregations.some((node) => nodesOf(node.input).some((below) => below.op === 'aggregate'))) {
+  for (const node of nodes) if (node.op === 'join') checkJoin(node, outputMode)
+  const isFinal = (node: BoundPlan): boolean =>
+    node.op !== 'aggregate' || (outputMode === 'append' && closesWindows(node))
+  if (aggregations.some((node) => !nodesOf(node.input).every(isFinal))) {
     throw refused(
       'two aggregations in one streaming query',
       'the second would count the updates of the first, not its results',
-      'write the first to a topic and start a second query on that',
+      "use output mode 'append' and windows with a watermark below, or write the first to a topic and start a second query on that",
     )
   }
   if (outputMode === 'complete' && !isAggregated(plan)) {
@@ -43,6 +47,34 @@ export function checkStreaming(plan: BoundPlan, outputMode: OutputMode): void {
     )
   }
   if (outputMode === 'append') for (const aggregation of aggregations) checkAppended(aggregation)
+}
+
+/**
+ * Rows that come out without a match come out when none can come any more: that has to be known some day, for the side whose rows
+ * are kept for it. An inner or a semi join may keep its rows for ever.
+ */
+function checkJoin(join: BoundJoin, outputMode: OutputMode): void {
+  const { how } = join
+  if (outputMode === 'complete') return
+  if (outputMode === 'update' && how !== 'inner' && how !== 'cross') {
+    throw refused(
+      `output mode 'update' of a ${how} join`,
+      'what came out once is never taken back',
+      "use output mode 'append'",
+    )
+  }
+  const bounds = joinBounds(join)
+  const waits = (['left', 'right'] as const).filter(
+    (side) =>
+      (side === 'left' ? preservesLeft(how) || how === 'leftAnti' : preservesRight(how)) && bounds[side].length === 0,
+  )
+  const [side] = waits
+  if (side === undefined) return
+  throw refused(
+    `a ${how} join of streams without a bound in time`,
+    `a row of the ${side} side could always get a match later, so it never comes out without one`,
+    'give the other side a watermark, and the condition a bound on its event time: r.ts <= l.ts + interval 1 hour',
+  )
 }
 
 /** Every row is of a group. */
@@ -56,7 +88,7 @@ function checkInputs(plan: BoundPlan): void {
   const bounded = scansOf(plan).find((scan) => !scan.source.streaming)
   if (bounded === undefined) return
   throw refused(
-    'union of a stream and an input that ends',
+    'a stream together with an input that ends',
     `${bounded.source.topics?.map((topic) => topic.name).join(', ') ?? bounded.source.format} ends, the other does not`,
     'read both with mill.readStream, or both with mill.read',
   )

@@ -1,8 +1,17 @@
 import { assert } from '../common/assert.js'
-import { type ColumnSlot, columnSlots, type DataType, type StructType, sameType, typeName } from '../types/data-type.js'
+import {
+  type ColumnSlot,
+  columnSlots,
+  type DataType,
+  type StructType,
+  sameType,
+  structType,
+  typeName,
+} from '../types/data-type.js'
 import { children } from './bound-expression.js'
 import { type BoundPlan, inputsOf } from './bound-plan.js'
 import type { BoundExpression } from './expression.js'
+import { joinedSchema } from './join.js'
 
 /** Every slot exists and has the type that its expression says; every schema is that of what makes the rows. */
 export function verifyPlan(plan: BoundPlan): void {
@@ -68,6 +77,23 @@ export function verifyPlan(plan: BoundPlan): void {
         })
       }
       break
+    case 'join': {
+      verifyExpressions(plan.leftKeys, plan.left.schema)
+      verifyExpressions(plan.rightKeys, plan.right.schema)
+      assert(plan.leftKeys.length === plan.rightKeys.length, 'keys of a join')
+      plan.leftKeys.forEach((key, i) => {
+        const other = plan.rightKeys[i]?.type
+        assert(
+          other !== undefined && sameType(key.type, other),
+          `key ${i} of a join is ${typeOf(key.type)} and ${typeOf(other)}`,
+        )
+      })
+      const both = structType([...plan.left.schema.fields, ...plan.right.schema.fields])
+      if (plan.condition !== undefined) verifyExpressions([plan.condition], both)
+      const expected = joinedSchema(plan.left.schema, plan.right.schema, plan.how)
+      assert(sameType(withoutNulls(plan.schema), withoutNulls(expected)), 'schema of a join')
+      break
+    }
     case 'limit':
       assert(sameType(plan.schema, plan.input.schema), 'schema of a limit')
       break
@@ -82,6 +108,9 @@ function verifyFields(columns: readonly BoundExpression[], schema: StructType, f
     assert(field.nullable || !column.nullable, `column ${field.name} can be null and says it cannot`)
   })
 }
+
+const withoutNulls = (schema: StructType): StructType =>
+  structType(schema.fields.map((field) => ({ ...field, nullable: true })))
 
 const typeOf = (type: DataType | undefined): string => (type === undefined ? 'field' : typeName(type))
 

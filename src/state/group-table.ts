@@ -208,6 +208,35 @@ export class GroupTable {
     this.logCount = 0
   }
 
+  /** Drops the entries that are not kept, and gives the new number of each, by the old one; none may stand on a list. */
+  retain(isKept: (entry: number) => boolean): Int32Array {
+    assert(!this.fixed && this.emitCount + this.logCount === 0, 'entries that stand on a list are not dropped')
+    const moved = new Int32Array(this.size).fill(-1)
+    const { headInts, cellDoubles, keyBytes } = this.places
+    const arena = this.arena.slice(0, this.arenaLength)
+    this.arenaLength = 0
+    let to = 0
+    for (let from = 0; from < this.size; from++) {
+      if (!isKept(from)) continue
+      this.heads.copyWithin(to * headInts, from * headInts, (from + 1) * headInts)
+      this.cells.copyWithin(to * cellDoubles, from * cellDoubles, (from + 1) * cellDoubles)
+      for (const at of keyBytes) {
+        if (at < 0) continue
+        const head = to * headInts + at
+        const start = this.heads[head] as number
+        this.heads[head] = this.store(arena, start, start + (this.heads[head + KEY_LENGTH] as number))
+      }
+      for (const values of [...this.keyBoxed, ...this.boxed]) if (values.length > 0) values[to] = values[from]
+      moved[from] = to
+      to += 1
+    }
+    for (const values of [...this.keyBoxed, ...this.boxed]) if (values.length > to) values.length = to
+    this.size = to
+    this.flags.fill(0)
+    this.#rebuildIndex(this.mask)
+    return moved
+  }
+
   /** Empties the table and keeps its memory. */
   reset(): void {
     const { heads, index, mask } = this

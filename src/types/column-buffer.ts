@@ -38,6 +38,15 @@ export class ColumnBuffer {
     this.bytes = newBytes(0)
   }
 
+  #view: DataView | undefined
+
+  /** `bytes`, to read words from; valid until they are replaced. */
+  bytesView(): DataView {
+    const { bytes } = this
+    if (this.#view?.buffer !== bytes.buffer) this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    return this.#view as DataView
+  }
+
   growRows(capacity: number, rows: number): void {
     const values = newValues(this.kind, capacity)
     values.set(this.values.subarray(0, Math.min(this.values.length, elements(this.kind, rows))))

@@ -39,6 +39,8 @@ export interface Field {
   readonly name: string
   readonly type: DataType
   readonly nullable: boolean
+  /** In a query: what the DataFrame of the column was called by `as()`, for `col('clicks.page')`. No part of the type. */
+  readonly qualifier?: string
 }
 
 export interface StructType {
@@ -169,12 +171,14 @@ export interface ColumnSlot {
   readonly parent: number
   /** Slots of the fields of a struct, in order; empty for a leaf. */
   readonly children: readonly number[]
+  /** Of the top-level field that it belongs to. */
+  readonly qualifier: string | undefined
 }
 
 /** The slots of a struct's fields, flattened. `topLevelSlots` gives the slot of each top-level field. */
 export function columnSlots(schema: StructType): readonly ColumnSlot[] {
   const slots: ColumnSlot[] = []
-  const visit = (field: Field, parent: number, path: readonly string[]): number => {
+  const visit = (field: Field, parent: number, path: readonly string[], qualifier?: string): number => {
     const index = slots.length
     const children: number[] = []
     slots.push({
@@ -185,13 +189,14 @@ export function columnSlots(schema: StructType): readonly ColumnSlot[] {
       nullable: field.nullable,
       parent,
       children,
+      qualifier,
     })
     if (field.type.kind === 'struct') {
-      for (const child of field.type.fields) children.push(visit(child, index, [...path, field.name]))
+      for (const child of field.type.fields) children.push(visit(child, index, [...path, field.name], qualifier))
     }
     return index
   }
-  for (const field of schema.fields) visit(field, -1, [])
+  for (const field of schema.fields) visit(field, -1, [], field.qualifier)
   return slots
 }
 

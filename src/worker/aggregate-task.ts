@@ -34,6 +34,7 @@ export class AggregateTask implements Task {
   readonly #inputs: BarrierInputs
   readonly #pipeline: StagePipeline
   readonly #mode: string
+  readonly #closes: boolean
   #dirty = false
 
   constructor(private readonly options: AggregateTaskOptions) {
@@ -42,6 +43,7 @@ export class AggregateTask implements Task {
     this.#inputs = new BarrierInputs(options.inputs, options.watermarkPolicy)
     this.#pipeline = new StagePipeline(options.stage, final.schema, options.ansi, options.outputs)
     this.#mode = final.grouping.outputMode
+    this.#closes = final.grouping.closesWindows
   }
 
   restore(blocks: readonly BlockDescriptor[], closedUntil: number, viewsOf: (b: BlockDescriptor) => BufferViews): void {
@@ -108,8 +110,11 @@ export class AggregateTask implements Task {
 
   #closeWindows(watermark: number): void {
     if (watermark <= this.#state.closedUntil) return
-    if (this.#mode === 'append') this.#pipeline.emit((builder) => this.#state.closeWindows(watermark, builder))
-    else if (this.#mode === 'update') {
+    if (this.#mode === 'append') {
+      this.#pipeline.emit((builder) => this.#state.closeWindows(watermark, builder))
+      // Windows that are still to come end behind it.
+      if (this.#closes) this.#pipeline.setWatermark(watermark)
+    } else if (this.#mode === 'update') {
       if (this.#dirty) this.#emitChanged()
       this.#state.closeWindows(watermark, undefined)
     }

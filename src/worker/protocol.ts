@@ -3,7 +3,7 @@ import type { ErrorShape } from '../common/errors.js'
 import type { BlockDescriptor, ScanPartition } from '../connector/inputs.js'
 import type { ChannelDescriptor } from '../exchange/channel.js'
 import type { SharedLogMemory } from '../log/shared-memory.js'
-import type { PhysicalPlan } from '../plan/physical-plan.js'
+import type { JoinSideName, PhysicalPlan } from '../plan/physical-plan.js'
 
 /**
  * The control messages between the engine thread and the workers. They are few and small: rows never
@@ -31,6 +31,8 @@ export interface TaskInput {
    * combined by the least; several numbers by the query's policy.
    */
   readonly watermark: number
+  /** Of a join: the side that it feeds. */
+  readonly side: JoinSideName
 }
 
 export const NO_WATERMARK = -1

@@ -1,3 +1,4 @@
+import { compileToShuffle } from '../codegen/shuffle-compiler.js'
 import { compileState, compileToBuilder, compileToTable } from '../codegen/stage-compiler.js'
 import { type PipelineSpec, type RowsFunction, SOURCE_CELLS, type StateFunction } from '../codegen/stage-functions.js'
 import { assert, present } from '../common/assert.js'
@@ -55,6 +56,8 @@ export class ScanTask implements Task {
   readonly #cursors: Cursor[]
   readonly #toTable: RowsFunction<GroupTable> | undefined
   readonly #toBuilder: RowsFunction<BlockBuilder> | undefined
+  readonly #toTargets: RowsFunction<readonly BlockBuilder[]> | undefined
+  readonly #builders: readonly BlockBuilder[]
   readonly #table: GroupTable | undefined
   readonly #writeState: StateFunction | undefined
   readonly #delayMs: number
@@ -95,9 +98,12 @@ export class ScanTask implements Task {
       })
       this.#toTable = compileToTable(spec, grouping, this.#table).run
       this.#writeState = compileState(grouping, true, ansi).run
+    } else if (stage.output.kind === 'shuffle') {
+      this.#toTargets = compileToShuffle(spec, stage.output).run
     } else {
       this.#toBuilder = compileToBuilder(spec, stage.output.schema).run
     }
+    this.#builders = outputs.map(({ builder }) => builder)
     this.#toldAt = env.monotonic()
     this.#delayMs = scan.watermark?.delayMs ?? Number.NaN
     this.#cursors = partitions.map((partition) => this.#cursorOf(partition))
@@ -168,11 +174,16 @@ export class ScanTask implements Task {
       if (read === 0) quiet += 1
       else quiet = 0
       rows += read
-      if (this.#toBuilder !== undefined && (this.outputs[0] as OutputPort).builder.rows >= BUILDER_ROWS) break
+      if (this.#table === undefined && this.#isFull()) break
     }
     this.counters.rowsIn += rows
     this.#unsent += rows
     return rows
+  }
+
+  #isFull(): boolean {
+    for (const builder of this.#builders) if (builder.rows >= BUILDER_ROWS) return true
+    return false
   }
 
   #readBlock(cursor: Cursor, limit: number): number {
@@ -183,9 +194,12 @@ export class ScanTask implements Task {
       if (this.#toTable !== undefined) {
         this.#toTable(views, position, from, to, cursor.cells, this.#table as GroupTable)
       } else {
-        const builder = (this.outputs[0] as OutputPort).builder
-        builder.ensureRows(builder.rows + to - from)
-        ;(this.#toBuilder as RowsFunction<BlockBuilder>)(views, position, from, to, cursor.cells, builder)
+        const builders = this.#builders
+        for (const builder of builders) builder.ensureRows(builder.rows + to - from)
+        if (this.#toTargets !== undefined) this.#toTargets(views, position, from, to, cursor.cells, builders)
+        else if (this.#toBuilder !== undefined) {
+          this.#toBuilder(views, position, from, to, cursor.cells, builders[0] as BlockBuilder)
+        }
       }
     } finally {
       input.release()

@@ -1,7 +1,9 @@
+import { compileToShuffle } from '../codegen/shuffle-compiler.js'
 import { compileState, compileToBuilder, compileToTable } from '../codegen/stage-compiler.js'
 import { type PipelineSpec, type RowsFunction, SOURCE_CELLS } from '../codegen/stage-functions.js'
 import { present } from '../common/assert.js'
 import { aggregateStateSchema, groupLayout } from '../operator/aggregate.js'
+import { shuffleSchema } from '../operator/join.js'
 import type { Grouping, Stage } from '../plan/physical-plan.js'
 import { takePartialTable } from '../state/partial-tables.js'
 import { BlockBuilder } from '../types/block-builder.js'
@@ -30,6 +32,8 @@ export class StagePipeline {
     if (stage.output.kind === 'partialAggregate') {
       const grouping = stage.output.grouping
       this.#take = this.#intoTable(spec, grouping)
+    } else if (stage.output.kind === 'shuffle') {
+      this.#take = this.#intoTargets(compileToShuffle(spec, stage.output).run)
     } else if (stage.pipeline.length > 0) {
       this.#take = this.#intoBuilder(compileToBuilder(spec, stage.output.schema).run)
     }
@@ -37,7 +41,9 @@ export class StagePipeline {
 
   /** Of the frames that leave a stage. */
   static outputSchema(stage: Stage): StructType {
-    return stage.output.kind === 'partialAggregate' ? aggregateStateSchema(stage.output.grouping) : stage.output.schema
+    const { output } = stage
+    if (output.kind === 'partialAggregate') return aggregateStateSchema(output.grouping)
+    return output.kind === 'shuffle' ? shuffleSchema(output.schema) : output.schema
   }
 
   get rowsOut(): number {
@@ -56,6 +62,11 @@ export class StagePipeline {
     this.#scratch.reset()
   }
 
+  /** Of what is still to come; behind the rows that have been emitted. */
+  setWatermark(watermark: number): void {
+    for (const output of this.outputs) output.setWatermark(watermark)
+  }
+
   setBarrier(epoch: number, final: boolean, snapshot: boolean): void {
     for (const output of this.outputs) output.setBarrier(epoch, final, snapshot)
   }
@@ -65,6 +76,15 @@ export class StagePipeline {
     let empty = true
     for (const output of this.outputs) if (!output.drain()) empty = false
     return empty
+  }
+
+  #intoTargets(rows: RowsFunction<readonly BlockBuilder[]>): (scratch: BlockBuilder) => void {
+    const targets = this.outputs.map(({ builder }) => builder)
+    return (scratch) => {
+      const { views, position } = this.#block.encode(scratch)
+      for (const builder of targets) builder.ensureRows(builder.rows + scratch.rows)
+      rows(views, position, 0, scratch.rows, this.#cells, targets)
+    }
   }
 
   #only(): OutputPort {

@@ -7,10 +7,13 @@ import { openInputs, physicalSlotsOf, type ScanPartition } from '../connector/in
 import { ChannelReader, ChannelWriter } from '../exchange/channel.js'
 import { LogMemory } from '../log/shared-memory.js'
 import { aggregateStateSchema } from '../operator/aggregate.js'
-import type { FinalAggregate, ScanInput, Stage } from '../plan/physical-plan.js'
+import { joinStateSchema } from '../operator/join.js'
+import type { FinalAggregate, Join, JoinSideName, ScanInput, Stage } from '../plan/physical-plan.js'
 import { type BufferViews, viewsOf } from '../types/block.js'
+import type { StructType } from '../types/data-type.js'
 import { AggregateTask } from './aggregate-task.js'
 import type { WatermarkedInput } from './barrier-inputs.js'
+import { JoinTask } from './join-task.js'
 import { OrderTask } from './order-task.js'
 import { OutputPort } from './output-port.js'
 import type { BlockDescriptor, Deployment, FromWorker, TaskSpec, ToWorker, WorkerStart } from './protocol.js'
@@ -119,6 +122,8 @@ export class Worker {
         tasks.push(scan)
       } else if (stage.head?.op === 'finalAggregate') {
         tasks.push(this.#aggregateTask(deployment, stage, spec))
+      } else if (stage.head?.op === 'join') {
+        tasks.push(this.#joinTask(deployment, stage, spec, stage.head))
       } else {
         tasks.push(this.#orderTask(deployment, stage, spec))
       }
@@ -168,14 +173,7 @@ export class Worker {
       inputs: this.#inputs(spec),
       watermarkPolicy: deployment.watermarkPolicy,
       outputs: this.#outputs(deployment, spec, StagePipeline.outputSchema(stage)),
-      stateLog:
-        spec.stateLog === undefined
-          ? undefined
-          : new OutputPort(
-              aggregateStateSchema(final.grouping),
-              new ChannelWriter(spec.stateLog, this.#bells),
-              deployment.firstEpoch,
-            ),
+      stateLog: this.#stateLog(deployment, spec, aggregateStateSchema(final.grouping)),
       emitEagerly: deployment.emitEagerly,
       onBarrier: (epoch, closedUntil) => {
         this.#say({
@@ -192,6 +190,41 @@ export class Worker {
     })
     if (spec.restore !== undefined) task.restore(spec.restore.blocks, spec.restore.closedUntil, viewsOfDescriptor)
     return task
+  }
+
+  #joinTask(deployment: Deployment, stage: Stage, spec: TaskSpec, join: Join): JoinTask {
+    const task: JoinTask = new JoinTask({
+      stage,
+      ansi: deployment.plan.ansi,
+      task: spec.task,
+      tasks: spec.tasks,
+      inputs: this.#inputs(spec),
+      watermarkPolicy: deployment.watermarkPolicy,
+      outputs: this.#outputs(deployment, spec, StagePipeline.outputSchema(stage)),
+      stateLog: this.#stateLog(deployment, spec, joinStateSchema(join)),
+      onBarrier: (epoch, closedUntil) => {
+        this.#say({
+          type: 'barrier',
+          query: deployment.query,
+          stage: spec.stage,
+          task: spec.task,
+          epoch,
+          positions: [],
+          closedUntil,
+          metrics: toMetrics(task.counters),
+        })
+      },
+    })
+    if (spec.restore !== undefined) {
+      const blocks = spec.restore.blocks.map((block) => ({ views: viewsOfDescriptor(block), position: block.position }))
+      task.restore(blocks, spec.restore.closedUntil)
+    }
+    return task
+  }
+
+  #stateLog(deployment: Deployment, spec: TaskSpec, schema: StructType): OutputPort | undefined {
+    if (spec.stateLog === undefined) return undefined
+    return new OutputPort(schema, new ChannelWriter(spec.stateLog, this.#bells), deployment.firstEpoch)
   }
 
   #orderTask(deployment: Deployment, stage: Stage, spec: TaskSpec): OrderTask {
@@ -211,9 +244,9 @@ export class Worker {
     return task
   }
 
-  #inputs(spec: TaskSpec): WatermarkedInput[] {
-    return (spec.inputs ?? []).map(({ channel, watermark }) => {
-      return { reader: new ChannelReader(channel, this.#bells), watermark }
+  #inputs(spec: TaskSpec): (WatermarkedInput & { readonly side: JoinSideName })[] {
+    return (spec.inputs ?? []).map(({ channel, watermark, side }) => {
+      return { reader: new ChannelReader(channel, this.#bells), watermark, side }
     })
   }
 

@@ -24,6 +24,15 @@ const query = (input) =>
     .agg({ n: count(), total: sum('price'), mean: avg('weight'), last: max('ts') })
 const sorted = (rows) => rows.map((row) => JSON.stringify(row)).sort()
 const result = { code, batch: sorted(await query(mill.read.topic('events')).collect()) }
+const known = mill.createDataFrame(
+  [
+    { key: 'a', factor: 2 },
+    { key: 'c', factor: 3 },
+  ],
+  t.struct({ key: t.string, factor: t.int }),
+)
+const events = mill.read.topic('events').select('key', 'weight')
+result.joined = sorted(await events.join(known, 'key', 'left').groupBy('factor').agg({ n: count() }).collect())
 for (const [name, trigger] of [
   ['microBatch', { processingTime: 0 }],
   ['continuous', { continuous: 5 }],

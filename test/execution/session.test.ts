@@ -271,7 +271,12 @@ it('where code generation is forbidden, all three modes give the same rows', () 
     timeout: 20_000,
   })
   expect(child.stderr).toBe('')
-  const { code, batch, microBatch, continuous } = JSON.parse(child.stdout)
+  const { code, batch, joined, microBatch, continuous } = JSON.parse(child.stdout)
+  expect(joined.map((row: string) => JSON.parse(row))).toEqual([
+    { factor: 2, n: 100 },
+    { factor: 3, n: 100 },
+    { factor: null, n: 200 },
+  ])
   expect(code).toBe('forbidden')
   expect(batch.length).toBe(8)
   expect(microBatch).toEqual(batch)

@@ -5,12 +5,13 @@ import { col, lit, when } from '../../src/api/functions.js'
 import { interpret, type Row } from '../../src/codegen/interpreter.js'
 import type { StructValue, Value } from '../../src/codegen/value.js'
 import { analyze } from '../../src/plan/analyzer.js'
-import type { BoundPlan } from '../../src/plan/bound-plan.js'
+import type { BoundJoin, BoundPlan } from '../../src/plan/bound-plan.js'
+import type { BoundExpression } from '../../src/plan/expression.js'
 import type { LogicalPlan } from '../../src/plan/logical-plan.js'
 import { optimize } from '../../src/plan/optimizer.js'
 import { verifyPlan } from '../../src/plan/verify-plan.js'
-import { columnSlots, type StructType, topLevelSlots } from '../../src/types/data-type.js'
-import { clickSchema, evaluate, scan } from './plans.js'
+import { columnSlots, type StructType, structType, topLevelSlots } from '../../src/types/data-type.js'
+import { clickSchema, evaluate, expressionsOf, scan } from './plans.js'
 
 /** Plans run by the interpreter, node by node: rows as values of the top-level fields. */
 type FieldRow = readonly (Value | null)[]
@@ -41,6 +42,7 @@ function rootOf(slot: number, schema: StructType): number {
 function run(plan: BoundPlan, data: readonly FieldRow[], ansi: boolean): readonly FieldRow[] {
   if (plan.op === 'scan') return data.map((row) => plan.fields.map((i) => row[i] ?? null))
   if (plan.op === 'union') return plan.inputs.flatMap((input) => run(input, data, ansi))
+  if (plan.op === 'join') return runJoin(plan, data, ansi)
   const input = run(plan.input, data, ansi)
   switch (plan.op) {
     case 'filter': {
@@ -56,6 +58,27 @@ function run(plan: BoundPlan, data: readonly FieldRow[], ansi: boolean): readonl
     default:
       return input
   }
+}
+
+/** An inner join, by trying every pair. */
+function runJoin(plan: BoundJoin, data: readonly FieldRow[], ansi: boolean): readonly FieldRow[] {
+  const left = run(plan.left, data, ansi)
+  const right = run(plan.right, data, ansi)
+  const both = structType([...plan.left.schema.fields, ...plan.right.schema.fields])
+  const holds = plan.condition === undefined ? undefined : interpret(plan.condition, { ansi })
+  const keysOf = (keys: readonly BoundExpression[], row: FieldRow, schema: StructType) =>
+    keys.map((key) => interpret(key, { ansi })(slotRow(row, schema)))
+  return left.flatMap((l) => {
+    const keys = keysOf(plan.leftKeys, l, plan.left.schema)
+    return right
+      .filter((r) => {
+        const others = keysOf(plan.rightKeys, r, plan.right.schema)
+        if (keys.some((key, i) => key === null || !(key === others[i] || (key !== key && others[i] !== others[i]))))
+          return false
+        return holds === undefined || holds(slotRow([...l, ...r], both)) === true
+      })
+      .map((r) => [...l, ...r])
+  })
 }
 
 const page = fc.option(fc.constantFrom('', 'a', 'b', '/c'), { nil: null })
@@ -88,6 +111,24 @@ const values: fc.Arbitrary<AnyColumn> = fc.letrec<{ e: AnyColumn }>((tie) => ({
 
 type Step = (input: LogicalPlan) => LogicalPlan
 const steps: fc.Arbitrary<Step> = fc.oneof(
+  fc.tuple(values, fc.constantFrom('page', 'clicks', 'price')).map(
+    ([v, key]): Step =>
+      (input) => ({
+        op: 'select',
+        input: {
+          op: 'join',
+          left: input,
+          right: {
+            op: 'select',
+            input: scan(),
+            columns: expressionsOf([col(key).as('other'), col('price').as('theirs')]),
+          },
+          how: 'inner',
+          on: col(key).eq(col('other')).and(v).expression,
+        },
+        columns: expressionsOf(['page', 'price', 'clicks', 'place', col('theirs').as('x'), col('theirs').as('y')]),
+      }),
+  ),
   values.map(
     (v): Step =>
       (input) => ({

@@ -1,6 +1,7 @@
 import { Column } from '../../dist/api/column.js'
 import type { DataFrame } from '../../dist/api/dataframe.js'
 import * as functions from '../../dist/api/functions.js'
+import type { JoinHow } from '../../dist/api/join-arguments.js'
 import type { Operators, QueryCase } from './case-file.js'
 import type { Argument, Node } from './expression-text.js'
 
@@ -31,6 +32,12 @@ export function buildQuery(input: DataFrame, operators: Operators, other?: DataF
       case 'unionByName':
         frame = frame.unionByName(otherOf(other), { allowMissingColumns: args.length > 0 })
         break
+      case 'join': {
+        const [how, on] = args
+        const condition = on?.value.kind === 'literal' ? String(literal(on)) : column(onlyValue(on))
+        frame = frame.as('l').join(otherOf(other).as('r'), condition, literal(how) as JoinHow)
+        break
+      }
       case 'groupBy':
         keys = args.map(namedColumn)
         break
@@ -63,6 +70,11 @@ export function caseFrame({ operators, other }: QueryCase, inputs: readonly Data
 function otherOf(other: DataFrame | undefined): DataFrame {
   if (other === undefined) throw new Error("the case has no second input: 'schema2:' and 'input2:'")
   return other
+}
+
+function onlyValue(arg: Argument | undefined): Node {
+  if (arg === undefined) throw new Error('an argument is missing')
+  return arg.value
 }
 
 function first(args: readonly Argument[]): Argument {

@@ -1,0 +1,67 @@
+import { codeGenerationAllowed } from '../common/function-source.js'
+import { shuffleSchema } from '../operator/join.js'
+import type { Grouping, StageOutput } from '../plan/physical-plan.js'
+import { KEY_GROUPS, keyGroupOf, ownerOf } from '../state/hash.js'
+import type { BlockBuilder } from '../types/block-builder.js'
+import { BlockOutput } from './block-access.js'
+import { GroupCode } from './group-code.js'
+import { GroupInterpreter } from './group-interpreter.js'
+import { interpret } from './interpreter.js'
+import { asBytes, type CompiledFunction, compileRows, interpreted } from './stage-compiler.js'
+import type { PipelineSpec, RowsFunction } from './stage-functions.js'
+import { interpretRows } from './stage-interpreter.js'
+
+type Shuffle = StageOutput & { readonly kind: 'shuffle' }
+
+/** scan → filters and projections → each row, behind the hash of its key, into the builder of the task that owns its key group. */
+export function compileToShuffle(
+  spec: PipelineSpec,
+  output: Shuffle,
+): CompiledFunction<RowsFunction<readonly BlockBuilder[]>> {
+  const grouping = groupingOf(output)
+  if (!codeGenerationAllowed()) return interpreted(interpretShuffle(spec, output, grouping))
+  return compileRows(spec, (source, level, evaluate) => {
+    const group = new GroupCode(source, grouping, false, spec.ansi)
+    return {
+      before: () => source.line('const tasks = T.length;'),
+      row: () => {
+        const keys = output.keys.map((key) => asBytes(source, evaluate(key, level())))
+        group.words(keys)
+        group.hash(keys)
+        // The builder is another for each row, so its columns are taken anew.
+        source.line(`const O = T[((h >>> 25) * tasks / ${KEY_GROUPS}) | 0];`)
+        const out = new BlockOutput(source, shuffleSchema(output.schema), 'O')
+        for (const slot of out.slots.slice(1)) level().load(slot.index - 1)
+        out.declare()
+        out.store(0, { type: { kind: 'int' }, isNull: 'false', value: 'h' })
+        for (const slot of out.slots.slice(1)) out.store(slot.index, level().load(slot.index - 1))
+        out.endRow()
+        out.finish()
+      },
+      after: () => undefined,
+    }
+  })
+}
+
+function groupingOf({ keys }: Shuffle): Grouping {
+  return {
+    keys: keys.map((value, i) => ({ name: `k${i}`, value })),
+    aggregates: [],
+    closesWindows: false,
+    outputMode: 'append',
+  }
+}
+
+function interpretShuffle(
+  spec: PipelineSpec,
+  output: Shuffle,
+  grouping: Grouping,
+): RowsFunction<readonly BlockBuilder[]> {
+  const keys = output.keys.map((key) => interpret(key, spec))
+  const group = new GroupInterpreter(grouping, false, spec.ansi)
+  return interpretRows(spec, (row, topLevel, targets: readonly BlockBuilder[]) => {
+    const h = group.hash(keys.map((key) => key(row)))
+    targets[ownerOf(keyGroupOf(h), targets.length)]?.append([h, ...topLevel.map((slot) => row[slot] ?? null)])
+    return 'passed'
+  })
+}
