@@ -100,7 +100,7 @@ describe('what a condition says of equality', () => {
           planOptions(),
         ).physical,
       )
-    expect(plan('left')).toMatch(/\*\(2\) Filter .*at.*\n[^]*\*\(0\) Filter/)
+    expect(plan('left')).toMatch(/\*\(2\) Filter .*at.*\n[\s\S]*\*\(0\) Filter/)
     expect(plan('right')).toMatch(/\*\(2\) Filter .*userId/)
     expect(plan('inner')).toMatch(/\*\(2\) Filter \(at#\d+ > ts#\d+\)/)
   })
