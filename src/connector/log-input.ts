@@ -2,7 +2,6 @@ import { loadCommonJs } from '../common/commonjs.js'
 import type { PartitionDescriptor } from '../log/partition-descriptor.js'
 import type { PartitionReader } from '../log/partition-reader.js'
 import { COLUMNS_PAYLOAD_OFFSET, LOG_APPEND_TIME } from '../record/batch-header.js'
-import { RecordCursor } from '../record/rows-payload.js'
 import { deltasAt, firstRowFrom, offsetDelta } from '../record/sparse-offsets.js'
 import { KEY_SLOT, TIMESTAMP_SLOT, topicRecordSchema, VALUE_SLOT } from '../record/topic-record.js'
 import type { BufferViews } from '../types/block.js'
@@ -12,6 +11,7 @@ import { BlockScratch } from '../types/block-scratch.js'
 import { columnSlots, type StructType, scalar, structType } from '../types/data-type.js'
 import { compileRowReader, type RowReader } from '../types/row-reader.js'
 import type { InputPartition } from './input-partition.js'
+import { RecordColumns } from './record-columns.js'
 
 /** The columns of `format('log')`, those of Spark's Kafka source. */
 export const logSchema: StructType = structType([
@@ -47,6 +47,7 @@ export class LogInput implements InputPartition {
   readonly #scratch = new BlockScratch()
   readonly #wanted: readonly string[]
   readonly #typed: TypedRecords | undefined
+  readonly #records: RecordColumns
   readonly #record: RecordFields = { key: null, value: null, offset: 0, timestamp: 0, timestampType: 0 }
   #nextOffset = 0
 
@@ -61,6 +62,7 @@ export class LogInput implements InputPartition {
     this.offset = reader.nextOffset
     reader.watch()
     this.#builder = new BlockBuilder(schema)
+    this.#records = new RecordColumns(this.#builder, partition)
     this.#wanted = schema.fields.map((field) => field.name)
     this.#typed = valueSchema === undefined ? undefined : new TypedRecords(valueSchema)
   }
@@ -75,7 +77,7 @@ export class LogInput implements InputPartition {
       }
       this.#builder.reset()
       this.#record.timestampType = (reader.attributes & LOG_APPEND_TIME) === 0 ? 0 : 1
-      if (this.#typed === undefined) this.#readRows(limit)
+      if (this.#typed === undefined) this.#records.read(reader, this.offset, limit)
       else this.#readColumns(this.#typed, limit)
       this.#nextOffset = Math.min(limit, reader.lastOffset + 1)
       // What is wanted has been copied: the chunk need not be held.
@@ -101,19 +103,6 @@ export class LogInput implements InputPartition {
 
   close(): void {
     this.reader.close()
-  }
-
-  #readRows(limit: number): void {
-    const cursor = RecordCursor.ofBatch(this.reader.views, this.reader.position)
-    const record = this.#record
-    while (cursor.next()) {
-      if (cursor.offset < this.offset || cursor.offset >= limit) continue
-      record.key = cursor.key()
-      record.value = cursor.value()
-      record.offset = cursor.offset
-      record.timestamp = cursor.timestamp
-      this.#append()
-    }
   }
 
   #readColumns(typed: TypedRecords, limit: number): void {

@@ -104,12 +104,19 @@ export class RecordCursor {
     this.#left = recordCount
   }
 
-  /** The records of the batch at `position`. */
-  static ofBatch(views: { readonly u8: Uint8Array; readonly dv: DataView }, position: number): RecordCursor {
+  /** The records of the batch at `position`; or a copy of them, in `copy` from `at` on. */
+  static ofBatch(
+    views: { readonly u8: Uint8Array; readonly dv: DataView },
+    position: number,
+    copy?: Uint8Array,
+    at = 0,
+  ): RecordCursor {
+    const bytes = batchByteLength(views.dv, position) - BATCH_HEADER_BYTES
+    const from = copy === undefined ? position + BATCH_HEADER_BYTES : at
     return new RecordCursor(
-      views.u8,
-      position + BATCH_HEADER_BYTES,
-      position + batchByteLength(views.dv, position),
+      copy ?? views.u8,
+      from,
+      from + bytes,
       batchRecordCount(views.dv, position),
       baseOffsetOf(views.dv, position),
       readInt64BE(views.dv, position + BASE_TIMESTAMP),
