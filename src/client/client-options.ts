@@ -12,11 +12,18 @@ import { describe } from '../types/invalid-value.js'
 const ofTheNetwork = new Set([
   'allowAutoTopicCreation',
   'connections.max.idle.ms',
+  'fetch.max.bytes',
+  'fetch.max.wait.ms',
+  'fetch.min.bytes',
+  'heartbeat.interval.ms',
   'heartbeatInterval',
   'maxBytes',
   'maxBytesPerPartition',
   'max.in.flight.requests.per.connection',
   'maxInFlightRequests',
+  'max.partition.fetch.bytes',
+  'max.poll.interval.ms',
+  'max.poll.records',
   'maxWaitTimeInMs',
   'metadata.max.age.ms',
   'metadataMaxAge',
@@ -29,6 +36,7 @@ const ofTheNetwork = new Set([
   'retry.backoff.max.ms',
   'retry.backoff.ms',
   'send.buffer.bytes',
+  'session.timeout.ms',
   'sessionTimeout',
 ])
 
@@ -47,4 +55,26 @@ export function checkClientOptions(client: 'producer' | 'consumer', options: unk
       hint: nearest === undefined ? 'leave it out' : `did you mean '${nearest}'?`,
     })
   }
+}
+
+/** The options by our names: where one was given by Kafka's name it counts, and two that differ are refused. `aliases`: Kafka's name after ours. */
+export function byOurNames(
+  client: 'producer' | 'consumer',
+  options: object,
+  aliases: Readonly<Record<string, string>>,
+): Readonly<Record<string, unknown>> {
+  const given: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(options)) if (value !== undefined) given[name] = value
+  for (const [ours, kafkas] of Object.entries(aliases)) {
+    const value = given[kafkas]
+    if (value === undefined) continue
+    if (given[ours] === undefined) given[ours] = value
+    else if (given[ours] !== value) {
+      throw new MillraceError('INVALID_ARGUMENT', `${kafkas} of a ${client} is not valid`, {
+        detail: `found ${describe(value)}, expected the same as ${ours}, which is ${describe(given[ours])}`,
+        hint: `mill.${client}({ '${kafkas}': … })`,
+      })
+    }
+  }
+  return given
 }

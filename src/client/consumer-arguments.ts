@@ -51,7 +51,7 @@ export function checkPlaces(
 }
 
 export function checkPlace(method: string, given: unknown, shape: string): asserts given is TopicPartition {
-  const hint = `consumer.${method}(${shape})`
+  const hint = `${method}(${shape})`
   if (typeof given !== 'object' || given === null) throw wrong(`the argument of ${method}`, given, shape, hint)
   const { topic, partition } = fieldsOf(given)
   if (typeof topic !== 'string') throw wrong(`topic of ${method}`, topic, 'the name of a topic', hint)

@@ -3,7 +3,7 @@ import type { IsolationLevel } from '../log/partition-reader.js'
 import { describe } from '../types/invalid-value.js'
 import type { PartitionAssignor } from './assignor.js'
 import { type AssignorName, resolveAssignors } from './assignors.js'
-import { checkClientOptions } from './client-options.js'
+import { byOurNames, checkClientOptions } from './client-options.js'
 import { checkGroupId } from './group-offsets.js'
 import { AUTO_COMMIT_INTERVAL_MS, REBALANCE_TIMEOUT_MS } from './limits.js'
 import { type AutoOffsetReset, type OffsetReset, parseOffsetReset } from './offset-reset.js'
@@ -32,6 +32,15 @@ export interface ConsumerOptions {
   readonly autoCommitInterval?: number | null | undefined
   /** Commit after so many messages, too. */
   readonly autoCommitThreshold?: number | null | undefined
+  // The same by Kafka's names.
+  readonly 'group.id'?: string | undefined
+  readonly 'client.id'?: string | undefined
+  /** A list, or one text with commas. */
+  readonly 'partition.assignment.strategy'?: ConsumerOptions['partitionAssigners'] | string
+  readonly 'auto.offset.reset'?: AutoOffsetReset | undefined
+  readonly 'isolation.level'?: IsolationLevel | undefined
+  readonly 'enable.auto.commit'?: boolean | undefined
+  readonly 'auto.commit.interval.ms'?: number | undefined
 }
 
 export interface AutoCommitOptions {
@@ -51,27 +60,27 @@ export interface ResolvedConsumerOptions {
   readonly autoCommit: AutoCommitOptions
 }
 
-const names = [
-  'groupId',
-  'clientId',
-  'partitionAssigners',
-  'autoOffsetReset',
-  'isolationLevel',
-  'readUncommitted',
-  'rebalanceTimeout',
-  'autoCommit',
-  'autoCommitInterval',
-  'autoCommitThreshold',
-]
+/** Kafka's name after ours. */
+const aliases: Readonly<Record<string, string>> = {
+  groupId: 'group.id',
+  clientId: 'client.id',
+  partitionAssigners: 'partition.assignment.strategy',
+  autoOffsetReset: 'auto.offset.reset',
+  isolationLevel: 'isolation.level',
+  autoCommit: 'enable.auto.commit',
+  autoCommitInterval: 'auto.commit.interval.ms',
+}
+const names = [...Object.entries(aliases).flat(), 'readUncommitted', 'rebalanceTimeout', 'autoCommitThreshold']
 
-export function resolveConsumerOptions(options: ConsumerOptions): ResolvedConsumerOptions {
-  checkClientOptions('consumer', options, names)
+export function resolveConsumerOptions(given: ConsumerOptions): ResolvedConsumerOptions {
+  checkClientOptions('consumer', given, names)
+  const options: ConsumerOptions = byOurNames('consumer', given, aliases)
   const { groupId, clientId, autoOffsetReset, rebalanceTimeout } = options
   if (groupId !== undefined) checkGroupId(groupId)
   return {
     groupId,
     clientId: clientId === undefined ? 'consumer' : text('clientId', clientId),
-    assignors: resolveAssignors(options.partitionAssigners),
+    assignors: resolveAssignors(assignersOf(options)),
     reset: autoOffsetReset === undefined ? undefined : parseOffsetReset(autoOffsetReset),
     isolation: isolationOf(options),
     rebalanceTimeoutMs: positive('rebalanceTimeout', rebalanceTimeout, REBALANCE_TIMEOUT_MS),
@@ -81,6 +90,12 @@ export function resolveConsumerOptions(options: ConsumerOptions): ResolvedConsum
       threshold: Number.POSITIVE_INFINITY,
     }),
   }
+}
+
+function assignersOf(options: ConsumerOptions): unknown {
+  const { partitionAssigners } = options
+  const strategy = options['partition.assignment.strategy']
+  return typeof strategy === 'string' ? strategy.split(',').map((name) => name.trim()) : partitionAssigners
 }
 
 function isolationOf({ isolationLevel, readUncommitted }: ConsumerOptions): IsolationLevel {

@@ -205,13 +205,13 @@ export class Consumer extends EventEmitter {
 
   /** To the first record that there still is. Without an argument: of all partitions. */
   seekToBeginning(partitions?: readonly TopicPartition[]): void {
-    for (const f of this.#chosen(partitions)) f.seek(f.logStartOffset())
+    for (const f of this.#chosen('seekToBeginning', partitions)) f.seek(f.logStartOffset())
     this.#partitions.ring()
   }
 
   /** To what is sent from now on. Without an argument: of all partitions. */
   seekToEnd(partitions?: readonly TopicPartition[]): void {
-    for (const f of this.#chosen(partitions)) f.seek(f.logEndOffset())
+    for (const f of this.#chosen('seekToEnd', partitions)) f.seek(f.logEndOffset())
     this.#partitions.ring()
   }
 
@@ -396,9 +396,9 @@ export class Consumer extends EventEmitter {
     }
   }
 
-  #chosen(partitions: readonly TopicPartition[] | undefined): readonly PartitionFetcher[] {
+  #chosen(method: string, partitions: readonly TopicPartition[] | undefined): readonly PartitionFetcher[] {
     if (partitions === undefined) return this.#partitions.all
-    checkPlaces('seekToBeginning', partitions)
+    checkPlaces(method, partitions)
     return partitions.map((place) => this.#partitions.get(place))
   }
 

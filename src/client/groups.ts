@@ -265,7 +265,8 @@ function checkedTarget(options: unknown): OffsetTarget {
     const { offset, timestamp, shiftBy } = to as { offset?: unknown; timestamp?: unknown; shiftBy?: unknown }
     if (Number.isSafeInteger(offset)) return { offset: offset as number }
     if (Number.isSafeInteger(shiftBy)) return { shiftBy: shiftBy as number }
-    if (timestamp instanceof Date || Number.isSafeInteger(timestamp)) return { timestamp: Number(timestamp) }
+    const time = timestamp instanceof Date ? timestamp.getTime() : timestamp
+    if (Number.isSafeInteger(time)) return { timestamp: time as number }
   }
   throw new MillraceError('INVALID_ARGUMENT', 'resetOffsets was not told where to', {
     detail: `found ${describe(to)}, expected to: 'earliest', 'latest', { offset }, { timestamp } or { shiftBy }`,

@@ -1,7 +1,7 @@
 import { MillraceError } from '../common/errors.js'
 import { TRANSACTION_TIMEOUT_MS } from '../log/limits.js'
 import { describe } from '../types/invalid-value.js'
-import { checkClientOptions } from './client-options.js'
+import { byOurNames, checkClientOptions } from './client-options.js'
 import type { Compression } from './compression-types.js'
 import { DELIVERY_TIMEOUT_MS, MAX_BLOCK_MS } from './limits.js'
 
@@ -91,14 +91,7 @@ const producerOptionNames: readonly string[] = [
 /** What was said, checked, with the defaults filled in. */
 export function producerSettings(options: ProducerOptions): ProducerSettings {
   checkClientOptions('producer', options, producerOptionNames)
-  const given = new Map<string, unknown>(Object.entries(options).filter(([, value]) => value !== undefined))
-  for (const [ours, kafkas] of Object.entries(aliases)) {
-    if (!given.has(ours)) {
-      if (given.has(kafkas)) given.set(ours, given.get(kafkas))
-    } else if (given.has(kafkas) && given.get(kafkas) !== given.get(ours)) {
-      throw invalid(kafkas, given.get(kafkas), `the same as ${ours}, which is ${describe(given.get(ours))}`)
-    }
-  }
+  const given = new Map(Object.entries(byOurNames('producer', options, aliases)))
   const transactionalId = given.get('transactionalId')
   if (transactionalId !== undefined && (typeof transactionalId !== 'string' || transactionalId === ''))
     throw invalid('transactionalId', transactionalId, 'a text that is not empty')
@@ -114,7 +107,9 @@ export function producerSettings(options: ProducerOptions): ProducerSettings {
       throw invalid(name, value, `a number from ${least} on`)
     return value
   }
-  if (number('retries', 0, 1) === 0 && idempotent)
+  const retries = number('retries', 0, 1)
+  if (!Number.isInteger(retries)) throw invalid('retries', retries, 'a whole number from 0 on')
+  if (retries === 0 && idempotent)
     throw invalid(
       'retries',
       0,

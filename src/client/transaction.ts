@@ -2,6 +2,7 @@ import { MillraceError } from '../common/errors.js'
 import type { ProducerSession } from '../log/producer-session.js'
 import type { Message } from '../record/key-scatter.js'
 import { describe } from '../types/invalid-value.js'
+import { checkPlace, fieldsOf } from './consumer-arguments.js'
 import type { OffsetCommit } from './group-offsets.js'
 import type { ProducerBatch, ProducerRecord, RecordMetadata } from './producer-record.js'
 import type { ConsumerGroupMetadata, TransactionalCommit, TransactionalOffsets } from './transactional-offsets.js'
@@ -187,7 +188,9 @@ function checkedOffsets(request: unknown): Omit<TransactionalCommit, 'at'> {
         hint: "tx.sendOffsets({ consumerGroupId: 'audit', topics: [{ topic, partitions: [{ partition: 0, offset: '42' }] }] })",
       })
     }
-    for (const { partition, offset, metadata } of topic.partitions) {
+    for (const place of topic.partitions) {
+      checkPlace('sendOffsets', { topic: topic.topic, ...fieldsOf(place) }, '[{ partition: 0, offset }]')
+      const { partition, offset, metadata } = place
       offsets.push({ topic: topic.topic, partition, offset: offset === '' ? Number.NaN : Number(offset), metadata })
     }
   }

@@ -152,6 +152,7 @@ export class SessionTopics {
   async addPartitions(name: string, total: number): Promise<TopicFacts> {
     refuseInternalTopic(name)
     this.descriptor(name)
+    checkTotal(name, total)
     const topic = await this.request('alterTopic', { name, change: { partitions: total } })
     this.#changed(topic)
     return factsOf(topic)
@@ -174,7 +175,7 @@ export class SessionTopics {
       })
     }
     return await Promise.all(
-      partitions.map(async ({ partition, offset }) => {
+      partitions.map(checkedPlace).map(async ({ partition, offset }) => {
         const start = await this.request('deleteRecords', { name, partition, offset: wholeNumber(offset, 'offset') })
         return { partition, lowWatermark: String(start) }
       }),
@@ -187,8 +188,8 @@ export class SessionTopics {
     place: { readonly partition?: number; readonly offset: number | string },
   ): Promise<RecordExplanation> {
     this.descriptor(name)
-    const offset = wholeNumber(place.offset, 'offset')
-    return await this.request('explainRecord', { name, partition: place.partition ?? 0, offset })
+    const { partition, offset } = checkedPlace({ offset: place?.offset, partition: place?.partition ?? 0 })
+    return await this.request('explainRecord', { name, partition, offset: wholeNumber(offset, 'offset') })
   }
 
   #changed(topic: TopicDescriptor): void {
@@ -235,6 +236,7 @@ function alterationOf(name: string, change: unknown): TopicChange {
   }
   const names = Object.keys(change)
   if (names.length > 0 && names.every((each) => each.includes('.'))) return { config: change as TopicChange['config'] }
+  if ('config' in change) checkConfig(name, change.config)
   for (const each of names) {
     if (each === 'config' || each === 'partitions') continue
     throw new MillraceError('UNKNOWN_OPTION', `alter has no option '${each}'`, {
@@ -243,6 +245,32 @@ function alterationOf(name: string, change: unknown): TopicChange {
     })
   }
   return change
+}
+
+function checkConfig(name: string, config: unknown): void {
+  if (config === undefined || (typeof config === 'object' && config !== null && !Array.isArray(config))) return
+  throw new MillraceError('INVALID_ARGUMENT', `the config of topic ${name} is ${describe(config)}`, {
+    detail: "expected an object with Kafka's settings",
+    hint: `mill.topics.alter('${name}', { config: { 'retention.ms': 3600000 } })`,
+  })
+}
+
+function checkTotal(name: string, total: unknown): void {
+  if (typeof total === 'number' && Number.isSafeInteger(total) && total > 0) return
+  throw new MillraceError('TOPIC_PARTITIONS_INVALID', `topic ${name} cannot get ${describe(total)} partitions`, {
+    detail: 'expected a whole number: how many it has then, those that there are included',
+    hint: `mill.topics.addPartitions('${name}', 8)`,
+  })
+}
+
+/** Where a record is: the offset is looked at by itself. */
+function checkedPlace(place: unknown): { readonly partition: number; readonly offset: unknown } {
+  const { partition, offset } = typeof place === 'object' && place !== null ? (place as Record<string, unknown>) : {}
+  if (typeof partition === 'number') return { partition, offset }
+  throw new MillraceError('INVALID_ARGUMENT', `partition is ${describe(partition)}`, {
+    detail: `found ${describe(place)}, expected { partition, offset }`,
+    hint: "{ partition: 0, offset: '42' }",
+  })
 }
 
 /** Offsets come as text too, as in kafkajs. */
@@ -265,6 +293,7 @@ function checkOptions(name: string, options: unknown): void {
       hint: `mill.topics.create('${name}', { partitions: 4 })`,
     })
   }
+  if ('config' in options) checkConfig(name, options.config)
   for (const option of Object.keys(options)) {
     if (optionNames.includes(option)) continue
     // kafkajs and Kafka's tools have names of their own for it.

@@ -192,9 +192,12 @@ const DEVICE_NAME = /^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)/i
 /** Kafka's rule, and what file systems add to it. */
 export function assertTopicName(name: unknown): asserts name is string {
   const fault = topicNameFault(name)
-  if (fault === undefined) return
+  if (fault !== undefined) throw nameInvalid(name, fault)
+}
+
+function nameInvalid(name: unknown, fault: string): MillraceError {
   const shown = typeof name === 'string' && name.length > 60 ? `${name.slice(0, 60)}…` : name
-  throw new MillraceError(
+  return new MillraceError(
     'TOPIC_NAME_INVALID',
     `${JSON.stringify(shown) ?? String(shown)} cannot be the name of a topic`,
     {
@@ -218,6 +221,7 @@ function topicNameFault(name: unknown): string | undefined {
 }
 
 export function unknownTopic(name: string, known: readonly string[]): MillraceError {
+  if (typeof name !== 'string') return nameInvalid(name, topicNameFault(name) ?? '')
   const nearest = nearestName(name, known)
   const shown = [...known].sort().slice(0, 20)
   const more = known.length > shown.length ? `, and ${known.length - shown.length} more` : ''

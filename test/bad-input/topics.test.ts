@@ -101,3 +101,60 @@ test('options of kafkajs that tune a network are let through, those that promise
   expect((await refusal(() => mill.producer({ transactionalID: 'tx' } as object))).hint).toContain("'transactionalId'")
   expect((await refusal(() => mill.consumer({ groupID: 'g' } as object))).hint).toContain("'groupId'")
 })
+
+test.each<[string, () => unknown, string]>([
+  ['describe without a name', () => mill.topics.describe(undefined as never), 'TOPIC_NAME_INVALID'],
+  ['delete without a name', () => mill.topics.delete(undefined as never), 'TOPIC_NAME_INVALID'],
+  ['a config of null', () => mill.topics.create('c', { config: null as never }), 'INVALID_ARGUMENT'],
+  ['a config that is a list', () => mill.topics.create('c', { config: ['x'] as never }), 'INVALID_ARGUMENT'],
+  [
+    'a config that is a text',
+    () => mill.topics.alter('orders', { config: 'retention.ms=5' as never }),
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'addPartitions without a number',
+    () => mill.topics.addPartitions('orders', undefined as never),
+    'TOPIC_PARTITIONS_INVALID',
+  ],
+  ['addPartitions of a text', () => mill.topics.addPartitions('orders', '3' as never), 'TOPIC_PARTITIONS_INVALID'],
+  ['deleteRecords of nothing', () => mill.topics.deleteRecords('orders', [null as never]), 'INVALID_ARGUMENT'],
+  [
+    'deleteRecords without a partition',
+    () => mill.topics.deleteRecords('orders', [{ offset: 0 } as never]),
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'deleteRecords of a partition that is a text',
+    () => mill.topics.deleteRecords('orders', [{ partition: '0' as never, offset: 0 }]),
+    'INVALID_ARGUMENT',
+  ],
+  ['explainRecord of nothing', () => mill.topics.explainRecord('orders', undefined as never), 'INVALID_ARGUMENT'],
+  [
+    'explainRecord of a partition that is a text',
+    () => mill.topics.explainRecord('orders', { partition: 'x' as never, offset: 0 }),
+    'INVALID_ARGUMENT',
+  ],
+  [
+    'resetOffsets to a date that is none',
+    () => mill.groups.resetOffsets('g', { topic: 'orders', to: { timestamp: new Date(Number.NaN) } }),
+    'INVALID_ARGUMENT',
+  ],
+])('%s is refused, and nothing has changed', async (_, call, code) => {
+  const before = JSON.stringify([mill.topics.list(), await mill.groups.list()])
+  expect((await refusal(call)).code).toBe(code)
+  expect(JSON.stringify([mill.topics.list(), await mill.groups.list()])).toBe(before)
+})
+
+test.each<[string, unknown]>([
+  ['nothing', null],
+  ['a partition that is a text', { partition: '0', offset: '0' }],
+  ['no partition', { offset: '0' }],
+])('sendOffsets of %s is refused', async (_, place) => {
+  const tx = await mill.producer({ transactionalId: `t-${String(_)}` }).transaction()
+  const error = await refusal(() =>
+    tx.sendOffsets({ consumerGroupId: 'g', topics: [{ topic: 'orders', partitions: [place as never] }] }),
+  )
+  expect(error.code).toBe('INVALID_ARGUMENT')
+  await tx.abort()
+})

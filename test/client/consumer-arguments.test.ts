@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Consumer } from '../../src/client/consumer.js'
 import { Producer } from '../../src/client/producer.js'
 import type { MillraceError } from '../../src/common/errors.js'
+import { until } from '../log/log-fixture.js'
 import { type ClientLog, openClientLog } from './consumer-fixture.js'
 
 /** What was thrown, at once or later; fails where nothing was. */
@@ -13,6 +14,46 @@ async function refusal(work: () => unknown): Promise<MillraceError> {
   }
   throw new Error('nothing was refused')
 }
+
+describe("a consumer by Kafka's names", () => {
+  it('is what it is by those of kafkajs; what tunes a connection is let through, two that differ are refused', async () => {
+    const log = await openClientLog()
+    log.createTopic('t')
+    await log.send('t', 0, '1')
+    const one = log.consumer({
+      'group.id': 'g',
+      'client.id': 'me',
+      'auto.offset.reset': 'earliest',
+      'isolation.level': 'read_committed',
+      'enable.auto.commit': false,
+      'auto.commit.interval.ms': 100,
+      'partition.assignment.strategy': 'range, roundrobin',
+      ...{ 'max.poll.records': 5, 'session.timeout.ms': 5, 'fetch.min.bytes': 1 },
+    })
+    await one.subscribe({ topics: ['t'] })
+    const seen: string[] = []
+    await one.run({ eachMessage: ({ message }) => void seen.push(String(message.value)) })
+    await until(() => seen.length === 1, 'the record')
+    const { protocol, members } = await log.groups.describe('g')
+    expect([protocol, members[0]?.clientId]).toEqual(['range', 'me'])
+    await one.disconnect()
+    expect((await log.groups.list()).map(({ groupId }) => groupId)).toEqual([])
+    for (const wrong of [
+      { groupId: 'g', 'group.id': 'h' },
+      { 'auto.offset.reset': 'oldest' },
+      { 'partition.assignment.strategy': 7 },
+      { 'enable.auto.commit': 'true' },
+    ]) {
+      expect(() => log.consumer(wrong as never), JSON.stringify(wrong)).toThrow(
+        expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+      )
+    }
+    expect(() => log.consumer({ 'partition.assignment.strategy': 'rang' })).toThrow(
+      expect.objectContaining({ code: 'UNKNOWN_ASSIGNOR' }),
+    )
+    await log.close()
+  })
+})
 
 describe('a consumer refuses, with what was found,', () => {
   let log: ClientLog
