@@ -68,6 +68,7 @@ export {
   dayofyear,
   degrees,
   desc,
+  durationMillis,
   endsWith,
   every,
   exp,
@@ -139,6 +140,7 @@ export {
   rpad,
   rtrim,
   second,
+  sessionWindow,
   sign,
   signum,
   sin,
@@ -175,6 +177,7 @@ export {
   weekofyear,
   when,
   window,
+  windowTime,
   year,
 } from './api/functions.js'
 export {

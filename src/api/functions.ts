@@ -116,8 +116,9 @@ export const countIf = (condition: AnyColumn): Column<number> => {
 }
 
 /**
- * A tumbling window of event time, as a grouping key: `groupBy(window('ts', '1 minute'))`. The result is
- * the column `window`, a struct of `start` and `end`. Durations are texts or milliseconds.
+ * A window of event time, as a grouping key: `groupBy(window('ts', '1 minute'))`. With a slide shorter than its length the windows
+ * overlap: `window('ts', '10 minutes', '1 minute')` counts each record in ten of them. The result is the column `window`, a
+ * struct of `start` and `end`. Durations are texts or milliseconds.
  */
 export function window(
   time: ColumnOrName,
@@ -133,6 +134,28 @@ export function window(
     startMs: parseDuration(start, "a window's start"),
   })
 }
+
+/**
+ * A session as a grouping key: it lasts as long as the records of its group come less than `gap` apart, and ends `gap` after the
+ * last one. Needs another key beside it. The gap is a duration, or a column of durations, so that each record says for how long it keeps
+ * its session open. The result is the column `session_window`, a struct of `start` and `end`.
+ */
+export function sessionWindow(
+  time: ColumnOrName,
+  gap: string | number | AnyColumn,
+): Column<{ start: number; end: number }, 'session_window'> {
+  const isColumn = typeof gap !== 'string' && typeof gap !== 'number'
+  return new Column({
+    kind: 'sessionWindow',
+    arg: toColumn(time),
+    gap: isColumn ? gap.expression : literal(parseDuration(gap, 'a gap')),
+  })
+}
+
+/** The last millisecond of a window: the event time of what was counted in it. */
+export const windowTime = unary('windowTime')
+/** Milliseconds of a duration as text, such as '5 minutes', or of an interval; null where the text is no duration. */
+export const durationMillis = unary('durationMillis')
 
 // Choice and nulls
 

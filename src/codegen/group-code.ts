@@ -1,21 +1,16 @@
 import { assert, present } from '../common/assert.js'
 import type { FunctionSource } from '../common/function-source.js'
-import { type AggregateForm, accumulatorCells, aggregateForm, groupLayout, sumType } from '../operator/aggregate.js'
+import {
+  type AggregateForm,
+  accumulatorCells,
+  aggregateForm,
+  groupLayout,
+  sumType,
+  windowNumbers,
+} from '../operator/aggregate.js'
 import type { BoundAggregate } from '../plan/expression.js'
 import type { FinalAggregate, Grouping } from '../plan/physical-plan.js'
-import {
-  bytesEqual,
-  type GroupLayout,
-  GroupPlaces,
-  type GroupTable,
-  HEAD_HASH,
-  HEAD_KEY_HASH,
-  HEAD_NULLS,
-  KEY_LENGTH,
-  KEY_WORD_BYTES,
-  KEY_WORDS,
-} from '../state/group-table.js'
-import { combineHash, hashBigint, hashDouble, hashInteger, NULL_HASH } from '../state/hash.js'
+import { type GroupLayout, GroupPlaces, type GroupTable } from '../state/group-table.js'
 import { columnSlots, type DataType } from '../types/data-type.js'
 import {
   addBigint,
@@ -29,8 +24,8 @@ import type { BlockOutput } from './block-access.js'
 import { materialize, structField } from './code-value.js'
 import type { CodeValue } from './expression-compiler.js'
 import { foldOf } from './folds.js'
-import { bytesOf, extremeLine, isFloating, number, numberOf, or } from './group-values.js'
-import { declareKeyWords, keyLocals } from './key-words.js'
+import { bytesOf, extremeLine, number, numberOf, or } from './group-values.js'
+import { KeyCode, type TableLocals } from './key-code.js'
 
 /**
  * Code that works on the columns of a GroupTable `T`: find or insert a group, update its cells from a row,
@@ -40,22 +35,32 @@ import { declareKeyWords, keyLocals } from './key-words.js'
  */
 export class GroupCode {
   readonly layout: GroupLayout
-  readonly #places: GroupPlaces
+  readonly places: GroupPlaces
+  readonly #keys: KeyCode
   readonly #cellsOf: readonly (readonly number[])[]
 
   constructor(
     private readonly source: FunctionSource,
     private readonly grouping: Grouping,
-    windowInKey: boolean,
+    partial: boolean,
     private readonly ansi: boolean,
     /** The one table that the code is for, where its capacity is fixed. */
     private readonly fixed?: GroupTable,
   ) {
     assert(fixed?.fixed !== false, 'a table that grows is not a constant')
-    this.layout = groupLayout(grouping, windowInKey)
-    this.#places = new GroupPlaces(this.layout)
+    this.layout = groupLayout(grouping, partial)
+    this.places = new GroupPlaces(this.layout)
+    this.#keys = new KeyCode(source, grouping, this.layout, this.places, partial)
     let next = 0
     this.#cellsOf = grouping.aggregates.map((aggregate) => accumulatorCells(aggregate, grouping).map(() => next++))
+  }
+
+  get cellDoubles(): number {
+    return this.places.cellDoubles
+  }
+
+  keyHash(locals: TableLocals): string {
+    return this.#keys.keyHash(locals)
   }
 
   /** Before the row loop (`declare`), and after `T` was set to another table. */
@@ -92,82 +97,27 @@ export class GroupCode {
 
   /** The first words of keys of bytes into locals, and their hashes. Before hash() and findOrInsert(). */
   words(keys: readonly CodeValue[]): void {
-    keys.forEach((key, i) => {
-      if (this.layout.keys[i] === 'bytes') declareKeyWords(this.source, i, bytesOf(key))
-    })
+    this.#keys.words(keys)
   }
 
   /** Hash of the key into the local `h`. */
   hash(keys: readonly CodeValue[]): void {
-    const combine = this.source.constant(combineHash)
-    if (keys.length === 0) {
-      this.source.line('const h = 0;')
-      return
-    }
-    const parts = keys.map((key, i) => {
-      const plain = this.#hashOf(key, i)
-      return key.isNull === 'false' ? plain : `(${key.isNull} ? ${NULL_HASH} : ${plain})`
-    })
-    this.source.line(`const h = ${parts.reduce((all, part) => `${combine}(${all}, ${part})`)};`)
+    this.#keys.hash(keys)
   }
 
-  /**
-   * The entry of the group into the local `e`, made where it is new; `d` is where its cells begin. `h` is the key's hash,
-   * and where the window is in the key, `ws` its start and `wh` the hash of that.
-   */
+  /** The entry of the group into the local `e`, -1 where there is none; `d` is where its cells begin. See KeyCode. */
+  find(keys: readonly CodeValue[]): void {
+    this.#keys.find(keys)
+  }
+
+  /** The same, and it is made where it is new. */
   findOrInsert(keys: readonly CodeValue[]): void {
-    const source = this.source
-    const places = this.#places
-    const window = places.window >= 0
-    source.line(window ? 'const sh = h ^ wh;' : 'const sh = h;')
-    if (this.layout.nullableKeys) {
-      const bits = keys.map((key, i) => (key.isNull === 'false' ? '0' : `(${key.isNull} ? ${1 << i} : 0)`))
-      source.line(`const nm = ${bits.join(' | ')};`)
-    }
-    const tests: string[] = []
-    if (this.layout.nullableKeys) tests.push(`heads[q + ${HEAD_NULLS}] === nm`)
-    keys.forEach((key, i) => tests.push(this.#equals(key, i)))
-    if (window) tests.push(`cells[d + ${places.window}] === ws`)
-    source.line('let at = sh & mask, e = -1, d = 0;')
-    source.block('for (;;)', () => {
-      source.line('const x = index[at];')
-      source.line('if (x === 0) break;')
-      source.line(`const q = (x - 1) * ${places.headInts};`)
-      source.block(`if (heads[q + ${HEAD_HASH}] === sh)`, () => {
-        source.line(`d = (x - 1) * ${places.cellDoubles};`)
-        source.line(`if (${tests.length === 0 ? 'true' : tests.join(' && ')}) { e = x - 1; break; }`)
-      })
-      source.line('at = (at + 1) & mask;')
-    })
-    source.block('if (e < 0)', () => {
-      source.line('e = T.insert(sh, h);')
-      keys.forEach((key, i) => {
-        if (this.layout.keys[i] !== 'bytes') return
-        const bytes = bytesOf(key)
-        source.line(`const p${i} = T.store(${bytes.u8}, ${bytes.start}, ${bytes.end});`)
-      })
-      this.take(false)
-      source.line(`d = e * ${places.cellDoubles};`)
-      source.line(`const q = e * ${places.headInts};`)
-      if (window) source.line(`cells[d + ${places.window}] = ws;`)
-      if (this.layout.nullableKeys) source.line(`heads[q + ${HEAD_NULLS}] = nm;`)
-      keys.forEach((key, i) => {
-        const part = this.layout.keys[i]
-        if (part === 'number') source.line(`cells[d + ${places.keyNumbers[i]}] = ${numberOf(key)};`)
-        if (part === 'boxed') source.line(`kb${i}[e] = ${key.value};`)
-        if (part === 'bytes') {
-          const at = places.keyBytes[i] as number
-          const { length, words } = keyLocals(i)
-          source.line(`heads[q + ${at}] = p${i}; heads[q + ${at + KEY_LENGTH}] = ${length};`)
-          source.line(words.map((word, k) => `heads[q + ${at + KEY_WORDS + k}] = ${word};`).join(' '))
-        }
-      })
-    })
+    this.#keys.findOrInsert(keys, () => this.take(false))
   }
 
   /** Before storeState() or storeResult() of entry `e`. */
   locate(): void {
-    this.source.line(`const q = e * ${this.#places.headInts}, d = e * ${this.#places.cellDoubles};`)
+    this.source.line(`const q = e * ${this.places.headInts}, d = e * ${this.places.cellDoubles};`)
   }
 
   /** Folds one row's argument into the cells of aggregate `i`. */
@@ -244,15 +194,13 @@ export class GroupCode {
     })
   }
 
-  /** Entry `e` as a state row; `window` is the JS expression of the window's start. */
-  storeState(output: BlockOutput, window: string): void {
+  /** Entry `e` as a state row; `outside` are the window's numbers where the entry does not have them. */
+  storeState(output: BlockOutput, outside: readonly string[]): void {
     let slot = 0
-    output.store(slot++, number(`heads[q + ${HEAD_KEY_HASH}]`, 'int'))
-    this.grouping.keys.forEach((_, i) => output.store(slot++, this.#keyValue(i)))
-    if (this.grouping.window !== undefined) {
-      const inKey = this.#places.window
-      output.store(slot++, number(inKey < 0 ? window : `cells[d + ${inKey}]`, 'timestamp'))
-    }
+    output.store(slot++, number(this.#keys.keyHash(), 'int'))
+    this.grouping.keys.forEach((_, i) => output.store(slot++, this.#keys.value(i)))
+    const count = windowNumbers(this.grouping, true)
+    for (let k = 0; k < count; k++) output.store(slot++, number(this.windowNumber(k, outside), 'timestamp'))
     this.layout.cells.forEach((cell, j) => {
       const value = this.#cell(j)
       if (cell.kind === 'number') output.store(slot++, number(value, 'double'))
@@ -260,40 +208,47 @@ export class GroupCode {
     })
   }
 
-  /** Entry `e` as a result row of the final aggregate. */
-  storeResult(output: BlockOutput, final: FinalAggregate, window: string): void {
+  /** The window's number `k` of entry `e`: its own, or what is said of the whole table. */
+  windowNumber(k: number, outside: readonly string[]): string {
+    return this.places.window < 0
+      ? present(outside[k], 'a number of the window')
+      : `cells[d + ${this.places.window + k}]`
+  }
+
+  /** Entry `e` as a result row of the final aggregate; `windowStart` of the window that the table is for. */
+  storeResult(output: BlockOutput, final: FinalAggregate, windowStart: string): void {
     const grouping = this.grouping
+    const { window } = grouping
+    const start = window === undefined ? '0' : this.windowNumber(0, [windowStart])
+    const end = window?.kind === 'session' ? this.windowNumber(2, []) : `(${start} + ${window?.sizeMs ?? 0})`
     const slots = columnSlots(final.schema).filter((slot) => slot.parent === -1)
     let field = 0
     const nextSlot = (): number => present(slots[field++], 'a result field').index
     const putWindow = (): void => {
       const slot = nextSlot()
       output.store(slot, { type: { kind: 'timestamp' }, isNull: 'false', value: '' })
-      output.store(slot + 1, number(window, 'timestamp'))
-      output.store(slot + 2, number(`(${window} + ${grouping.window?.sizeMs ?? 0})`, 'timestamp'))
+      output.store(slot + 1, number(start, 'timestamp'))
+      output.store(slot + 2, number(end, 'timestamp'))
     }
     for (let i = 0; i <= grouping.keys.length; i++) {
-      if (grouping.window?.position === i) putWindow()
-      if (i < grouping.keys.length) output.store(nextSlot(), this.#keyValue(i))
+      if (window?.position === i) putWindow()
+      if (i < grouping.keys.length) output.store(nextSlot(), this.#keys.value(i))
     }
     grouping.aggregates.forEach((aggregate, i) => {
       storeParts(this.source, output, nextSlot(), this.#finish(aggregate, present(this.#cellsOf[i], 'cells')))
     })
   }
 
-  #keyValue(i: number): CodeValue {
-    const type = present(this.grouping.keys[i], `key ${i}`).value.type
-    const isNull =
-      this.grouping.keys[i]?.value.nullable === true ? `((heads[q + ${HEAD_NULLS}] & ${1 << i}) !== 0)` : 'false'
-    const part = this.layout.keys[i]
-    if (part === 'bytes') {
-      const start = `heads[q + ${this.#places.keyBytes[i]}]`
-      const end = `(${start} + heads[q + ${(this.#places.keyBytes[i] as number) + KEY_LENGTH}])`
-      return { type, isNull, value: '', bytes: { u8: 'arena', dv: 'arenaView', start, end } }
-    }
-    if (part === 'boxed') return { type, isNull, value: `kb${i}[e]` }
-    const value = `cells[d + ${this.#places.keyNumbers[i]}]`
-    return { type, isNull, value: type.kind === 'boolean' ? `(${value} !== 0)` : value }
+  /** Key `i` and cell `j` of the entry at hand, of this table or of another with the same cells. */
+  keyOf(i: number, locals: TableLocals): CodeValue {
+    return this.#keys.value(i, locals)
+  }
+
+  cellOf(j: number, locals: TableLocals): CodeValue {
+    const at = this.places.numbers[j] as number
+    if (at >= 0) return number(`${locals.cells}[${locals.cell} + ${at}]`, 'double')
+    const value = `${locals.boxed(j)}[${locals.entry}]`
+    return { type: this.#boxedType(j), isNull: `(${value} === null)`, value }
   }
 
   #finish(aggregate: BoundAggregate, cells: readonly number[]): CodeValue {
@@ -402,39 +357,13 @@ export class GroupCode {
   /** Where cell j of the entry lies. */
   #cell(j: number | undefined): string {
     const cell = present(j, 'a cell')
-    const at = this.#places.numbers[cell] as number
+    const at = this.places.numbers[cell] as number
     return at < 0 ? `b${cell}[e]` : `cells[d + ${at}]`
   }
 
   #copied(value: CodeValue): string {
     const bytes = bytesOf(value)
     return `${bytes.u8}.slice(${bytes.start}, ${bytes.end})`
-  }
-
-  #hashOf(key: CodeValue, i: number): string {
-    const part = this.layout.keys[i]
-    if (part === 'bytes') return keyLocals(i).hash
-    if (part === 'boxed') return `${this.source.constant(hashBigint)}(${key.value})`
-    const floating = isFloating(key.type)
-    return `${this.source.constant(floating ? hashDouble : hashInteger)}(${numberOf(key)})`
-  }
-
-  #equals(key: CodeValue, i: number): string {
-    const part = this.layout.keys[i]
-    if (part === 'bytes') {
-      const bytes = bytesOf(key)
-      const equal = this.source.constant(bytesEqual)
-      const at = this.#places.keyBytes[i] as number
-      const { length, words } = keyLocals(i)
-      const same = [length, ...words].map((local, k) => `heads[q + ${at + KEY_LENGTH + k}] === ${local}`).join(' && ')
-      const behind = `heads[q + ${at}] + ${KEY_WORD_BYTES}, ${bytes.dv}, ${bytes.start} + ${KEY_WORD_BYTES}`
-      return `${same} && (${length} <= ${KEY_WORD_BYTES} || ${equal}(arenaView, ${behind}, ${length} - ${KEY_WORD_BYTES}))`
-    }
-    if (part === 'boxed') return `kb${i}[x - 1] === ${key.value}`
-    const value = numberOf(key)
-    const held = `cells[d + ${this.#places.keyNumbers[i]}]`
-    const nan = isFloating(key.type) ? ` || (${value} !== ${value} && ${held} !== ${held})` : ''
-    return `(${held} === ${value}${nan})`
   }
 }
 

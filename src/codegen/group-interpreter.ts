@@ -1,5 +1,5 @@
 import { present } from '../common/assert.js'
-import { accumulatorCells, aggregateForm, groupLayout, sumType } from '../operator/aggregate.js'
+import { accumulatorCells, aggregateForm, groupLayout, sumType, windowNumbers } from '../operator/aggregate.js'
 import type { BoundAggregate } from '../plan/expression.js'
 import type { FinalAggregate, Grouping } from '../plan/physical-plan.js'
 import { GroupPlaces, type GroupTable, HEAD_KEY_HASH, HEAD_NULLS, KEY_LENGTH, KEY_WORDS } from '../state/group-table.js'
@@ -21,10 +21,10 @@ export class GroupInterpreter {
 
   constructor(
     private readonly grouping: Grouping,
-    windowInKey: boolean,
+    private readonly partial: boolean,
     private readonly ansi: boolean,
   ) {
-    this.#layout = groupLayout(grouping, windowInKey)
+    this.#layout = groupLayout(grouping, partial)
     this.#places = new GroupPlaces(this.#layout)
     let next = 0
     this.#cellsOf = grouping.aggregates.map((aggregate) => accumulatorCells(aggregate, grouping).map(() => next++))
@@ -39,23 +39,54 @@ export class GroupInterpreter {
     return parts.length === 0 ? 0 : parts.reduce((all, part) => combineHash(all, part))
   }
 
-  findOrInsert(T: GroupTable, keys: readonly (Value | null)[], h: number, windowStart: number): number {
+  /** Slot of the index that leads to the key's entry, -1 where there is none. `window` are the numbers of WindowCode. */
+  find(T: GroupTable, keys: readonly (Value | null)[], h: number, window: readonly number[]): number {
     const places = this.#places
-    const inKey = places.window >= 0
-    const sh = inKey ? h ^ hashInteger(windowStart) : h
-    const nulls = keys.reduce<number>((mask, key, i) => (key === null ? mask | (1 << i) : mask), 0)
+    const sh = this.#tableHash(h, window)
+    const told = this.#windowKeys(window)
+    const nulls = nullMask(keys)
     for (let at = sh & T.mask; T.index[at] !== 0; at = (at + 1) & T.mask) {
       const e = (T.index[at] as number) - 1
       const q = e * places.headInts
       if (T.heads[q] !== sh || T.heads[q + HEAD_NULLS] !== nulls) continue
-      if (inKey && T.cells[e * places.cellDoubles + places.window] !== windowStart) continue
-      if (keys.every((key, i) => key === null || same(key, this.key(T, e, i) as Value))) return e
+      if (told.some((number, k) => T.cells[e * places.cellDoubles + places.window + k] !== number)) continue
+      if (keys.every((key, i) => key === null || same(key, this.key(T, e, i) as Value))) return at
     }
-    const e = T.insert(sh, h)
+    return -1
+  }
+
+  /** As KeyCode.findOrInsert(): a partial table's session is widened by the row's. */
+  findOrInsert(T: GroupTable, keys: readonly (Value | null)[], h: number, window: readonly number[]): number {
+    const places = this.#places
+    const sh = this.#tableHash(h, window)
+    const at = this.find(T, keys, h, window)
+    let e = at < 0 ? -1 : (T.index[at] as number) - 1
+    if (e >= 0 && !(this.partial && this.grouping.window?.kind === 'session')) return e
+    const [start, from, end] = window as [number, number, number]
+    if (e >= 0) {
+      const w = e * places.cellDoubles + places.window
+      const held = T.cells.subarray(w, w + 3)
+      if ((held[1] as number) < end && from < (held[2] as number)) {
+        held[0] = Math.min(held[0] as number, start)
+        held[1] = Math.min(held[1] as number, from)
+        held[2] = Math.max(held[2] as number, end)
+        return e
+      }
+      e = T.succeed(at, sh, h)
+    } else e = T.insert(sh, h)
+    this.#storeKeys(T, e, keys)
+    const w = e * places.cellDoubles + places.window
+    if (places.window < 0) return e
+    if (this.partial) T.cells.set(window, w)
+    else T.cells[w + 2] = Number.NEGATIVE_INFINITY
+    return e
+  }
+
+  #storeKeys(T: GroupTable, e: number, keys: readonly (Value | null)[]): void {
+    const places = this.#places
     const q = e * places.headInts
     const d = e * places.cellDoubles
-    T.heads[q + HEAD_NULLS] = nulls
-    if (inKey) T.cells[d + places.window] = windowStart
+    T.heads[q + HEAD_NULLS] = nullMask(keys)
     keys.forEach((key, i) => {
       const part = this.#layout.keys[i]
       if (part === 'number') T.cells[d + (places.keyNumbers[i] as number)] = key === null ? 0 : numeric(key)
@@ -68,7 +99,16 @@ export class GroupInterpreter {
         for (let k = 0; k < 3; k++) T.heads[q + at + KEY_WORDS + k] = keyWord(bytes, 0, bytes.length, k)
       }
     })
-    return e
+  }
+
+  /** The numbers by which windows are told apart in a table. */
+  #windowKeys(window: readonly number[]): readonly number[] {
+    return this.grouping.window?.kind === 'session' ? [] : window.slice(0, this.#layout.windowNumbers)
+  }
+
+  #tableHash(h: number, window: readonly number[]): number {
+    const told = this.#windowKeys(window).map(hashInteger)
+    return told.length === 0 ? h : h ^ told.reduce((all, part) => combineHash(all, part))
   }
 
   key(T: GroupTable, e: number, i: number): Value | null {
@@ -123,16 +163,28 @@ export class GroupInterpreter {
     })
   }
 
+  /** The cells of an entry as merge() takes them. */
+  cells(T: GroupTable, e: number): readonly (Value | null)[] {
+    return this.#layout.cells.map((cell, j) =>
+      cell.kind === 'number' ? this.#get(T, e, j) : (((T.boxed[j] as unknown[])[e] ?? null) as Value | null),
+    )
+  }
+
+  /** The window's number `k` of entry `e`: its own, or what is said of the whole table. */
+  #windowNumber(T: GroupTable, e: number, k: number, outside: readonly number[]): number {
+    const { window, cellDoubles } = this.#places
+    return (window < 0 ? outside[k] : T.cells[e * cellDoubles + window + k]) as number
+  }
+
   /** Values of aggregateStateSchema(). */
-  stateRow(T: GroupTable, e: number, windowStart: number): unknown[] {
+  stateRow(T: GroupTable, e: number, outside: readonly number[]): unknown[] {
     const places = this.#places
-    const window = places.window < 0 ? windowStart : T.cells[e * places.cellDoubles + places.window]
     const boxedType = (j: number): DataType | undefined =>
       this.grouping.aggregates.flatMap((a) => accumulatorCells(a, this.grouping))[j]?.type
     return [
       T.heads[e * places.headInts + HEAD_KEY_HASH],
       ...this.grouping.keys.map((_, i) => this.key(T, e, i)),
-      ...(this.grouping.window === undefined ? [] : [window]),
+      ...Array.from({ length: windowNumbers(this.grouping, true) }, (_, k) => this.#windowNumber(T, e, k, outside)),
       ...this.#layout.cells.map((cell, j) =>
         cell.kind === 'number' ? this.#get(T, e, j) : textOf((T.boxed[j] as unknown[])[e], boxedType(j)),
       ),
@@ -144,7 +196,10 @@ export class GroupInterpreter {
     const values: unknown[] = []
     const { keys, window, aggregates } = final.grouping
     for (let i = 0; i <= keys.length; i++) {
-      if (window?.position === i) values.push([windowStart, windowStart + window.sizeMs])
+      if (window?.position === i) {
+        const start = this.#windowNumber(T, e, 0, [windowStart])
+        values.push([start, window.kind === 'session' ? this.#windowNumber(T, e, 2, []) : start + window.sizeMs])
+      }
       if (i < keys.length) values.push(this.key(T, e, i))
     }
     aggregates.forEach((aggregate, i) => values.push(this.#finish(T, e, aggregate, present(this.#cellsOf[i], 'cells'))))
@@ -254,6 +309,9 @@ export class GroupInterpreter {
     return kind === 'double' || kind === 'float' ? hashDouble(numeric(key) + 0) : hashInteger(numeric(key))
   }
 }
+
+const nullMask = (keys: readonly (Value | null)[]): number =>
+  keys.reduce<number>((mask, key, i) => (key === null ? mask | (1 << i) : mask), 0)
 
 const numeric = (value: Value): number => (typeof value === 'boolean' ? (value ? 1 : 0) : (value as number) + 0)
 

@@ -57,7 +57,7 @@ export function interpretProbe(join: Join, side: JoinSideName, ansi: boolean): P
       const values = keys.map((key) => key(row))
       const isNull = values.includes(null)
       if (isNull && !rules.preserved) continue
-      const e = group.findOrInsert(T, values, h as number, 0)
+      const e = group.findOrInsert(T, values, h as number, [])
       let hit = false
       for (let x = isNull ? 0 : beginOf(T, e, other); x !== 0; ) {
         const q = x - 1
@@ -148,7 +148,7 @@ export function interpretEntries(join: Join, side: JoinSideName, ansi: boolean):
       const state = readers.map((read) => read(views, pos, rows[i] as number) as Value | null)
       const row = state.slice(offset)
       const values = keys.map((key) => key(row))
-      entries[i] = group.findOrInsert(T, values, state[0] as number, 0) << 1
+      entries[i] = group.findOrInsert(T, values, state[0] as number, []) << 1
     }
   }
 }

@@ -1,11 +1,11 @@
 import { present } from '../common/assert.js'
 import { codeGenerationAllowed, FunctionSource } from '../common/function-source.js'
-import { aggregateStateSchema } from '../operator/aggregate.js'
+import { aggregateStateSchema, windowNumbers } from '../operator/aggregate.js'
 import { inputSlots } from '../plan/bound-expression.js'
 import type { BoundExpression } from '../plan/expression.js'
 import type { FinalAggregate, Grouping } from '../plan/physical-plan.js'
 import { type GroupTable, HEAD_KEY_HASH } from '../state/group-table.js'
-import { hashInteger, KEY_GROUPS } from '../state/hash.js'
+import { KEY_GROUPS } from '../state/hash.js'
 import type { BlockBuilder } from '../types/block-builder.js'
 import { columnSlots, type StructType } from '../types/data-type.js'
 import { BlockInput, BlockOutput } from './block-access.js'
@@ -21,6 +21,7 @@ import {
   interpretToTable,
 } from './stage-interpreter.js'
 import { TextScratch } from './text-scratch.js'
+import { WindowCode } from './window-code.js'
 
 /**
  * A stage becomes a handful of functions, each one loop over the rows of a block where it lies: scan,
@@ -71,27 +72,20 @@ export function compileToTable(
     spec,
     (source, level, evaluate) => {
       const group = new GroupCode(source, grouping, true, spec.ansi, fixed)
-      const window = grouping.window
+      const { window } = grouping
+      const windows =
+        window === undefined
+          ? undefined
+          : new WindowCode(source, window, grouping.closesWindows && spec.watermark !== undefined)
       return {
         before: () => {
           group.take(true)
-          if (window !== undefined) source.line('let ws = 0, wh = 0, windowEnd = -Infinity;')
+          windows?.declare()
         },
         row: () => {
           if (window !== undefined) {
-            const time = evaluate(window.eventTime, level())
-            if (time.isNull !== 'false') source.line(`if (${time.isNull}) { nullEventTime++; continue; }`)
-            const t = time.value
-            // Neighbouring records mostly fall into one window: the division is done only when they do not.
-            source.block(`if (!(${t} >= ws && ${t} < windowEnd))`, () => {
-              const shifted = window.startMs === 0 ? t : `(${t} - ${window.startMs})`
-              const back = window.startMs === 0 ? '' : ` + ${window.startMs}`
-              source.line(`ws = Math.floor(${shifted} / ${window.sizeMs}) * ${window.sizeMs}${back};`)
-              source.line(`windowEnd = ws + ${window.sizeMs}; wh = ${source.constant(hashInteger)}(ws);`)
-            })
-            // Behind another operator nothing is late: what comes is not behind the watermark that came before it.
-            if (grouping.closesWindows && spec.watermark !== undefined)
-              source.line('if (windowEnd <= watermark) { late++; continue; }')
+            const gap = window.kind === 'session' ? evaluate(window.gap, level()) : undefined
+            windows?.row(evaluate(window.eventTime, level()), gap)
           }
           const keys = grouping.keys.map((key) => asBytes(source, evaluate(key.value, level())))
           const values = grouping.aggregates.map((a) => (a.arg === undefined ? undefined : evaluate(a.arg, level())))
@@ -199,7 +193,7 @@ function projected(
 }
 
 /**
- * State rows of a block into the tables of their windows; returns how many rows came for a closed window.
+ * State rows of a block into the tables of their windows or slices, or to their sessions; returns how many rows came for what is closed.
  * `replace` takes a row as the group's new state (recovery) instead of adding it.
  */
 export function compileMerge(grouping: Grouping, ansi: boolean, replace: boolean): CompiledFunction<MergeFunction> {
@@ -209,16 +203,19 @@ export function compileMerge(grouping: Grouping, ansi: boolean, replace: boolean
   const input = new BlockInput(source, source.section(), aggregateStateSchema(grouping), undefined)
   const row = stateRow(input, grouping)
   const group = new GroupCode(source, grouping, false, ansi)
-  source.line('let refused = 0, current = 0, T = tableFor(0);')
-  if (grouping.window !== undefined) source.line('current = NaN; T = undefined;')
-  source.line('let known = false;')
+  const { window } = grouping
+  // Tumbling windows and slices have tables of their own; sessions are told apart in one.
+  const split = window !== undefined && window.kind !== 'session'
+  source.line(`let refused = 0, T = ${split ? 'undefined' : 'tableFor(0, 0)'}, known = false;`)
+  if (split) source.line('let current = NaN, currentFrom = NaN;')
   // The locals exist before there is a table: they are filled when the first row asks for one.
   source.line(`let ${group.localNames().join(', ')};`)
   source.block('for (let r = from; r < to; r++)', () => {
-    if (grouping.window !== undefined) {
-      const ws = row.window()
-      source.block(`if (${ws} !== current)`, () => {
-        source.line(`current = ${ws}; T = tableFor(current); known = false;`)
+    if (split) {
+      const ws = row.window(0)
+      const wf = window.kind === 'sliding' ? row.window(1) : '0'
+      source.block(`if (${ws} !== current${window.kind === 'sliding' ? ` || ${wf} !== currentFrom` : ''})`, () => {
+        source.line(`current = ${ws}; currentFrom = ${wf}; T = tableFor(current, currentFrom); known = false;`)
       })
       source.line('if (T === undefined) { refused++; continue; }')
     }
@@ -232,31 +229,37 @@ export function compileMerge(grouping: Grouping, ansi: boolean, replace: boolean
     const cells = group.layout.cells.map((_, j) => row.cell(j))
     group.words(keys)
     group.findOrInsert(keys)
+    if (window?.kind === 'session') {
+      source.line(`e = place(e, ${row.window(0)}, ${row.window(1)}, ${row.window(2)});`)
+      source.line('if (e < 0) { refused++; continue; }')
+      group.take(false)
+      source.line(`d = e * ${group.cellDoubles};`)
+    }
     const cell = (j: number): CodeValue => present(cells[j], `cell ${j}`)
     if (replace) group.replace(cell)
     else group.merge(cell)
     source.line('if ((flags[e] & marks) !== marks) T.mark(e, marks);')
   })
   source.line('return refused;')
-  return finish(source, 'merge', ['views', 'pos', 'from', 'to', 'tableFor', 'marks', 'target', 'tasks'])
+  return finish(source, 'merge', ['views', 'pos', 'from', 'to', 'tableFor', 'marks', 'target', 'tasks', 'place'])
 }
 
-/** A state row's columns as the inputs of a merge: hash, keys, window's start, cells. */
+/** A state row's columns as the inputs of a merge: hash, keys, the window's numbers, cells. */
 function stateRow(input: BlockInput, grouping: Grouping) {
   const keyCount = grouping.keys.length
-  const windowSlots = grouping.window === undefined ? 0 : 1
+  const windowSlots = windowNumbers(grouping, true)
   return {
     hash: () => input.load(0).value,
     keys: () => grouping.keys.map((_, i) => input.load(1 + i)),
-    window: () => input.load(1 + keyCount).value,
+    window: (k: number) => input.load(1 + keyCount + k).value,
     cell: (j: number) => input.load(1 + keyCount + windowSlots + j),
   }
 }
 
-export function compileState(grouping: Grouping, windowInKey: boolean, ansi: boolean): CompiledFunction<StateFunction> {
-  if (!codeGenerationAllowed()) return interpreted(interpretState(grouping, windowInKey, ansi))
+export function compileState(grouping: Grouping, partial: boolean, ansi: boolean): CompiledFunction<StateFunction> {
+  if (!codeGenerationAllowed()) return interpreted(interpretState(grouping, partial, ansi))
   const source = new FunctionSource()
-  const group = new GroupCode(source, grouping, windowInKey, ansi)
+  const group = new GroupCode(source, grouping, partial, ansi)
   const output = new BlockOutput(source, aggregateStateSchema(grouping), 'B')
   group.take(true)
   output.declare()
@@ -266,11 +269,11 @@ export function compileState(grouping: Grouping, windowInKey: boolean, ansi: boo
     source.line(
       `if (tasks > 1 && (((heads[q + ${HEAD_KEY_HASH}] >>> 25) * tasks / ${KEY_GROUPS}) | 0) !== target) continue;`,
     )
-    group.storeState(output, 'windowStart')
+    group.storeState(output, ['windowStart', 'countsFrom'])
     output.endRow()
   })
   output.finish()
-  return finish(source, 'state', ['T', 'list', 'from', 'to', 'B', 'windowStart', 'target', 'tasks'])
+  return finish(source, 'state', ['T', 'list', 'from', 'to', 'B', 'windowStart', 'target', 'tasks', 'countsFrom'])
 }
 
 export function compileResult(final: FinalAggregate, ansi: boolean): CompiledFunction<ResultFunction> {

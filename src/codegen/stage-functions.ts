@@ -30,8 +30,17 @@ export interface PipelineSpec {
   readonly ansi: boolean
 }
 
-/** Finds the table of a window (0 where there is none); undefined where the window is closed already. */
-export type TableFor = (windowStart: number) => GroupTable | undefined
+/**
+ * Finds the table of a window, or of a slice's records that count from a window on (0 where there is none); undefined where that is
+ * closed already.
+ */
+export type TableFor = (start: number, countsFrom: number) => GroupTable | undefined
+
+/**
+ * The entry of the session that touches [from, end), of the key that `entry` has, made where there is none; -1 where it is over
+ * already. May replace the table's columns.
+ */
+export type PlaceSession = (entry: number, start: number, from: number, end: number) => number
 
 export type MergeFunction = (
   views: BufferViews,
@@ -44,6 +53,8 @@ export type MergeFunction = (
   /** Only rows whose key group `target` of `tasks` owns are taken. */
   target: number,
   tasks: number,
+  /** Where sessions are grouped. */
+  place?: PlaceSession,
 ) => number
 
 /** Entries [from, to) of `list` (of the table itself where it is null) that `target` of `tasks` owns, as state rows. */
@@ -56,6 +67,8 @@ export type StateFunction = (
   windowStart: number,
   target: number,
   tasks: number,
+  /** Of a slice's table. */
+  countsFrom?: number,
 ) => void
 
 /** Entries [from, to) of `list` (of the table itself where it is null) as rows of the final aggregate. */
@@ -67,3 +80,26 @@ export type ResultFunction = (
   B: BlockBuilder,
   windowStart: number,
 ) => void
+
+/** Entries [from, to) of `list` (of the table itself where it is null) of `A` into the groups of `T`, marked there with `marks`. */
+export type CombineFunction = (
+  A: GroupTable,
+  list: Int32Array | null,
+  from: number,
+  to: number,
+  T: GroupTable,
+  marks: number,
+) => void
+
+/** For entries [from, to) of `list` of `A`: the entries of the same keys in `T`, where there are any, into `out`; returns how many. */
+export type LookupFunction = (
+  A: GroupTable,
+  list: Int32Array | null,
+  from: number,
+  to: number,
+  T: GroupTable,
+  out: Int32Array,
+) => number
+
+/** Adds the cells of entry `ae` to those of entry `e` of the same table. */
+export type FoldFunction = (T: GroupTable, ae: number, e: number) => void

@@ -1,6 +1,7 @@
 import { present } from '../common/assert.js'
-import { aggregateStateSchema } from '../operator/aggregate.js'
+import { aggregateStateSchema, windowNumbers } from '../operator/aggregate.js'
 import type { BoundExpression } from '../plan/expression.js'
+import { firstWindow, type GroupingWindow, lastWindow, sliceStart } from '../plan/grouping-window.js'
 import type { FinalAggregate, Grouping, NarrowOperator } from '../plan/physical-plan.js'
 import type { GroupTable } from '../state/group-table.js'
 import { keyGroupOf, ownerOf } from '../state/hash.js'
@@ -27,22 +28,48 @@ export function interpretToTable(spec: PipelineSpec, grouping: Grouping): RowsFu
   const group = new GroupInterpreter(grouping, true, spec.ansi)
   const keys = grouping.keys.map((key) => interpret(key.value, spec))
   const args = grouping.aggregates.map((a) => (a.arg === undefined ? undefined : interpret(a.arg, spec)))
-  const window = grouping.window
-  const timeOf = window === undefined ? undefined : interpret(window.eventTime, spec)
+  const rowWindow =
+    grouping.window === undefined ? undefined : interpretWindow(grouping.window, grouping.closesWindows, spec)
   return interpretRows(spec, (row, _schema, T, watermark) => {
-    let ws = 0
-    if (window !== undefined) {
-      const time = (timeOf as Evaluate)(row) as number | null
-      if (time === null) return 'nullEventTime'
-      ws = Math.floor((time - window.startMs) / window.sizeMs) * window.sizeMs + window.startMs
-      if (grouping.closesWindows && ws + window.sizeMs <= watermark) return 'late'
-    }
+    const window = rowWindow === undefined ? [] : rowWindow(row, watermark)
+    if (typeof window === 'string') return window
     const values = keys.map((key) => key(row))
     const arguments_ = args.map((arg) => arg?.(row))
-    const e = group.findOrInsert(T, values, group.hash(values), ws)
+    const e = group.findOrInsert(T, values, group.hash(values), window)
     arguments_.forEach((argument, i) => group.update(T, e, i, argument))
     return 'passed'
   })
+}
+
+/** The numbers of WindowCode for a row, or why it has none. */
+function interpretWindow(
+  window: GroupingWindow,
+  closes: boolean,
+  spec: PipelineSpec,
+): (row: Slots, watermark: number) => readonly number[] | 'late' | 'nullEventTime' {
+  const timeOf = interpret(window.eventTime, spec)
+  const gapOf = window.kind === 'session' ? interpret(window.gap, spec) : undefined
+  return (row, watermark) => {
+    const time = timeOf(row) as number | null
+    if (time === null) return 'nullEventTime'
+    const until = closes ? watermark : Number.NEGATIVE_INFINITY
+    switch (window.kind) {
+      case 'tumbling': {
+        const start = Math.floor((time - window.startMs) / window.sizeMs) * window.sizeMs + window.startMs
+        return start + window.sizeMs <= until ? 'late' : [start]
+      }
+      case 'sliding': {
+        if (lastWindow(window, time) + window.sizeMs <= until) return 'late'
+        const first = firstWindow(window, time)
+        return [sliceStart(window, time), first + window.sizeMs <= until ? firstWindow(window, until) : first]
+      }
+      case 'session': {
+        const gap = (gapOf as Evaluate)(row) as number | null
+        if (gap === null || !(gap > 0)) return 'nullEventTime'
+        return time + gap <= until ? 'late' : [time, Math.max(time, until), time + gap]
+      }
+    }
+  }
 }
 
 export function interpretRows<Target>(
@@ -133,20 +160,25 @@ export function interpretMerge(grouping: Grouping, ansi: boolean, replace: boole
   const group = new GroupInterpreter(grouping, false, ansi)
   const readers = slotReaders(aggregateStateSchema(grouping), undefined)
   const keyCount = grouping.keys.length
-  const cellsFrom = 1 + keyCount + (grouping.window === undefined ? 0 : 1)
-  return (views, pos, from, to, tableFor, marks, target, tasks) => {
+  const cellsFrom = 1 + keyCount + windowNumbers(grouping, true)
+  return (views, pos, from, to, tableFor, marks, target, tasks, place) => {
     let refused = 0
     for (let r = from; r < to; r++) {
       const row = readers.map((read) => read(views, pos, r) as Value | null)
-      const ws = grouping.window === undefined ? 0 : (row[1 + keyCount] as number)
-      const T = tableFor(ws)
+      const [start = 0, countsFrom = 0, end = 0] = row.slice(1 + keyCount, cellsFrom) as number[]
+      const T = tableFor(start, countsFrom)
       if (T === undefined) {
         refused += 1
         continue
       }
       const h = row[0] as number
       if (tasks > 1 && ownerOf(keyGroupOf(h), tasks) !== target) continue
-      const e = group.findOrInsert(T, row.slice(1, 1 + keyCount), h, ws)
+      let e = group.findOrInsert(T, row.slice(1, 1 + keyCount), h, [])
+      if (place !== undefined) e = place(e, start, countsFrom, end)
+      if (e < 0) {
+        refused += 1
+        continue
+      }
       const cells = row.slice(cellsFrom)
       if (replace) group.replace(T, e, cells)
       else group.merge(T, e, cells)
@@ -156,12 +188,12 @@ export function interpretMerge(grouping: Grouping, ansi: boolean, replace: boole
   }
 }
 
-export function interpretState(grouping: Grouping, windowInKey: boolean, ansi: boolean): StateFunction {
-  const group = new GroupInterpreter(grouping, windowInKey, ansi)
-  return (T, list, from, to, B, windowStart, target, tasks) => {
+export function interpretState(grouping: Grouping, partial: boolean, ansi: boolean): StateFunction {
+  const group = new GroupInterpreter(grouping, partial, ansi)
+  return (T, list, from, to, B, windowStart, target, tasks, countsFrom = 0) => {
     for (let i = from; i < to; i++) {
       const e = list === null ? i : (list[i] as number)
-      const row = group.stateRow(T, e, windowStart)
+      const row = group.stateRow(T, e, [windowStart, countsFrom])
       if (tasks === 1 || ownerOf(keyGroupOf(row[0] as number), tasks) === target) B.append(row)
     }
   }

@@ -1,4 +1,5 @@
 import { dateFromDays, daysFromDate, daysInMonth } from '../common/calendar.js'
+import { parseDuration } from '../common/duration.js'
 import { MillraceError } from '../common/errors.js'
 
 /** Dates are days, timestamps milliseconds since 1970, in UTC. */
@@ -163,6 +164,15 @@ export function truncDate(days: number, unit: string): number | null {
   const name = unit.toUpperCase()
   const dateUnit = Object.hasOwn(dateUnits, name) ? dateUnits[name] : undefined
   return dateUnit === undefined ? null : truncateDays(days, dateUnit)
+}
+
+/** Null where the text is no duration. */
+export function durationMillis(duration: string | number): number | null {
+  try {
+    return parseDuration(duration, 'a gap')
+  } catch {
+    return null
+  }
 }
 
 /** Start of the tumbling window that holds the time. */

@@ -107,25 +107,46 @@ export function keyPart(type: DataType): KeyPart {
   return type.kind === 'bigint' || type.kind === 'decimal' ? 'boxed' : 'number'
 }
 
-export function groupLayout(grouping: Grouping, windowInKey: boolean): GroupLayout {
+/**
+ * What time an entry is of, as its table keeps it: `partial` for tables of partial aggregates, where all windows are together; in those
+ * of the final aggregate each window or slice has a table of its own.
+ */
+export function windowNumbers(grouping: Grouping, partial: boolean): number {
+  switch (grouping.window?.kind) {
+    case undefined:
+      return 0
+    case 'tumbling':
+      return partial ? 1 : 0
+    case 'sliding':
+      return partial ? 2 : 0
+    case 'session':
+      return 3
+  }
+}
+
+/** The names of those numbers in a block. */
+const windowFields = ['window', 'from', 'end']
+
+export function groupLayout(grouping: Grouping, partial: boolean): GroupLayout {
   return {
     keys: grouping.keys.map((key) => keyPart(key.value.type)),
     nullableKeys: grouping.keys.some((key) => key.value.nullable),
-    windowInKey: windowInKey && grouping.window !== undefined,
+    windowNumbers: windowNumbers(grouping, partial),
     cells: grouping.aggregates.flatMap((aggregate) => accumulatorCells(aggregate, grouping)),
   }
 }
 
 /**
- * The rows of the exchange, of the changelog and of snapshots: hash of the key, the key, the window's
- * start where there is one, every cell.
+ * The rows of the exchange, of the changelog and of snapshots: hash of the key, the key, what time it is of (the start of
+ * a window; of a slice its start and the first window that it counts in; of a session its start, from when on it takes records, and its end), every cell.
  */
 export function aggregateStateSchema(grouping: Grouping): StructType {
   const fields: Field[] = [{ name: 'hash', type: scalar('int'), nullable: false }]
   grouping.keys.forEach((key, i) => {
     fields.push({ name: `k${i}`, type: key.value.type, nullable: key.value.nullable })
   })
-  if (grouping.window !== undefined) fields.push({ name: 'window', type: scalar('timestamp'), nullable: false })
+  for (const name of windowFields.slice(0, windowNumbers(grouping, true)))
+    fields.push({ name, type: scalar('timestamp'), nullable: false })
   grouping.aggregates
     .flatMap((aggregate) => accumulatorCells(aggregate, grouping))
     .forEach((cell, j) => {

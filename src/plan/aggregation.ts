@@ -4,7 +4,6 @@ import {
   type DataType,
   type Field,
   type StructType,
-  scalar,
   structType,
   topLevelSlots,
   typeName,
@@ -17,16 +16,12 @@ import type { AggregateName, BoundAggregate, BoundExpression, Expression } from 
 import { expressionText, resultName } from './expression-name.js'
 import { project } from './projection.js'
 import { castTo, decimal, isIntegral, isNested, isNumeric, isOrderable, types } from './type-rules.js'
+import { bindWindow, windowType } from './window-binding.js'
 
 /**
- * groupBy(keys).agg(aggregates): one aggregation of plain keys, at most one tumbling window, and
+ * groupBy(keys).agg(aggregates): one aggregation of plain keys, at most one window, and
  * aggregate functions; where an expression stands around an aggregate (`sum(x) / count()`), a projection above.
  */
-export const windowType: StructType = structType([
-  { name: 'start', type: scalar('timestamp'), nullable: false },
-  { name: 'end', type: scalar('timestamp'), nullable: false },
-])
-
 export function bindAggregation(
   input: BoundPlan,
   keyExpressions: readonly Expression[],
@@ -38,10 +33,10 @@ export function bindAggregation(
   let window: BoundAggregation['window']
   keyExpressions.forEach((expression, position) => {
     const inner = expression.kind === 'alias' ? expression.arg : expression
-    if (inner.kind === 'window') {
+    if (inner.kind === 'window' || inner.kind === 'sessionWindow') {
       if (window !== undefined) throw unsupported('two windows are among the grouping keys', 'group by one window')
-      const name = expression.kind === 'alias' ? expression.name : 'window'
-      window = { ...bindWindow(inner, input.schema, ansi), name, position }
+      const name = resultName(expression)
+      window = bindWindow(inner, input.schema, ansi, name, position)
       keyFields.push({ name, type: windowType, nullable: false })
       return
     }
@@ -125,42 +120,6 @@ function unsupported(message: string, hint: string): MillraceError {
     detail: 'expected grouping keys with at most one window, and aggregates of one argument each',
     hint,
   })
-}
-
-function bindWindow(
-  e: Expression & { kind: 'window' },
-  schema: StructType,
-  ansi: boolean,
-): { eventTime: BoundExpression; sizeMs: number; startMs: number } {
-  if (e.slideMs !== e.sizeMs) {
-    throw new MillraceError('UNSUPPORTED_OPERATION', 'sliding windows are not supported', {
-      detail: `the window is ${e.sizeMs} ms long and slides by ${e.slideMs} ms`,
-      hint: 'use a tumbling window, whose slide is its length',
-    })
-  }
-  if (
-    !Number.isSafeInteger(e.sizeMs) ||
-    e.sizeMs <= 0 ||
-    !Number.isSafeInteger(e.startMs) ||
-    Math.abs(e.startMs) >= e.sizeMs
-  ) {
-    throw new MillraceError('INVALID_WINDOW', 'a window needs a positive length and a start below it', {
-      detail: `length ${e.sizeMs} ms, start ${e.startMs} ms`,
-      hint: "window('ts', '1 minute'), or with a start of its own window('ts', '1 hour', '1 hour', '15 minutes')",
-    })
-  }
-  const eventTime = bindExpression(e.arg, schema, { ansi, place: 'window' })
-  if (eventTime.type.kind !== 'timestamp') {
-    throw new MillraceError(
-      'UNSUPPORTED_OPERATION',
-      `a window over ${expressionText(e.arg)}, a ${typeName(eventTime.type)}`,
-      {
-        detail: 'expected a timestamp',
-        hint: `cast it: window(col('${resultName(e.arg)}').cast('timestamp'), '1 minute')`,
-      },
-    )
-  }
-  return { eventTime, sizeMs: e.sizeMs, startMs: e.startMs }
 }
 
 export function bindAggregate(

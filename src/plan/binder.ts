@@ -48,8 +48,9 @@ function bindIn(e: Expression, scope: Scope, options: BindOptions): BoundExpress
             : 'aggregates stand in agg(), after groupBy()',
         )
       case 'window':
+      case 'sessionWindow':
         throw misplaced(
-          `window() cannot stand in ${options.place}`,
+          `${x.kind}() cannot stand in ${options.place}`,
           "a window is a grouping key: groupBy(window('ts', '1 minute'))",
         )
       case 'lambda':

@@ -1,6 +1,7 @@
 import { present } from '../common/assert.js'
 import type { StructType } from '../types/data-type.js'
 import type { BoundAggregate, BoundExpression } from './expression.js'
+import type { GroupingWindow } from './grouping-window.js'
 import type { JoinType, SourceSpec } from './logical-plan.js'
 
 /**
@@ -86,13 +87,7 @@ export interface BoundAggregation {
   readonly op: 'aggregate'
   readonly input: BoundPlan
   readonly keys: readonly { readonly name: string; readonly value: BoundExpression }[]
-  readonly window?: {
-    readonly name: string
-    readonly position: number
-    readonly eventTime: BoundExpression
-    readonly sizeMs: number
-    readonly startMs: number
-  }
+  readonly window?: GroupingWindow
   readonly aggregates: readonly BoundAggregate[]
   /** The keys, the window at its position, then the aggregates. */
   readonly schema: StructType

@@ -27,6 +27,10 @@ export function eventTimeOffset(e: BoundExpression, plan: BoundPlan): number | u
     const offset = eventTimeOffset(time, plan)
     return offset === undefined ? undefined : offset + step.value
   }
+  if (e.kind === 'call' && e.fn === 'windowTime') {
+    const offset = eventTimeOffset(e.args[0] as BoundExpression, plan)
+    return offset === undefined ? undefined : offset - 1
+  }
   switch (plan.op) {
     case 'scan':
     case 'sort':
@@ -54,7 +58,8 @@ function windowOffset(e: BoundExpression, plan: BoundAggregation): number | unde
   const slot = topLevelSlots(plan.schema)[plan.window.position]
   if (slot === undefined) return undefined
   if (e.slot === slot + 2) return 1
-  return e.slot === slot + 1 ? 1 - plan.window.sizeMs : undefined
+  // A session says nothing of its start: it may have begun at any time.
+  return e.slot === slot + 1 && plan.window.kind !== 'session' ? 1 - plan.window.sizeMs : undefined
 }
 
 const sameExpression = (a: BoundExpression, b: BoundExpression): boolean => expressionKey(a) === expressionKey(b)

@@ -3,6 +3,7 @@ import { columnSlots, type StructType, typeName } from '../types/data-type.js'
 import { type BoundPlan, inputsOf, type SortKey } from './bound-plan.js'
 import type { BoundAggregate, BoundExpression } from './expression.js'
 import { boundText, expressionText } from './expression-name.js'
+import type { GroupingWindow } from './grouping-window.js'
 import { type LogicalPlan, logicalInputs, type SourceSpec } from './logical-plan.js'
 import type {
   Grouping,
@@ -181,9 +182,18 @@ function groupingText(grouping: Pick<Grouping, 'keys' | 'window' | 'aggregates'>
   const names = slotNames(schema)
   const keys = grouping.keys.map((k) => boundText(k.value, names))
   const { window } = grouping
-  if (window !== undefined)
-    keys.splice(window.position, 0, `window(${boundText(window.eventTime, names)}, ${window.sizeMs} ms)`)
+  if (window !== undefined) keys.splice(window.position, 0, windowKeyText(window, names))
   return `[${keys.join(', ')}], [${grouping.aggregates.map((a) => aggregateText(a, names)).join(', ')}]`
+}
+
+function windowKeyText(window: GroupingWindow, names: readonly string[]): string {
+  const time = boundText(window.eventTime, names)
+  if (window.kind === 'session') {
+    const { gap } = window
+    return `session_window(${time}, ${boundText(gap, names)}${gap.kind === 'literal' ? ' ms' : ''})`
+  }
+  const slide = window.kind === 'sliding' ? `, ${window.slideMs} ms` : ''
+  return `window(${time}, ${window.sizeMs} ms${slide})`
 }
 
 /** Stage by stage from the last, operators numbered by their stage as in Spark's `*(2)`. */

@@ -84,6 +84,8 @@ export function expressionText(e: Expression): string {
       return `${expressionText(e.arg)} AS ${e.name}`
     case 'window':
       return 'window'
+    case 'sessionWindow':
+      return 'session_window'
     case 'aggregate':
       return `${e.fn}(${e.args.length === 0 ? '1' : e.args.map(expressionText).join(', ')})`
     case 'sort':

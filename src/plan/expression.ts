@@ -35,6 +35,8 @@ export type Expression =
       readonly slideMs: number
       readonly startMs: number
     }
+  /** Time between two silences of at least `gap`; only as a grouping key. The gap: milliseconds, a duration as text, or an interval. */
+  | { readonly kind: 'sessionWindow'; readonly arg: Expression; readonly gap: Expression }
   | { readonly kind: 'aggregate'; readonly fn: AggregateName; readonly args: readonly Expression[] }
   | {
       readonly kind: 'sort'

@@ -1,5 +1,7 @@
+import { typeName } from '../types/data-type.js'
 import type { BoundExpression } from './expression.js'
-import { call, coerce, type FunctionSpec, strictFunction } from './function-spec.js'
+import { call, coerce, customFunction, type FunctionSpec, mismatch, strictFunction } from './function-spec.js'
+import { fieldOf } from './functions-collections.js'
 import { isIntegral, types } from './type-rules.js'
 
 /** Dates and times. The time zone is UTC; a timestamp has milliseconds. */
@@ -49,5 +51,31 @@ export const timeFunctions: readonly FunctionSpec[] = [
   },
   // Start of the tumbling window of an event time: size and start in milliseconds. What `window()` computes.
   strictFunction('windowStart', ['timestamp', 'long', 'long'], types.timestamp),
+  // What a session's gap may be, in milliseconds; null where the text is no duration.
+  customFunction('durationMillis', [1, 1], '(string or interval) → long', 'never', (args) => {
+    const arg = args[0] as BoundExpression
+    const { kind } = arg.type
+    if (kind !== 'string' && kind !== 'dayTimeInterval' && kind !== 'void')
+      throw mismatch('durationMillis', `a ${typeName(arg.type)} is no duration`)
+    return call('durationMillis', [arg], types.long, true)
+  }),
+  // The last moment of a window, which is the time of what is counted in it.
+  customFunction('windowTime', [1, 1], '(window) → timestamp', 'never', ([window]) => {
+    const { type } = window as BoundExpression
+    const [start, end] = type.kind === 'struct' ? type.fields : []
+    if (
+      window === undefined ||
+      start?.type.kind !== 'timestamp' ||
+      end?.name !== 'end' ||
+      end.type.kind !== 'timestamp'
+    )
+      throw mismatch('windowTime', `a ${typeName(type)} is no window`)
+    // The slots of a column's fields are behind its own.
+    const value: BoundExpression =
+      window.kind === 'input'
+        ? { kind: 'input', slot: window.slot + 2, type: end.type, nullable: window.nullable || end.nullable }
+        : fieldOf(window, 'end')
+    return call('windowTime', [value], types.timestamp, value.nullable)
+  }),
   strictFunction('dateFormat', ['timestamp', 'string'], types.string, { throws: 'always' }),
 ]

@@ -1,6 +1,7 @@
 import type { StructType } from '../types/data-type.js'
 import type { ScanWatermark } from './bound-plan.js'
 import type { BoundAggregate, BoundExpression } from './expression.js'
+import type { GroupingWindow } from './grouping-window.js'
 import type { JoinType, SourceSpec } from './logical-plan.js'
 
 /**
@@ -126,14 +127,8 @@ export type NarrowOperator =
 export interface Grouping {
   /** Plain keys, bound to the rows before the partial aggregate. */
   readonly keys: readonly { readonly name: string; readonly value: BoundExpression }[]
-  /** At most one tumbling window among the keys; `position` is its place among all keys in the output. */
-  readonly window?: {
-    readonly name: string
-    readonly position: number
-    readonly eventTime: BoundExpression
-    readonly sizeMs: number
-    readonly startMs: number
-  }
+  /** At most one among the keys. */
+  readonly window?: GroupingWindow
   readonly aggregates: readonly BoundAggregate[]
   /** True where the scan has a watermark and a window is a key: late rows are dropped and counted, windows close. */
   readonly closesWindows: boolean

@@ -6,6 +6,7 @@ import { expressionKey } from './bound-expression.js'
 import type { BoundAggregation, BoundJoin, BoundPlan, BoundScan } from './bound-plan.js'
 import { closesWindows, joinBounds, joinLag } from './event-time.js'
 import type { BoundExpression } from './expression.js'
+import { windowSignature } from './grouping-window.js'
 import type { LogicalPlan } from './logical-plan.js'
 import { optimize } from './optimizer.js'
 import type {
@@ -218,7 +219,7 @@ function groupingOf(node: BoundAggregation, outputMode: OutputMode): Grouping {
 function signature(grouping: Grouping): string {
   const keys = grouping.keys.map((k) => `${k.name}:${typeName(k.value.type)}`)
   const { window } = grouping
-  if (window !== undefined) keys.splice(window.position, 0, `${window.name}:window(${window.sizeMs},${window.startMs})`)
+  if (window !== undefined) keys.splice(window.position, 0, `${window.name}:${windowSignature(window)}`)
   const aggregates = grouping.aggregates.map((a) => {
     const nullable = a.arg?.nullable === true ? '?' : ''
     return `${a.fn}(${a.arg === undefined ? '' : typeName(a.arg.type) + nullable}):${typeName(a.type)}`

@@ -1,6 +1,7 @@
 import { rewrite } from './bound-expression.js'
 import { type BoundPlan, mapPlan } from './bound-plan.js'
 import type { BoundExpression, LiteralValue } from './expression.js'
+import { mapWindow } from './grouping-window.js'
 import type { OptimizerRule } from './optimizer-rule.js'
 import { types } from './type-rules.js'
 
@@ -87,9 +88,7 @@ export function mapExpressions(plan: BoundPlan, change: (e: BoundExpression) => 
           ...node,
           keys: node.keys.map((key) => ({ ...key, value: change(key.value) })),
           aggregates: node.aggregates.map((a) => (a.arg === undefined ? a : { ...a, arg: change(a.arg) })),
-          ...(node.window === undefined
-            ? {}
-            : { window: { ...node.window, eventTime: change(node.window.eventTime) } }),
+          ...(node.window === undefined ? {} : { window: mapWindow(node.window, change) }),
         }
       case 'sort':
         return { ...node, keys: node.keys.map((key) => ({ ...key, value: change(key.value) })) }

@@ -2,6 +2,7 @@ import { type StructType, structType, topLevelSlots } from '../types/data-type.j
 import { inputSlots } from './bound-expression.js'
 import { type BoundPlan, withInputs } from './bound-plan.js'
 import type { BoundExpression } from './expression.js'
+import { mapWindow, windowExpressions } from './grouping-window.js'
 import { joinedSchema, keepsLeftOnly } from './join.js'
 import type { OptimizerRule } from './optimizer-rule.js'
 import { afterPruning, keptFields, topLevelOf } from './slot-mapping.js'
@@ -115,15 +116,14 @@ function prune(plan: BoundPlan, required: readonly number[]): Pruned {
     case 'aggregate': {
       const used = [
         ...plan.keys.map((k) => k.value),
-        ...(plan.window === undefined ? [] : [plan.window.eventTime]),
+        ...windowExpressions(plan.window),
         ...plan.aggregates.flatMap((a) => (a.arg === undefined ? [] : [a.arg])),
       ]
       const below = prune(plan.input, need(used, plan.input))
       const move = afterPruning(plan.input.schema, below.kept)
       const keys = plan.keys.map((k) => ({ ...k, value: move(k.value) }))
       const aggregates = plan.aggregates.map((a) => (a.arg === undefined ? a : { ...a, arg: move(a.arg) }))
-      const window =
-        plan.window === undefined ? {} : { window: { ...plan.window, eventTime: move(plan.window.eventTime) } }
+      const window = plan.window === undefined ? {} : { window: mapWindow(plan.window, move) }
       return {
         plan: { ...plan, input: below.plan, keys, aggregates, ...window },
         kept: allOf(plan.schema),

@@ -189,6 +189,8 @@ const forms: Readonly<Record<string, Form>> = {
   // Of one argument the natural logarithm.
   log: (args) => (args.length === 1 ? call('ln', ...args) : undefined),
   window: (args) => windowForm(args),
+  session_window: ([time, gap]) =>
+    time === undefined || gap === undefined ? undefined : { kind: 'sessionWindow', arg: time, gap: gapForm(gap) },
   date_part: ([field, source]) => extractForm(literalText(field), source),
   datepart: ([field, source]) => extractForm(literalText(field), source),
   isnull: ([arg]) => (arg === undefined ? undefined : call('isNull', arg)),
@@ -211,6 +213,13 @@ function withSchema(
   if (text === undefined || ddl === undefined) return undefined
   const type: Expression = { kind: 'literal', value: null, type: parseTypeOrFields(ddl) }
   return call(fn, text, type, ...(options === undefined ? [] : [options]))
+}
+
+/** A gap that is written out is checked here. */
+function gapForm(gap: Expression): Expression {
+  const text = literalText(gap)
+  if (text === undefined) return gap
+  return { kind: 'literal', value: parseDuration(text, 'a gap'), type: types.long }
 }
 
 function windowForm([time, ...durations]: readonly Expression[]): Expression {

@@ -46,6 +46,7 @@ export function checkStreaming(plan: BoundPlan, outputMode: OutputMode): void {
       "use output mode 'append' or 'update'",
     )
   }
+  for (const { window, keys } of aggregations) if (window?.kind === 'session') checkSession(keys.length, outputMode)
   if (outputMode === 'append') for (const aggregation of aggregations) checkAppended(aggregation)
 }
 
@@ -92,6 +93,24 @@ function checkInputs(plan: BoundPlan): void {
     `${bounded.source.topics?.map((topic) => topic.name).join(', ') ?? bounded.source.format} ends, the other does not`,
     'read both with mill.readStream, or both with mill.read',
   )
+}
+
+/** As in Spark. */
+function checkSession(otherKeys: number, outputMode: OutputMode): void {
+  if (otherKeys === 0) {
+    throw refused(
+      'a session window without another grouping key on a stream',
+      'all records would be of one session, on one task',
+      "group by something else too: groupBy(sessionWindow('ts', '5 minutes'), 'user')",
+    )
+  }
+  if (outputMode === 'update') {
+    throw refused(
+      "output mode 'update' of session windows",
+      'a session that grows has another start or end, so no later row would take the place of the first',
+      "use output mode 'append', or 'complete'",
+    )
+  }
 }
 
 function checkAppended(aggregation: BoundAggregation): void {

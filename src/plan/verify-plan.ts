@@ -11,6 +11,7 @@ import {
 import { children } from './bound-expression.js'
 import { type BoundPlan, inputsOf } from './bound-plan.js'
 import type { BoundExpression } from './expression.js'
+import { windowExpressions } from './grouping-window.js'
 import { joinedSchema } from './join.js'
 
 /** Every slot exists and has the type that its expression says; every schema is that of what makes the rows. */
@@ -51,7 +52,7 @@ export function verifyPlan(plan: BoundPlan): void {
         [...keys, ...plan.aggregates.flatMap((a) => (a.arg === undefined ? [] : [a.arg]))],
         plan.input.schema,
       )
-      if (window !== undefined) verifyExpressions([window.eventTime], plan.input.schema)
+      verifyExpressions(windowExpressions(window), plan.input.schema)
       const keyCount = keys.length + (window === undefined ? 0 : 1)
       assert(plan.schema.fields.length === keyCount + plan.aggregates.length, 'fields of an aggregation')
       plan.aggregates.forEach((a, i) => {

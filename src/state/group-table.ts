@@ -11,12 +11,13 @@ import { align8 } from '../types/block.js'
  *   heads[entry · H …]    → +0 hash that found the slot (of the key, mixed with the window where that is in the key)
  *                           +1 hash of the key  +2 mask of null keys, then for each key of bytes: start in the arena, length,
  *                           and its first 12 bytes as three little-endian words, zeros behind its end
- *   cells[entry · C …]    → the window's start where it is in the key, keys that are numbers, accumulator cells that are numbers
+ *   cells[entry · C …]    → the window's numbers where they are in the table, keys that are numbers, accumulator cells that are numbers
  *   keyBoxed[i][entry], boxed[j][entry] → keys and cells that are neither
  *
  * A short key is told from another by its head alone; the arena is read for what is behind the first 12 bytes.
  *
- * Entries are never removed one by one: state that ends with a window is dropped with the window's table.
+ * Entries are never removed one by one: state that ends with a window is dropped with the window's table, and sessions that are over
+ * by making the table anew out of the others.
  */
 export type KeyPart = 'number' | 'bytes' | 'boxed'
 
@@ -29,13 +30,18 @@ export interface GroupLayout {
   readonly keys: readonly KeyPart[]
   /** Any key may be null: a mask of null keys per entry belongs to the key. */
   readonly nullableKeys: boolean
-  /** The window start is part of the key (partial tables); else a table holds one window or none. */
-  readonly windowInKey: boolean
+  /**
+   * Numbers by which an entry says what time it is of: none where a table holds one window or slice; else, in this order, its start,
+   * from when on it counts (slices and sessions), its end (sessions). See codegen/window-code.ts.
+   */
+  readonly windowNumbers: number
   readonly cells: readonly CellLayout[]
 }
 
 export const CHANGED_FOR_EMIT = 1
 export const CHANGED_FOR_LOG = 2
+/** The index does not lead to the entry: another one of the same key stands there in its place. */
+const BESIDE_INDEX = 4
 
 export const HEAD_HASH = 0
 export const HEAD_KEY_HASH = 1
@@ -58,7 +64,7 @@ export class GroupPlaces {
   readonly cellDoubles: number
   /** In the head: where key i begins (its start in the arena, KEY_LENGTH, KEY_WORDS). -1 where the key is not of bytes. */
   readonly keyBytes: readonly number[]
-  /** In the cells: the window's start, -1 where it is not in the key. */
+  /** In the cells: the first of the window's numbers, -1 where there is none. */
   readonly window: number
   /** In the cells: key i, or accumulator cell j, -1 where it is not a number. */
   readonly keyNumbers: readonly number[]
@@ -73,7 +79,8 @@ export class GroupPlaces {
     })
     this.headInts = int
     let double = 0
-    this.window = layout.windowInKey ? double++ : -1
+    this.window = layout.windowNumbers === 0 ? -1 : 0
+    double += layout.windowNumbers
     this.keyNumbers = layout.keys.map((part) => (part === 'number' ? double++ : -1))
     this.numbers = layout.cells.map((cell) => (cell.kind === 'number' ? double++ : -1))
     this.cellDoubles = double
@@ -100,6 +107,8 @@ export class GroupTable {
   logList: Int32Array
   logCount = 0
   #onFull: (() => void) | undefined
+  /** Entries to which the index does not lead. */
+  #besideIndex = 0
 
   constructor(
     readonly layout: GroupLayout,
@@ -146,15 +155,45 @@ export class GroupTable {
   insert(hash: number, keyHash: number): number {
     if (this.size === this.capacity) this.#makeRoom()
     if (this.size * 2 > this.mask) this.#rebuildIndex(this.mask * 2 + 1)
-    const entry = this.size
-    this.size += 1
-    const head = entry * this.places.headInts
-    this.heads[head + HEAD_HASH] = hash
-    this.heads[head + HEAD_KEY_HASH] = keyHash
-    this.heads[head + HEAD_NULLS] = 0
     let slot = hash & this.mask
     while (this.index[slot] !== 0) slot = (slot + 1) & this.mask
-    this.index[slot] = entry + 1
+    this.index[slot] = this.size + 1
+    return this.#append(hash, keyHash)
+  }
+
+  /**
+   * A new entry for the key whose entry the index has at `slot`, which stays in the table: from here on the key leads to the new one.
+   * As insert() otherwise.
+   */
+  succeed(slot: number, hash: number, keyHash: number): number {
+    const before = (this.index[slot] as number) - 1
+    this.flags[before] = (this.flags[before] as number) | BESIDE_INDEX
+    this.#besideIndex += 1
+    if (this.size === this.capacity || this.size * 2 > this.mask) return this.insert(hash, keyHash)
+    this.index[slot] = this.size + 1
+    return this.#append(hash, keyHash)
+  }
+
+  /** A new entry with the key of `entry`, to which the index does not lead. As insert() otherwise. */
+  twin(entry: number): number {
+    if (this.size === this.capacity) this.#makeRoom()
+    const { headInts, keyNumbers, cellDoubles } = this.places
+    const { heads, cells } = this
+    const twin = this.#append(heads[entry * headInts] as number, heads[entry * headInts + HEAD_KEY_HASH] as number)
+    for (let i = HEAD_NULLS; i < headInts; i++) heads[twin * headInts + i] = heads[entry * headInts + i] as number
+    for (let i = 0; i < keyNumbers.length; i++) {
+      const at = keyNumbers[i] as number
+      const boxed = this.keyBoxed[i] as unknown[]
+      if (at >= 0) cells[twin * cellDoubles + at] = cells[entry * cellDoubles + at] as number
+      else if (this.layout.keys[i] === 'boxed') boxed[twin] = boxed[entry]
+    }
+    this.flags[twin] = BESIDE_INDEX
+    this.#besideIndex += 1
+    return twin
+  }
+
+  /** Sets the cells back to what a new group has. */
+  clearCells(entry: number): void {
     const { cells } = this.layout
     const { numbers, cellDoubles } = this.places
     for (let j = 0; j < cells.length; j++) {
@@ -162,6 +201,16 @@ export class GroupTable {
       if (cell.kind === 'number') this.cells[entry * cellDoubles + (numbers[j] as number)] = cell.initial as number
       else (this.boxed[j] as unknown[])[entry] = cell.initial
     }
+  }
+
+  #append(hash: number, keyHash: number): number {
+    const entry = this.size
+    this.size += 1
+    const head = entry * this.places.headInts
+    this.heads[head + HEAD_HASH] = hash
+    this.heads[head + HEAD_KEY_HASH] = keyHash
+    this.heads[head + HEAD_NULLS] = 0
+    this.clearCells(entry)
     this.flags[entry] = 0
     return entry
   }
@@ -241,7 +290,7 @@ export class GroupTable {
   reset(): void {
     const { heads, index, mask } = this
     const { headInts } = this.places
-    if (this.size * 8 < mask) {
+    if (this.size * 8 < mask && this.#besideIndex === 0) {
       // Few entries: their slots are freed one by one. Probing needs the others in place, so they are marked first.
       for (let entry = 0; entry < this.size; entry++) {
         let slot = (heads[entry * headInts] as number) & mask
@@ -263,6 +312,7 @@ export class GroupTable {
 
   #forget(): void {
     this.size = 0
+    this.#besideIndex = 0
     this.arenaLength = 0
     this.emitCount = 0
     this.logCount = 0
@@ -309,6 +359,7 @@ export class GroupTable {
     const { headInts } = this.places
     index.fill(0, 0, mask + 1)
     for (let entry = 0; entry < this.size; entry++) {
+      if (((this.flags[entry] as number) & BESIDE_INDEX) !== 0) continue
       let slot = (heads[entry * headInts] as number) & mask
       while (index[slot] !== 0) slot = (slot + 1) & mask
       index[slot] = entry + 1

@@ -1,10 +1,13 @@
 import { type ChannelReader, FrameType } from '../exchange/channel.js'
 import type { FinalAggregate, Stage } from '../plan/physical-plan.js'
 import type { BufferViews } from '../types/block.js'
+import type { AggregateState } from './aggregate-state.js'
 import { BarrierInputs, type WatermarkedInput } from './barrier-inputs.js'
 import { GroupState } from './group-state.js'
 import type { OutputPort } from './output-port.js'
 import type { BlockDescriptor, WatermarkPolicy } from './protocol.js'
+import { SessionState } from './session-state.js'
+import { SlicedState } from './sliced-state.js'
 import { StagePipeline } from './stage-pipeline.js'
 import { type Counters, newCounters, type Task } from './task.js'
 
@@ -30,7 +33,7 @@ export interface AggregateTaskOptions {
  */
 export class AggregateTask implements Task {
   readonly counters: Counters = newCounters()
-  readonly #state: GroupState
+  readonly #state: AggregateState
   readonly #inputs: BarrierInputs
   readonly #pipeline: StagePipeline
   readonly #mode: string
@@ -39,7 +42,7 @@ export class AggregateTask implements Task {
 
   constructor(private readonly options: AggregateTaskOptions) {
     const final = options.stage.head as FinalAggregate
-    this.#state = new GroupState(final, options.ansi, options.stateLog !== undefined, this.counters)
+    this.#state = stateOf(final, options.ansi, options.stateLog !== undefined, this.counters)
     this.#inputs = new BarrierInputs(options.inputs, options.watermarkPolicy)
     this.#pipeline = new StagePipeline(options.stage, final.schema, options.ansi, options.outputs)
     this.#mode = final.grouping.outputMode
@@ -50,8 +53,7 @@ export class AggregateTask implements Task {
     for (const block of blocks) {
       this.#state.restore(viewsOf(block), block.position, this.options.task, this.options.tasks)
     }
-    // Only now: windows that were open when a block was written may be closed by the end of it.
-    this.#state.closeWindows(closedUntil, undefined)
+    this.#state.restored(closedUntil)
   }
 
   step(): boolean {
@@ -90,8 +92,8 @@ export class AggregateTask implements Task {
     if (final) this.#state.ensureGlobalGroup()
     if (this.#mode === 'update') this.#emitChanged()
     this.#closeWindows(final ? Number.POSITIVE_INFINITY : this.#inputs.watermark)
-    if (this.#mode === 'complete' || (final && this.#mode === 'append'))
-      this.#pipeline.emit((b) => this.#state.emitAll(b))
+    if (this.#mode === 'complete') pipeline.emit((b) => this.#state.emitAll(b))
+    else if (final && this.#mode === 'append') pipeline.emit((b) => this.#state.emitRest(b))
     if (stateLog !== undefined) {
       this.#state.writeLog(stateLog.builder, snapshot)
       stateLog.setBarrier(epoch, final, snapshot)
@@ -125,5 +127,17 @@ export class AggregateTask implements Task {
     const a = this.#pipeline.drain()
     const b = stateLog === undefined || stateLog.drain()
     return a && b
+  }
+}
+
+function stateOf(final: FinalAggregate, ansi: boolean, logged: boolean, counters: Counters): AggregateState {
+  const { window } = final.grouping
+  switch (window?.kind) {
+    case 'session':
+      return new SessionState(final, ansi, logged, counters)
+    case 'sliding':
+      return new SlicedState(final, window, ansi, logged, counters)
+    default:
+      return new GroupState(final, window, ansi, logged, counters)
   }
 }

@@ -1,17 +1,16 @@
 import { compileMerge, compileResult, compileState } from '../codegen/stage-compiler.js'
 import type { MergeFunction, ResultFunction, StateFunction } from '../codegen/stage-functions.js'
 import { groupLayout, isGlobal } from '../operator/aggregate.js'
+import type { TumblingWindow } from '../plan/grouping-window.js'
 import type { FinalAggregate } from '../plan/physical-plan.js'
 import { CHANGED_FOR_EMIT, CHANGED_FOR_LOG, GroupTable } from '../state/group-table.js'
 import { type BufferViews, blockRowCount } from '../types/block.js'
 import type { BlockBuilder } from '../types/block-builder.js'
+import type { AggregateState } from './aggregate-state.js'
 import type { Counters } from './task.js'
 
-/**
- * The state of a final aggregate on one task: one table a window (or one in all), what changed since it
- * was last emitted, what changed since the last epoch, and how far windows are closed.
- */
-export class GroupState {
+/** Groups without a window, in one table, or of tumbling windows, in a table for each. */
+export class GroupState implements AggregateState {
   closedUntil = Number.NEGATIVE_INFINITY
   readonly #tables = new Map<number, GroupTable>()
   readonly #spare: GroupTable[] = []
@@ -24,6 +23,7 @@ export class GroupState {
 
   constructor(
     private readonly final: FinalAggregate,
+    private readonly window: TumblingWindow | undefined,
     ansi: boolean,
     logged: boolean,
     private readonly counters: Counters,
@@ -37,19 +37,20 @@ export class GroupState {
     this.#tableFor = (windowStart) => this.#open(windowStart)
   }
 
-  /** Adds the partial aggregates of a block. */
   add(views: BufferViews, position: number): void {
     const rows = blockRowCount(views, position)
     this.counters.rowsIn += rows
     this.counters.lateRows += this.#merge(views, position, 0, rows, this.#tableFor, this.#marks, 0, 1)
   }
 
-  /** Takes a block of the checkpoint over: only the key groups of this task. */
   restore(views: BufferViews, position: number, task: number, tasks: number): void {
     this.#replace(views, position, 0, blockRowCount(views, position), this.#tableFor, 0, task, tasks)
   }
 
-  /** A grouping without keys has its one group even if no row ever came. */
+  restored(closedUntil: number): void {
+    this.closeWindows(closedUntil, undefined)
+  }
+
   ensureGlobalGroup(): void {
     if (!isGlobal(this.final.grouping)) return
     const table = this.#open(0) as GroupTable
@@ -58,7 +59,6 @@ export class GroupState {
     table.mark(0, this.#marks)
   }
 
-  /** Groups that changed since the last call, as result rows. */
   emitChanged(builder: BlockBuilder): void {
     for (const [windowStart, table] of this.#tables) {
       if (table.emitCount === 0) continue
@@ -73,12 +73,12 @@ export class GroupState {
     for (const [windowStart, table] of this.#tables) this.#emitTable(table, windowStart, builder)
   }
 
-  /**
-   * Windows that end at or before the watermark are over: with a builder (append) their rows leave, then the state goes.
-   * A group that changed and was not yet emitted (update) must have been emitted before.
-   */
+  emitRest(builder: BlockBuilder): void {
+    this.emitAll(builder)
+  }
+
   closeWindows(watermark: number, builder: BlockBuilder | undefined): void {
-    const window = this.final.grouping.window
+    const window = this.window
     if (window === undefined || !this.final.grouping.closesWindows || watermark <= this.closedUntil) return
     const over: number[] = []
     for (const windowStart of this.#tables.keys()) if (windowStart + window.sizeMs <= watermark) over.push(windowStart)
@@ -98,7 +98,6 @@ export class GroupState {
     }
   }
 
-  /** State rows that changed since the last call (or all, for a snapshot). */
   writeLog(builder: BlockBuilder, everything: boolean): void {
     for (const [windowStart, table] of this.#tables) {
       const count = everything ? table.size : table.logCount
@@ -129,7 +128,7 @@ export class GroupState {
   #open(windowStart: number): GroupTable | undefined {
     const known = this.#tables.get(windowStart)
     if (known !== undefined) return known
-    const window = this.final.grouping.window
+    const window = this.window
     if (window !== undefined && windowStart + window.sizeMs <= this.closedUntil) return undefined
     const table = this.#spare.pop() ?? new GroupTable(groupLayout(this.final.grouping, false))
     this.#tables.set(windowStart, table)

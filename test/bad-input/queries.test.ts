@@ -1,4 +1,4 @@
-import { avg, col, count, type DataFrame, Millrace, sum, t, window } from 'millrace'
+import { avg, col, count, type DataFrame, Millrace, sessionWindow, sum, t, window } from 'millrace'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { assertHelpful, refusal } from './refusal.js'
 
@@ -78,12 +78,14 @@ describe('an operator that a mode does not have is refused: which, why, what to 
       () => started(stream().groupBy(window('ts', '1 minute')).count()),
     ],
     [
-      'sliding windows',
-      'tumbling',
-      () =>
-        stored()
-          .groupBy(window('ts', '1 minute', '30 seconds'))
-          .count(),
+      'session window without another grouping key',
+      'something else',
+      () => started(stream().withWatermark('ts', 0).groupBy(sessionWindow('ts', '1 minute')).count()),
+    ],
+    [
+      "'update' of session windows",
+      'append',
+      () => started(stream().withWatermark('ts', 0).groupBy(sessionWindow('ts', '1 minute'), 'page').count(), 'update'),
     ],
     [
       'two aggregations',

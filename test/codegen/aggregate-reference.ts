@@ -1,4 +1,5 @@
 import { compareBinaries, compareBooleans, compareStrings, type Value } from '../../src/codegen/value.js'
+import { assert } from '../../src/common/assert.js'
 import type { BoundAggregate } from '../../src/plan/expression.js'
 import type { Grouping } from '../../src/plan/physical-plan.js'
 import type { DataType } from '../../src/types/data-type.js'
@@ -134,6 +135,10 @@ function exactSum(values: readonly number[]): number {
   return partials.reduceRight((a, b) => a + b, 0)
 }
 
+/** A group of a window, or of what counts in a slice from the window `from` on. */
+export const partKey = (keys: readonly (Value | null)[], start: number | undefined, from: number): string =>
+  `${groupKey(keys, start)} ${from}`
+
 /** Groups of the rows of input partitions, each with its own watermark: decision 12 of docs/architecture.md. */
 export class Reference {
   readonly groups = new Map<string, ReferenceGroup & { rows: number }>()
@@ -151,18 +156,30 @@ export class Reference {
     if (time !== null) this.#greatest.set(partition, Math.max(greatest, time))
     const { window, closesWindows } = this.grouping
     let start: number | undefined
+    let from = 0
     if (window !== undefined) {
+      assert(window.kind !== 'session', 'sessions have a reference of their own')
       if (time === null) {
         this.nullEventTimes += 1
         return
       }
-      start = Math.floor((time - window.startMs) / window.sizeMs) * window.sizeMs + window.startMs
-      if (closesWindows && start + window.sizeMs <= greatest - this.delayMs) {
+      // Every window that holds the time, by a look at each of them.
+      const slideMs = window.kind === 'sliding' ? window.slideMs : window.sizeMs
+      const last = Math.floor((time - window.startMs) / slideMs) * slideMs + window.startMs
+      const windows: number[] = []
+      for (let w = last; w + window.sizeMs > time; w -= slideMs) windows.unshift(w)
+      const open = windows.filter((w) => !closesWindows || w + window.sizeMs > greatest - this.delayMs)
+      if (open.length === 0) {
         this.late += 1
         return
       }
+      from = open[0] as number
+      // A slice begins where a window begins or ends.
+      const ends = windows.map((w) => w + window.sizeMs - slideMs).filter((end) => end <= time)
+      start = window.kind === 'sliding' ? Math.max(last, ...ends) : last
+      if (window.kind === 'tumbling') from = 0
     }
-    const key = groupKey(keys, start)
+    const key = partKey(keys, start, from)
     const group = this.groups.get(key) ?? {
       keys,
       window: start,

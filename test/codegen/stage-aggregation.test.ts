@@ -12,18 +12,20 @@ import {
 import type { Value } from '../../src/codegen/value.js'
 import { MillraceError } from '../../src/common/errors.js'
 import { aggregateStateSchema, groupLayout } from '../../src/operator/aggregate.js'
-import { bindAggregate, windowType } from '../../src/plan/aggregation.js'
+import { bindAggregate } from '../../src/plan/aggregation.js'
 import type { AggregateName, BoundAggregate, BoundExpression } from '../../src/plan/expression.js'
 import { boundLiteral } from '../../src/plan/function-spec.js'
 import { bindCall } from '../../src/plan/functions.js'
+import type { GroupingWindow } from '../../src/plan/grouping-window.js'
 import type { FinalAggregate, Grouping } from '../../src/plan/physical-plan.js'
+import { windowType } from '../../src/plan/window-binding.js'
 import { CHANGED_FOR_EMIT, CHANGED_FOR_LOG, GroupTable } from '../../src/state/group-table.js'
 import { keyGroupOf, ownerOf } from '../../src/state/hash.js'
 import { type BlockRef, blockRowCount } from '../../src/types/block.js'
 import { BlockBuilder } from '../../src/types/block-builder.js'
 import { readValues } from '../../src/types/block-reader.js'
 import { type Field, structType } from '../../src/types/data-type.js'
-import { expectedOf, groupKey, Reference } from './aggregate-reference.js'
+import { expectedOf, partKey, Reference } from './aggregate-reference.js'
 import { schema, slots } from './expressions.js'
 import { isNested, types } from './plan-parts.js'
 import { blockOf, input, mix, mixedRows, pipeline } from './stages.js'
@@ -103,6 +105,8 @@ function queries(ansi: boolean): fc.Arbitrary<Query> {
       time: fc.constantFrom(NULLABLE_TIME, TIME),
       sizeMs: fc.constantFrom(1, 1000, 3_600_000),
       start: fc.constantFrom(0, 0.5),
+      // Of the length: tumbling; slides that divide it, and some that do not.
+      slide: fc.constantFrom(1, 1, 1, 0.5, 0.3, 0.25, 0.7),
       closes: fc.boolean(),
       position: fc.nat(3),
     }),
@@ -117,13 +121,7 @@ function queries(ansi: boolean): fc.Arbitrary<Query> {
       ...(w === undefined
         ? {}
         : {
-            window: {
-              name: 'window',
-              position: Math.min(w.position, values.length),
-              eventTime: input(w.time),
-              sizeMs: w.sizeMs,
-              startMs: Math.floor(w.start * w.sizeMs),
-            },
+            window: windowOf(w, Math.min(w.position, values.length)),
           }),
     }
     const fields: Field[] = grouping.keys.map(({ name, value }) => ({
@@ -137,6 +135,15 @@ function queries(ansi: boolean): fc.Arbitrary<Query> {
     list.forEach((a, i) => fields.push({ name: `a${i}`, type: a.type, nullable: a.nullable }))
     return { grouping, delayMs, final: { op: 'finalAggregate', grouping, schema: structType(fields) } }
   })
+}
+
+function windowOf(w: { time: number; sizeMs: number; start: number; slide: number }, position: number): GroupingWindow {
+  const slideMs = Math.max(1, Math.floor(w.slide * w.sizeMs))
+  const { sizeMs } = w
+  const key = { name: 'window', position, eventTime: input(w.time) }
+  const startMs = Math.floor(w.start * slideMs)
+  if (slideMs === sizeMs) return { kind: 'tumbling', ...key, sizeMs, startMs }
+  return { kind: 'sliding', ...key, sizeMs, slideMs, startMs }
 }
 
 /** Rows whose event times are near one another and mostly go forward. */
@@ -226,20 +233,24 @@ function run(
     table: GroupTable,
     list: Int32Array | null,
     count: number,
-    window: number,
+    { window, from }: Part,
     into: Map<string, unknown[]>,
   ) => {
     const builder = new BlockBuilder(final.schema)
     builder.ensureRows(count)
     writeResult(table, list, 0, count, builder, window)
-    for (const row of readValues(final.schema, builder.toBlock())) into.set(keyOfResult(grouping, row), row)
+    for (const row of readValues(final.schema, builder.toBlock())) into.set(keyOfResult(grouping, row, from), row)
   }
   const opener = () => {
-    const tables = new Map<number, GroupTable>()
-    const open = (window: number): GroupTable => {
-      const table = tables.get(window) ?? new GroupTable(groupLayout(grouping, false), 2)
-      tables.set(window, table)
-      return table
+    const tables = new Map<string, Part & { readonly table: GroupTable }>()
+    const open = (window: number, from: number): GroupTable => {
+      const part = tables.get(`${window} ${from}`) ?? {
+        window,
+        from,
+        table: new GroupTable(groupLayout(grouping, false), 2),
+      }
+      tables.set(`${window} ${from}`, part)
+      return part.table
     }
     return { tables, open }
   }
@@ -250,23 +261,25 @@ function run(
       const marks = CHANGED_FOR_EMIT | CHANGED_FOR_LOG
       expect(merge(block.views, block.position, 0, count, open, marks, 0, 1)).toBe(0)
       if (mix(seed, i, 6) % 2 === 0) return
-      for (const [window, table] of tables) {
+      for (const part of tables.values()) {
+        const { table, window, from } = part
         const builder = new BlockBuilder(stateSchema)
         builder.ensureRows(table.logCount)
-        writeState(table, table.logList, 0, table.logCount, builder, window, 0, 1)
+        writeState(table, table.logList, 0, table.logCount, builder, window, 0, 1, from)
         table.clearLogList()
         changelog.push(builder.toBlock())
-        collect(table, table.emitList, table.emitCount, window, emitted)
+        collect(table, table.emitList, table.emitCount, part, emitted)
         table.clearEmitList()
       }
     })
-    for (const [window, table] of tables) {
+    for (const part of tables.values()) {
+      const { table, window, from } = part
       const builder = new BlockBuilder(stateSchema)
       builder.ensureRows(table.logCount)
-      writeState(table, table.logList, 0, table.logCount, builder, window, 0, 1)
+      writeState(table, table.logList, 0, table.logCount, builder, window, 0, 1, from)
       changelog.push(builder.toBlock())
-      collect(table, table.emitList, table.emitCount, window, emitted)
-      collect(table, null, table.size, window, rows)
+      collect(table, table.emitList, table.emitCount, part, emitted)
+      collect(table, null, table.size, part, rows)
       for (let e = 0; e < table.size; e++) {
         const hash = table.heads[e * table.places.headInts + 1] as number
         expect(ownerOf(keyGroupOf(hash), tasks)).toBe(task)
@@ -283,19 +296,27 @@ function run(
     for (const block of changelog) {
       replace(block.views, block.position, 0, blockRowCount(block.views, block.position), open, 0, task, others)
     }
-    for (const [window, table] of tables) {
+    for (const part of tables.values()) {
+      const { table } = part
       expect([table.emitCount, table.logCount]).toEqual([0, 0])
-      collect(table, null, table.size, window, restored)
+      collect(table, null, table.size, part, restored)
     }
   }
   return { rows, restored, emitted, sent, late, nullEventTimes }
 }
 
-function keyOfResult(grouping: Grouping, row: readonly unknown[]): string {
+/** What a table of the final aggregate is of. */
+interface Part {
+  readonly window: number
+  readonly from: number
+}
+
+function keyOfResult(grouping: Grouping, row: readonly unknown[], from: number): string {
   const keys = row.slice(0, grouping.keys.length + (grouping.window === undefined ? 0 : 1))
   const window = grouping.window === undefined ? undefined : (keys.splice(grouping.window.position, 1)[0] as number[])
-  if (window !== undefined) expect((window[1] as number) - (window[0] as number)).toBe(grouping.window?.sizeMs)
-  return groupKey(keys as (Value | null)[], window?.[0])
+  if (window !== undefined && grouping.window?.kind !== 'session')
+    expect((window[1] as number) - (window[0] as number)).toBe(grouping.window?.sizeMs)
+  return partKey(keys as (Value | null)[], window?.[0], from)
 }
 
 function outcome(work: () => Outcome): Outcome | string {

@@ -2,7 +2,20 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { avg, col, count, type DataFrame, Millrace, max, min, sum, type Trigger, t, window } from 'millrace'
+import {
+  avg,
+  col,
+  count,
+  type DataFrame,
+  Millrace,
+  max,
+  min,
+  sessionWindow,
+  sum,
+  type Trigger,
+  t,
+  window,
+} from 'millrace'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 /**
@@ -22,13 +35,23 @@ type Event = t.infer<typeof Event>
 
 const SIZE_MS = 1000
 
+/** Windows of one length: tumbling, sliding by what divides it and by what does not; sessions. */
+const windows = {
+  none: undefined,
+  tumbling: { slide: SIZE_MS, gap: 0 },
+  sliding: { slide: 250, gap: 0 },
+  straying: { slide: 300, gap: 0 },
+  session: { slide: 0, gap: 700 },
+} as const
+type Windows = keyof typeof windows
+
 interface Run {
   /** By send: the partition, and its records. */
   readonly sends: readonly { readonly partition: number; readonly events: readonly Event[] }[]
   readonly partitions: number
   readonly workers: number
   readonly delayMs: number
-  readonly windowed: boolean
+  readonly windows: Windows
   readonly outputMode: 'append' | 'update'
   /** One for each life of the query; the last one drains. */
   readonly lives: readonly { readonly trigger: Trigger; readonly workers: number }[]
@@ -55,7 +78,7 @@ const runs: fc.Arbitrary<Run> = fc.integer({ min: 1, max: 9 }).chain((partitions
       raw: fc.array(send, { maxLength: 20 }),
       workers: fc.integer({ min: 1, max: 3 }),
       delayMs: fc.constantFrom(0, 500, 2500),
-      windowed: fc.boolean(),
+      windows: fc.constantFrom<Windows>('none', 'tumbling', 'sliding', 'straying', 'session'),
       append: fc.boolean(),
       lives: fc.array(fc.record({ trigger: triggers, workers: fc.integer({ min: 1, max: 3 }) }), {
         minLength: 1,
@@ -63,7 +86,7 @@ const runs: fc.Arbitrary<Run> = fc.integer({ min: 1, max: 9 }).chain((partitions
       }),
       maxOffsets: fc.option(fc.constantFrom(1, 3, 17), { nil: undefined }),
     })
-    .map(({ raw, append, windowed, ...rest }) => {
+    .map(({ raw, append, windows, ...rest }) => {
       const clock = new Map<number, number>()
       const sends = raw.map(([partition, list]) => ({
         partition,
@@ -73,41 +96,84 @@ const runs: fc.Arbitrary<Run> = fc.integer({ min: 1, max: 9 }).chain((partitions
           return { key, ts: none === 0 ? null : ts, value, amount: (cents / 100).toFixed(2) }
         }),
       }))
-      const outputMode = windowed && append ? ('append' as const) : ('update' as const)
-      return { ...rest, partitions, windowed, outputMode, sends }
+      const mustAppend = windows === 'session'
+      const outputMode = mustAppend || (windows !== 'none' && append) ? ('append' as const) : ('update' as const)
+      return { ...rest, partitions, windows, outputMode, sends }
     })
 })
 
 type Row = Readonly<Record<string, unknown>>
 
-function expectedRows({ sends, delayMs, windowed }: Run): Map<string, Row> {
+interface Group {
+  readonly key: string | null
+  readonly window: { start: number; end: number } | undefined
+  readonly events: Event[]
+}
+
+function expectedGroups({ sends, delayMs, windows: kind }: Run): readonly Group[] {
+  const spacing = windows[kind]
   const greatest = new Map<number, number>()
-  const groups = new Map<string, { key: string | null; start: number; events: Event[] }>()
+  const groups = new Map<string, Group>()
+  const stays: { event: Event; start: number; from: number; end: number }[] = []
+  const count = (event: Event, window: Group['window']): void => {
+    const id = JSON.stringify([window?.start ?? null, event.key])
+    const group = groups.get(id) ?? { key: event.key, window, events: [] }
+    groups.set(id, group)
+    group.events.push(event)
+  }
   for (const { partition, events } of sends) {
     for (const event of events) {
       const before = greatest.get(partition) ?? Number.NEGATIVE_INFINITY
       if (event.ts !== null) greatest.set(partition, Math.max(before, event.ts))
-      let start = 0
-      if (windowed) {
-        if (event.ts === null) continue
-        start = Math.floor(event.ts / SIZE_MS) * SIZE_MS
-        if (start + SIZE_MS <= before - delayMs) continue
+      const watermark = before - delayMs
+      if (spacing === undefined) {
+        count(event, undefined)
+        continue
       }
-      const id = JSON.stringify([windowed ? start : null, event.key])
-      const group = groups.get(id) ?? { key: event.key, start, events: [] }
-      groups.set(id, group)
-      group.events.push(event)
+      if (event.ts === null) continue
+      const { slide, gap } = spacing
+      if (gap > 0) {
+        const from = Math.max(event.ts, watermark)
+        if (event.ts + gap > watermark) stays.push({ event, start: event.ts, from, end: event.ts + gap })
+        continue
+      }
+      // Each window that holds the record, by itself.
+      for (let start = Math.floor(event.ts / slide) * slide; start + SIZE_MS > event.ts; start -= slide) {
+        if (start + SIZE_MS > watermark) count(event, { start, end: start + SIZE_MS })
+      }
     }
   }
+  return [...groups.values(), ...sessionsOf(stays)]
+}
+
+/** What overlaps is one session. A record takes others from its watermark on, where that is later than itself. */
+function sessionsOf(stays: { event: Event; start: number; from: number; end: number }[]): Group[] {
+  const last = new Map<string | null, Group & { readonly window: { start: number; end: number } }>()
+  const sessions: Group[] = []
+  for (const { event, start, from, end } of stays.sort((a, b) => a.from - b.from)) {
+    let session = last.get(event.key)
+    if (session === undefined || session.window.end <= from) {
+      session = { key: event.key, window: { start, end }, events: [] }
+      last.set(event.key, session)
+      sessions.push(session)
+    }
+    session.window.start = Math.min(session.window.start, start)
+    session.window.end = Math.max(session.window.end, end)
+    session.events.push(event)
+  }
+  return sessions
+}
+
+function expectedRows(run: Run): Map<string, Row> {
   return new Map(
-    [...groups].map(([id, { key, start, events }]) => {
+    expectedGroups(run).map(({ key, window: at, events }) => {
       const values = events.map((e) => e.value).filter((v) => v !== null)
       const cents = events.reduce((all, e) => all + BigInt(Math.round(Number(e.amount) * 100)), 0n)
       const keys = events.map((e) => e.ts).filter((ts) => ts !== null)
       return [
-        id,
+        JSON.stringify([at?.start ?? null, at?.end ?? null, key]),
         {
-          ...(windowed ? { window: { start, end: start + SIZE_MS } } : {}),
+          ...(at === undefined ? {} : { window: at }),
           key,
           n: events.length,
           known: values.length,
@@ -126,7 +192,7 @@ function expectedRows({ sends, delayMs, windowed }: Run): Map<string, Row> {
 const exactTenths = (values: readonly number[]): bigint =>
   values.reduce((all, v) => all + (Math.abs(v) > 1e15 ? BigInt(v) * 10n : BigInt(Math.round(v * 10))), 0n)
 
-function query(input: DataFrame<Event>, { windowed, delayMs }: Run): DataFrame {
+function query(input: DataFrame<Event>, { windows: kind, delayMs }: Run): DataFrame {
   const aggregates = {
     n: count(),
     known: count('value'),
@@ -136,10 +202,13 @@ function query(input: DataFrame<Event>, { windowed, delayMs }: Run): DataFrame {
     first: min('ts'),
     last: max('ts'),
   }
-  if (!windowed) return input.groupBy(col('key')).agg(aggregates) as unknown as DataFrame
+  const spacing = windows[kind]
+  if (spacing === undefined) return input.groupBy(col('key')).agg(aggregates) as unknown as DataFrame
+  const { slide, gap } = spacing
+  const key = gap > 0 ? sessionWindow('ts', gap).as('window') : window('ts', `${SIZE_MS} milliseconds`, slide)
   return input
     .withWatermark('ts', `${delayMs} milliseconds`)
-    .groupBy(window('ts', `${SIZE_MS} milliseconds`), col('key'))
+    .groupBy(key, col('key'))
     .agg(aggregates) as unknown as DataFrame
 }
 
@@ -162,8 +231,10 @@ function expectSame(found: ReadonlyMap<string, Row>, expected: ReadonlyMap<strin
   }
 }
 
-const idOf = (row: Row): string =>
-  JSON.stringify([(row['window'] as { start: number } | undefined)?.start ?? null, row['key']])
+const idOf = (row: Row): string => {
+  const at = row['window'] as { start: number; end: number } | undefined
+  return JSON.stringify([at?.start ?? null, at?.end ?? null, row['key']])
+}
 
 const engines = new Map<number, Millrace>()
 beforeAll(async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { type AnyColumn, Column } from '../../src/api/column.js'
-import { avg, col, count, lit, max, min, sum, upper, when, window } from '../../src/api/functions.js'
+import { avg, col, count, lit, max, min, sessionWindow, sum, upper, when, window } from '../../src/api/functions.js'
 import { analyze } from '../../src/plan/analyzer.js'
 import type { LogicalPlan } from '../../src/plan/logical-plan.js'
 import { planQuery } from '../../src/plan/planner.js'
@@ -119,8 +119,21 @@ describe('what is refused, and how', () => {
       'DATATYPE_MISMATCH.DATA_DIFF_TYPES',
     ],
     [
-      'a sliding window',
-      aggregate(scan(), [window('ts', '1 minute', '30 seconds')], [count()]),
+      'windows with time in between',
+      aggregate(scan(), [window('ts', '30 seconds', '1 minute')], [count()]),
+      'INVALID_WINDOW',
+    ],
+    ['a start beyond the slide', aggregate(scan(), [window('ts', 60, 30, 30)], [count()]), 'INVALID_WINDOW'],
+    ['a session without a gap', aggregate(scan(), [sessionWindow('ts', 0)], [count()]), 'INVALID_WINDOW'],
+    [
+      'a session whose gap is a boolean',
+      aggregate(scan(), [sessionWindow('ts', lit(true))], [count()]),
+      'DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE',
+    ],
+    ['a session window in a filter', filter(scan(), sessionWindow('ts', 60)), 'UNSUPPORTED_OPERATION'],
+    [
+      'a window and a session',
+      aggregate(scan(), [window('ts', '1 minute'), sessionWindow('ts', '1 minute')], [count()]),
       'UNSUPPORTED_OPERATION',
     ],
     [

@@ -15,7 +15,7 @@ import {
 const layout: GroupLayout = {
   keys: ['bytes', 'number', 'boxed'],
   nullableKeys: true,
-  windowInKey: true,
+  windowNumbers: 1,
   cells: [
     { kind: 'number', initial: 0 },
     { kind: 'boxed', initial: null },
@@ -49,7 +49,7 @@ describe('the places of an entry', () => {
     expect(places.keyNumbers).toEqual([-1, 1, -1])
     expect(places.numbers).toEqual([2, -1, 3])
     expect(places.cellDoubles).toBe(4)
-    const bare = new GroupPlaces({ keys: [], nullableKeys: false, windowInKey: false, cells: [] })
+    const bare = new GroupPlaces({ keys: [], nullableKeys: false, windowNumbers: 0, cells: [] })
     expect([bare.headInts, bare.cellDoubles, bare.window]).toEqual([3, 0, -1])
   })
 })

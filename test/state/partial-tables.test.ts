@@ -5,7 +5,7 @@ import { givePartialTable, PARTIAL_GROUPS, takePartialTable } from '../../src/st
 const layout = (initial: number): GroupLayout => ({
   keys: ['number'],
   nullableKeys: false,
-  windowInKey: true,
+  windowNumbers: 1,
   cells: [{ kind: 'number', initial }],
 })
 

@@ -7,7 +7,7 @@ import { scalar, structType } from '../../src/types/data-type.js'
 const schema = structType([{ name: 'n', type: scalar('int'), nullable: false }])
 const count = { kind: 'number', initial: 0 } as const
 const newTable = () =>
-  new GroupTable({ keys: ['number'], nullableKeys: false, windowInKey: false, cells: [count, count] })
+  new GroupTable({ keys: ['number'], nullableKeys: false, windowNumbers: 0, cells: [count, count] })
 
 /** A store beside the plain list of what it should hold. */
 class Model {

@@ -98,6 +98,8 @@ export interface DriverOptions {
   readonly idleAfterMs?: number
   readonly emitEagerly?: boolean
   readonly logged?: boolean
+  /** By partition, where a query goes on. */
+  readonly maxEventTimes?: readonly number[]
 }
 
 export class Driver {
@@ -156,7 +158,9 @@ export class Driver {
             void this.barriers.push({ stage: s, task, epoch, ...positions(at) })
         if (stage.input.kind === 'scan') {
           const own = this.inputs
-            .map((input, index) => ({ index, input, maxEventTime: Number.NEGATIVE_INFINITY }))
+            .map((input, index) => {
+              return { index, input, maxEventTime: options.maxEventTimes?.[index] ?? Number.NEGATIVE_INFINITY }
+            })
             .filter(({ index }) => index % count === task)
           this.scans.push(
             new ScanTask(
