@@ -2,6 +2,9 @@ import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
 import type { AutoCommitOptions } from './consumer-options.js'
 
+/** A rebalance was faster: what it has taken away it has committed itself, the rest is in the next commit. */
+const overtaken = new Set(['ILLEGAL_GENERATION', 'NOT_ASSIGNED'])
+
 /**
  * When a consumer commits by itself: after a while, after so many messages. One commit at a time; what comes meanwhile is in the next.
  * A commit that can succeed later is tried again at the next occasion; of others `onFailure` hears.
@@ -58,7 +61,7 @@ export class AutoCommit {
   #inBackground(): void {
     if (this.#committing !== undefined || this.#isStopped) return
     this.now().catch((error: unknown) => {
-      if (error instanceof MillraceError && error.retriable) return
+      if (error instanceof MillraceError && (error.retriable || overtaken.has(error.code))) return
       if (!this.#isStopped) this.onFailure(error)
     })
   }

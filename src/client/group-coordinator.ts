@@ -53,10 +53,9 @@ export class GroupCoordinator {
   ): Promise<void> {
     const group = this.#group(groupId)
     const { memberId, generation } = member
-    const mayCommit = (): void => group.checkCommit(memberId, generation, commits)
-    mayCommit()
+    group.checkCommit(memberId, generation, commits)
     // A commit that had to wait for its records may be overtaken by a rebalance.
-    await this.offsets.commit(groupId, commits, mayCommit)
+    await this.offsets.commit(groupId, commits, () => group.checkKept(memberId, generation, commits))
   }
 
   /** Its offsets are gone, and it is forgotten. Only for a group without members. */

@@ -138,10 +138,10 @@ export class Group {
   }
 
   /**
-   * For a commit that is decided elsewhere, and was checked in `generation`. Throws where one of the places has moved since; what the member has kept
-   * through rebalances is its own. Until the returned function is called no partition of the group is given out.
+   * For a commit that was begun in `generation` and may have been overtaken by a rebalance: refuses what has moved since, also where it has come back. What
+   * the member has kept all the time is its own.
    */
-  hold(memberId: string, generation: number, places: readonly TopicPartition[]): () => void {
+  checkKept(memberId: string, generation: number, places: readonly TopicPartition[]): void {
     const since = this.#members.get(memberId)?.since
     this.checkCommit(memberId, since === undefined ? generation : this.generation, places)
     for (const place of places) {
@@ -149,6 +149,11 @@ export class Group {
         throw illegalGeneration(this.#options.id, generation, this.generation)
       }
     }
+  }
+
+  /** The same for a commit that is decided elsewhere: until the returned function is called no partition of the group is given out. */
+  hold(memberId: string, generation: number, places: readonly TopicPartition[]): () => void {
+    this.checkKept(memberId, generation, places)
     let release = (): void => undefined
     const held = new Promise<void>((resolve) => {
       release = resolve

@@ -23,9 +23,9 @@ export interface TransactionalCommit {
 }
 
 /**
- * The offsets that transactions commit for groups, and the fence in front of them. A member commits for what it reads, in the generation in which it
- * does; one that the group has gone on without is refused, when it sends its offsets and once more when it commits: between the two its partitions
- * may have moved, and their new owner has begun where the group was. While the decision is being made nothing moves.
+ * The offsets that transactions commit for groups, and the fence in front of them. A member commits for what it has read without a break since the
+ * generation that it comes with; where the group has gone on without it it is refused, when it sends its offsets and once more when it commits: between
+ * the two its partitions may have moved, and their new owner has begun where the group was. While the decision is being made nothing moves.
  */
 export class TransactionalOffsets {
   readonly #offsets: GroupOffsets
@@ -72,7 +72,7 @@ export class TransactionalOffsets {
   }
 
   #check(member: ConsumerGroupMetadata | undefined, places: readonly TopicPartition[]): void {
-    if (member !== undefined) this.#groupOf(member).checkCommit(member.memberId, member.generationId, places)
+    if (member !== undefined) this.#groupOf(member).checkKept(member.memberId, member.generationId, places)
   }
 
   #groupOf({ groupId, memberId }: ConsumerGroupMetadata): Group {

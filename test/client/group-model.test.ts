@@ -373,11 +373,13 @@ class World {
   async #reset(p: number, share: number): Promise<void> {
     await this.#stopAll()
     const to = Math.floor((this.sent[p] as number) * share)
-    this.#floor[p] = 0
+    // What a member has committed on its way out may still be on its way, in front of it.
+    this.#mayGoBack[p] = true
     await this.log.groups.resetOffsets('g', { topic: 't', partitions: [p], to: { offset: to } })
     // What lies below was given up, what lies above comes again.
     this.handledTo[p] = to
     this.#floor[p] = to
+    this.#mayGoBack[p] = false
     this.#ahead[p]?.clear()
   }
 

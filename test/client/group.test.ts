@@ -200,6 +200,37 @@ describe('group', () => {
       expect(partitionsOf(first)).toEqual([0, 1, 2, 3])
     })
 
+    it('a commit that a rebalance overtakes counts for what its member has kept, and is no reason for it to stop', async () => {
+      const slow = gate()
+      const fetched = log.coordinator.offsets.messages.bind(log.coordinator.offsets)
+      let isHeld = true
+      let begun = 0
+      // A commit waits for the records that it is about, as long as their sync takes.
+      log.coordinator.offsets.messages = async (group, offsets) => {
+        begun += 1
+        if (isHeld) await slow.opened
+        return await fetched(group, offsets)
+      }
+      for (let p = 0; p < 4; p++) await log.send('t', p, 'a')
+      const crashes: unknown[] = []
+      const first = await consumer({ autoCommitInterval: 1 })
+      first.on('crash', (error) => crashes.push(error))
+      await first.run({ eachMessage: () => undefined })
+      await until(() => begun === 1, 'the commit of all four partitions is under way')
+      isHeld = false
+      const second = await consumer()
+      await second.run({ eachMessage: () => undefined })
+      const [kept] = partitionsOf(first) as [number]
+      const byHand = first.commitOffsets([{ topic: 't', partition: kept, offset: 1 }])
+      slow.open()
+      await byHand
+      await first.commitOffsets([{ topic: 't', partition: kept, offset: 1 }])
+      await aWhile()
+      expect(crashes).toEqual([])
+      expect(partitionsOf(first)).toHaveLength(2)
+      await until(() => first.positions().every(({ offset }) => offset === '1'), 'everything is handled')
+    })
+
     it('a commit of a generation before, or for what somebody else has, is refused', async () => {
       await log.send('t', 0, 'a')
       const first = await consumer()
