@@ -16,6 +16,7 @@ export interface PlanningOptions {
   readonly ansi: boolean
   readonly outputMode: OutputMode
   readonly mode: 'batch' | 'microBatch' | 'continuous'
+  readonly watermark?: 'log' | 'spark'
 }
 
 /** The columns that a plan yields; throws where a name or a type in it does not fit. */
@@ -75,11 +76,12 @@ export function replaceScan(plan: LogicalPlan, input: LogicalPlan, inputSchema: 
   return replaced(plan)
 }
 
-function planned(plan: LogicalPlan, { ansi, outputMode, mode }: PlanningOptions): PlannedQuery {
+function planned(plan: LogicalPlan, { ansi, outputMode, mode, watermark = 'log' }: PlanningOptions): PlannedQuery {
   return planQuery(plan, {
     ansi,
     outputMode,
     mode,
+    watermark,
     streaming: isStreamingPlan(plan),
     evaluate: (expression) => evaluateConstant(expression, { ansi }),
   })

@@ -1,4 +1,5 @@
 import { parseDuration } from '../common/duration.js'
+import { MillraceError } from '../common/errors.js'
 import type { ConsoleOptions } from './sink/console-sink.js'
 import { invalidOption } from './source-options.js'
 import { unknownName } from './unknown-name.js'
@@ -7,7 +8,7 @@ import { unknownName } from './unknown-name.js'
 export type SinkFormat = 'console' | 'memory' | 'noop' | 'log'
 export const sinkFormats: readonly SinkFormat[] = ['console', 'memory', 'noop', 'log']
 
-const common = ['checkpointLocation', 'idleTimeout', 'multipleWatermarkPolicy']
+const common = ['checkpointLocation', 'idleTimeout', 'multipleWatermarkPolicy', 'watermark']
 const byFormat: Readonly<Record<SinkFormat, readonly string[]>> = {
   console: ['numRows', 'truncate'],
   memory: [],
@@ -39,6 +40,22 @@ export function runOptions(options: ReadonlyMap<string, string>): Record<string,
     run.multipleWatermarkPolicy = policy
   }
   return run
+}
+
+/** `watermark`: how lateness is decided, 'log' (default; docs/architecture.md) or 'spark', which there is for micro-batches alone. */
+export function watermarkRule(
+  options: ReadonlyMap<string, string>,
+  mode: 'batch' | 'microBatch' | 'continuous',
+): 'log' | 'spark' {
+  const rule = options.get('watermark') ?? 'log'
+  if (rule !== 'log' && rule !== 'spark') throw invalidOption('watermark', rule, 'log or spark')
+  if (rule === 'spark' && mode !== 'microBatch') {
+    throw new MillraceError('UNSUPPORTED_OPERATION', "the option watermark 'spark' needs micro-batches", {
+      detail: "Spark's watermark moves at the end of a micro-batch, and this query is to run continuously",
+      hint: "trigger({ processingTime: '1 second' }) or { availableNow: true }; or leave the option out",
+    })
+  }
+  return rule
 }
 
 export function consoleOptions(options: ReadonlyMap<string, string>): ConsoleOptions {

@@ -18,7 +18,14 @@ import { MemorySink } from './sink/memory-sink.js'
 import { type ExplainMode, StreamingQuery } from './streaming-query.js'
 import { checkTrigger, defaultTrigger, queryMode, type Trigger } from './trigger.js'
 import { unknownName } from './unknown-name.js'
-import { checkOptionNames, consoleOptions, runOptions, type SinkFormat, sinkFormats } from './writer-options.js'
+import {
+  checkOptionNames,
+  consoleOptions,
+  runOptions,
+  type SinkFormat,
+  sinkFormats,
+  watermarkRule,
+} from './writer-options.js'
 
 type Target =
   | { readonly kind: 'format'; readonly format: SinkFormat }
@@ -197,7 +204,8 @@ export class DataStreamWriter<R extends object, F> {
     const format = target.kind === 'format' ? target.format : undefined
     checkOptionNames(format, this.#options)
     const mode = queryMode(this.#trigger)
-    const planning = { ansi: context.ansi, outputMode: this.#outputMode, mode: mode.kind }
+    const watermark = watermarkRule(this.#options, mode.kind)
+    const planning = { ansi: context.ansi, outputMode: this.#outputMode, mode: mode.kind, watermark }
     const plan = physicalPlan(this.#input.plan, planning)
     const checkpoint = this.#checkpoint(format)
     const release = context.queries.claim(this.#name, checkpoint)

@@ -129,16 +129,20 @@ export function compileRows<Target>(
   terminal.before()
   source.block('for (let r = from; r < to; r++)', () => {
     const stamp = spec.watermark
-    if (stamp !== undefined) {
-      const time = evaluate(stamp.eventTime, level)
-      source.line(`const watermark = maxEventTime - ${stamp.delayMs};`)
+    const isSpark = stamp?.rule === 'spark'
+    const scanned = level
+    const stampRow = (): void => {
+      if (stamp === undefined) return
+      const time = evaluate(stamp.eventTime, scanned)
+      source.line(`const watermark = ${isSpark ? 'S[4]' : `maxEventTime - ${stamp.delayMs}`};`)
       const known = time.isNull === 'false' ? '' : `!${time.isNull} && `
       source.line(`if (${known}${time.value} > maxEventTime) maxEventTime = ${time.value};`)
       if (spec.operators.some((operator) => operator.op === 'dropLate')) {
         if (known !== '') source.line(`if (${time.isNull}) { nullEventTime++; continue; }`)
-        source.line(`if (${time.value} < watermark) { late++; continue; }`)
+        source.line(`if (${time.value} ${isSpark ? '<=' : '<'} watermark) { late++; continue; }`)
       }
     }
+    if (!isSpark) stampRow()
     for (const operator of spec.operators) {
       if (operator.op === 'filter') {
         const condition = evaluate(operator.condition, level)
@@ -149,6 +153,8 @@ export function compileRows<Target>(
         level = projected(source, operator.columns, operator.schema, level, evaluate)
       }
     }
+    // Spark moves filters below the watermark: what they drop does not move it.
+    if (isSpark) stampRow()
     source.line('passed++;')
     terminal.row()
   })

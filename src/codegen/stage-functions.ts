@@ -7,8 +7,8 @@ import type { StructType } from '../types/data-type.js'
 /** The functions that a stage consists of, as stage-compiler.ts generates them and stage-interpreter.ts imitates them. */
 
 /** What the scan of one input partition remembers between blocks, and counts. */
-export const SourceCell = { maxEventTime: 0, late: 1, nullEventTime: 2, passed: 3 } as const
-export const SOURCE_CELLS = 4
+export const SourceCell = { maxEventTime: 0, late: 1, nullEventTime: 2, passed: 3, lateBefore: 4 } as const
+export const SOURCE_CELLS = 5
 
 /** Rows [from, to) of the block at `pos` into the table or the builder `target`. */
 export type RowsFunction<Target> = (

@@ -85,6 +85,7 @@ export function interpretRows<Target>(
   const stamp = spec.watermark
   const timeOf = stamp === undefined ? undefined : interpret(stamp.eventTime, spec)
   const steps = spec.operators.flatMap((operator) => (operator.op === 'dropLate' ? [] : [step(operator, spec)]))
+  const isSpark = stamp?.rule === 'spark'
   const dropsLate = stamp !== undefined && spec.operators.some((operator) => operator.op === 'dropLate')
   let schema = spec.schema
   for (const operator of spec.operators) if (operator.op === 'project') schema = operator.schema
@@ -94,16 +95,21 @@ export function interpretRows<Target>(
   return (views, pos, from, to, S, target) => {
     for (let r = from; r < to; r++) {
       let row: Slots | undefined = readers.map((read) => read(views, pos, r) as Value | null)
-      const watermark = stamp === undefined ? Number.NEGATIVE_INFINITY : (S[0] as number) - stamp.delayMs
-      const time = timeOf?.(row) as number | null | undefined
-      if (time !== null && time !== undefined && time > (S[0] as number)) S[0] = time
-      if (dropsLate && (time === null || time === undefined || time < watermark)) {
-        const cell = time === null || time === undefined ? 2 : 1
+      const scanned = row
+      let watermark = Number.NEGATIVE_INFINITY
+      const stampRow = (): boolean => {
+        if (stamp === undefined) return true
+        watermark = isSpark ? (S[4] as number) : (S[0] as number) - stamp.delayMs
+        const time = timeOf?.(scanned) as number | null
+        if (time !== null && time > (S[0] as number)) S[0] = time
+        if (!dropsLate || (time !== null && (isSpark ? time > watermark : time >= watermark))) return true
+        const cell = time === null ? 2 : 1
         S[cell] = (S[cell] as number) + 1
-        continue
+        return false
       }
+      if (!isSpark && !stampRow()) continue
       for (const next of steps) if (row !== undefined) row = next(row)
-      if (row === undefined) continue
+      if (row === undefined || (isSpark && !stampRow())) continue
       const outcome = take(row, topLevel, target, watermark)
       if (outcome === 'late') S[1] = (S[1] as number) + 1
       if (outcome === 'nullEventTime') S[2] = (S[2] as number) + 1

@@ -9,6 +9,7 @@ import {
   NO_WATERMARK,
   type TaskInput,
   type TaskSpec,
+  type WatermarkPolicy,
 } from '../worker/protocol.js'
 import type { QueryStart } from './engine-protocol.js'
 import { IDLE_AFTER_MS } from './limits.js'
@@ -130,8 +131,12 @@ export function deploymentOf(
     firstEpoch,
     emitEagerly: mode.kind === 'continuous',
     idleAfterMs: mode.kind === 'batch' ? Number.POSITIVE_INFINITY : idle,
-    watermarkPolicy: options.multipleWatermarkPolicy === 'max' ? 'max' : 'min',
+    watermarkPolicy: watermarkPolicy(options),
   }
+}
+
+export function watermarkPolicy(options: QueryStart['options']): WatermarkPolicy {
+  return options.multipleWatermarkPolicy === 'max' ? 'max' : 'min'
 }
 
 /** The task of scanning stage `stage` that reads the input partition at place `local` of its source, and its worker. `tasks`: the worker of each, by name. */

@@ -29,9 +29,12 @@ export async function runMicroBatches(control: ModeControl, mode: MicroBatchMode
     const next = source.nextEnds(control.offsets())
     const ends = target === undefined ? next : next.map((end, i) => Math.min(end, target[i] as number))
     const hasData = hasDataBehind(control, ends)
-    if (!hasData && target !== undefined) return
+    const timeMoved = control.hasTimeMoved()
+    if (!hasData && !timeMoved && target !== undefined) return
     const now = env.monotonic()
-    if (hasData && (intervalMs === 0 || now >= due || target !== undefined || control.isAwaited())) {
+    if (timeMoved && !hasData) {
+      await control.runEpoch({ ends: control.offsets(), final: false, open: false })
+    } else if (hasData && (intervalMs === 0 || now >= due || target !== undefined || control.isAwaited())) {
       if (intervalMs > 0) due += Math.max(1, Math.floor((now - due) / intervalMs) + 1) * intervalMs
       await control.runEpoch({ ends, final: false, open: false })
     } else {

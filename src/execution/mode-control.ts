@@ -24,6 +24,8 @@ export interface ModeControl {
   /** Somebody waits for everything there is to be processed: no time is lost until the next tick. */
   isAwaited(): boolean
   runEpoch(goal: EpochGoal): Promise<void>
+  /** By Spark's rule of lateness: an epoch without data would close something. */
+  hasTimeMoved(): boolean
   /** Lets the tasks read whatever comes. */
   runOpen(): void
   /** Until something happens, at most `ms`. */

@@ -41,6 +41,8 @@ export interface EpochEnd {
   readonly positions: readonly PartitionPosition[]
   /** Up to where the windows of each stateful stage are closed: those that end at or before. */
   readonly closedUntil: ReadonlyMap<number, number>
+  /** By Spark's rule of lateness: the watermark by which the epoch closed, and that of the next. */
+  readonly watermarks?: { readonly closed: number; readonly next: number } | undefined
   /** Of the log sink: its transaction is committed by the record that says this. */
   readonly transaction?: TransactionName | undefined
 }
@@ -67,6 +69,7 @@ interface EndJson {
   /** By stage. A number alone: of the one stateful stage that there could be, which was the second. */
   readonly closedUntil: number | string | Readonly<Record<string, number | string>>
   readonly transaction?: readonly [producerId: number, producerEpoch: number]
+  readonly watermarks?: { readonly closed: number; readonly next: number }
 }
 
 /** JSON has no infinities, and a watermark begins and ends with one. */
@@ -291,6 +294,7 @@ function endJson(end: EpochEnd): EndJson {
   return {
     positions: end.positions.map((p) => [p.index, p.offset, toText(p.maxEventTime)]),
     closedUntil: Object.fromEntries([...end.closedUntil].map(([stage, until]) => [stage, toText(until)])),
+    ...(end.watermarks === undefined ? {} : { watermarks: end.watermarks }),
     ...(end.transaction === undefined
       ? {}
       : { transaction: [end.transaction.producerId, end.transaction.producerEpoch] }),
@@ -343,6 +347,7 @@ function recover(records: readonly EpochRecord[]): Recovered {
           end: {
             positions: json.positions.map(([index, offset, time]) => ({ index, offset, maxEventTime: Number(time) })),
             closedUntil: closedUntilOf(json.closedUntil),
+            ...(json.watermarks === undefined ? {} : { watermarks: json.watermarks }),
             transaction:
               json.transaction === undefined
                 ? undefined

@@ -24,6 +24,7 @@ import { type EpochEnd, type QueryCheckpoint, sharedBlock } from './query-checkp
 import { queryFailed, topicDeleted } from './query-errors.js'
 import type { QuerySources } from './query-sources.js'
 import { prepareRun } from './run-preparation.js'
+import type { SparkWatermark } from './spark-watermark.js'
 
 export interface QuerySurroundings {
   readonly env: Env
@@ -41,6 +42,7 @@ export interface QuerySurroundings {
 export class QueryRun {
   readonly #source: QuerySources
   readonly #checkpoint: QueryCheckpoint
+  readonly #sparkWatermark: SparkWatermark | undefined
   /** Until the tasks are deployed: it holds the state that they begin with. */
   #layout: Layout | undefined
   readonly #slots: readonly number[]
@@ -81,7 +83,8 @@ export class QueryRun {
     this.closed = new Promise((resolve) => {
       close = resolve
     })
-    const { source, checkpoint, offsets, epoch, layout } = prepareRun(spec, around)
+    const { source, checkpoint, offsets, epoch, layout, sparkWatermark } = prepareRun(spec, around)
+    this.#sparkWatermark = sparkWatermark
     this.#source = source
     this.#checkpoint = checkpoint
     this.#offsets = offsets
@@ -214,7 +217,7 @@ export class QueryRun {
     const target = this.#source.latest()
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
     const reached = this.#caughtUp.wait(target)
-    this.#caughtUp.settle(this.#offsets)
+    this.#settle()
     this.#wake?.()
     return reached
   }
@@ -249,11 +252,12 @@ export class QueryRun {
       offsets: () => this.#offsets,
       wish: () => this.#wish,
       isAwaited: () => this.#caughtUp.isAwaited,
+      hasTimeMoved: () => this.#hasTimeMoved(),
       runEpoch: (goal) => this.#runEpoch({ ...goal, intended: false }),
       runOpen: () => this.#goal({ ends: null, barrier: -1, final: false, snapshot: false, open: true }),
       idle: (ms, hasData) => {
         if (this.#failure !== undefined) throw this.#failure
-        this.#caughtUp.settle(this.#offsets)
+        this.#settle()
         this.#say('Waiting for data to arrive', hasData)
         // The bell need not ring for every append when it is known that there is data.
         this.#source.watch(!hasData)
@@ -322,7 +326,15 @@ export class QueryRun {
     const needsSink = this.spec.sink.kind !== 'noop'
     const wait = new EpochWait(epoch, env.monotonic(), [...this.#tasks.keys()], this.#inbox.stateLogs, needsSink)
     this.#wait = wait
-    this.#goal({ ends: goal.ends, barrier: epoch, final: goal.final, snapshot, open: goal.open })
+    const watermarks = this.#sparkWatermark?.watermarks
+    this.#goal({
+      ends: goal.ends,
+      barrier: epoch,
+      final: goal.final,
+      snapshot,
+      open: goal.open,
+      ...(watermarks === undefined ? {} : { watermarks }),
+    })
     await wait.done
     const output = this.#inbox.takeRows(epoch)
     clock.mark('addBatch')
@@ -331,7 +343,13 @@ export class QueryRun {
     for (const p of wait.positions) ends[p.index] = p.offset
     // With or without a checkpoint: an epoch is over when its rows are in the topic.
     const transaction = await this.#logSink?.prepare(epoch)
-    const end: EpochEnd = { positions: wait.positions, closedUntil: wait.closedUntil, transaction }
+    const { positions, closedUntil } = wait
+    const end: EpochEnd = {
+      positions,
+      closedUntil,
+      watermarks: this.#sparkWatermark?.epochEnded(positions),
+      transaction,
+    }
     if (checkpoint.isDurable) {
       await inputSynced
       const planned = goal.ends ?? []
@@ -356,8 +374,19 @@ export class QueryRun {
     this.#epoch = epoch + 1
     const progress = clock.end(ends, wait)
     this.around.toHost({ type: 'progress', query: this.spec.id, progress })
-    this.#caughtUp.settle(this.#offsets)
+    this.#settle()
     this.#added.betweenEpochs()
+  }
+
+  /** By Spark's rule time moves between epochs, and an epoch without data then closes what is over: by the output mode something leaves with it. */
+  #hasTimeMoved(): boolean {
+    const { plan } = this.spec
+    const closes = plan.outputMode !== 'complete' && plan.stages.some(({ head }) => hasState(head))
+    return closes && this.#sparkWatermark?.hasMoved === true
+  }
+
+  #settle(): void {
+    if (!this.#hasTimeMoved()) this.#caughtUp.settle(this.#offsets)
   }
 
   async #deliver(epoch: number, output: readonly Uint8Array[], hasInput: boolean): Promise<void> {

@@ -5,13 +5,20 @@ import type { LogEngine } from '../log/log-engine.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import type { SourceSpec } from '../plan/logical-plan.js'
 import { scanStages } from '../plan/physical-plan.js'
-import { type Layout, layOut } from './deployment.js'
+import { type Layout, layOut, watermarkPolicy } from './deployment.js'
 import type { QueryStart } from './engine-protocol.js'
 import type { InputName } from './input-order.js'
-import { type CheckpointIdentity, knownInputs, QueryCheckpoint, sharedBlock } from './query-checkpoint.js'
+import {
+  type CheckpointIdentity,
+  type EpochEnd,
+  knownInputs,
+  QueryCheckpoint,
+  sharedBlock,
+} from './query-checkpoint.js'
 import { topicDeleted } from './query-errors.js'
 import { QuerySource } from './query-source.js'
 import { QuerySources } from './query-sources.js'
+import { SparkWatermark } from './spark-watermark.js'
 import { startingPoint } from './starting-point.js'
 
 /** Everything that is known of a run before its tasks are deployed. */
@@ -23,6 +30,8 @@ export interface PreparedRun {
   /** The first epoch that it runs. */
   readonly epoch: number
   readonly layout: Layout
+  /** Where lateness goes by Spark's rule. */
+  readonly sparkWatermark: SparkWatermark | undefined
 }
 
 interface Surroundings {
@@ -45,8 +54,11 @@ export function prepareRun(spec: QueryStart, { env, log }: Surroundings): Prepar
       checkpoint.resolveInDoubt(log.transactions, spec.checkpoint)
     }
     const { epoch, offsets, maxEventTimes } = startingPoint(source, starts, checkpoint.recovered.committed)
-    const layout = layoutOf(spec, source, offsets, maxEventTimes, checkpoint)
-    return { source, checkpoint, offsets, epoch, layout }
+    const sparkWatermark = sparkWatermarkOf(spec, source, checkpoint.recovered.committed?.end)
+    // By Spark's rule a run looks at its own records alone.
+    const greatest = sparkWatermark === undefined ? maxEventTimes : new Map<number, number>()
+    const layout = layoutOf(spec, source, offsets, greatest, checkpoint)
+    return { source, checkpoint, offsets, epoch, layout, sparkWatermark }
   } catch (error) {
     checkpoint.close()
     throw error
@@ -99,6 +111,15 @@ function identityOf(
     // The names of one source's follow from its topics.
     ...(source.all.length > 1 ? { inputs: source.inputs } : {}),
   }
+}
+
+function sparkWatermarkOf(
+  { plan, options }: QueryStart,
+  source: QuerySources,
+  committed: EpochEnd | undefined,
+): SparkWatermark | undefined {
+  if (!scanStages(plan).some(({ input }) => input.watermark?.rule === 'spark')) return undefined
+  return new SparkWatermark(plan, source, watermarkPolicy(options), committed?.watermarks)
 }
 
 function layoutOf(

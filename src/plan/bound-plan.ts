@@ -60,6 +60,8 @@ export interface ScanWatermark {
   readonly column: string
   readonly delayMs: number
   readonly node: number
+  /** Lateness by Spark's rule: the watermark is given for each epoch. Left out: by the stamp of the record. */
+  readonly rule?: 'spark'
 }
 
 /** The rows of all inputs. Each has the schema of the union, field by field. */

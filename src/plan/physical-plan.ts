@@ -79,6 +79,8 @@ export interface Join {
   readonly condition?: BoundExpression
   /** The watermark behind the join is that of its inputs less this; left out where time does not go on behind it. */
   readonly watermarkLagMs?: number
+  /** By Spark's rule a row that is at the watermark is late, so no match is to come any more. */
+  readonly rule?: 'spark'
   /** Of the rows it emits: left columns and right columns, or left columns alone. */
   readonly schema: StructType
 }

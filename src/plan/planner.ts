@@ -29,6 +29,8 @@ export interface PlanOptions {
   readonly outputMode: OutputMode
   /** False: the input ends, so everything may be done with it, and `outputMode` decides nothing. */
   readonly streaming: boolean
+  /** How lateness is decided; default by the log. */
+  readonly watermark?: 'log' | 'spark'
   readonly mode: 'batch' | 'microBatch' | 'continuous'
   /** Value of an expression of literals: `evaluateConstant` of codegen/interpreter.ts. */
   readonly evaluate: (expression: BoundExpression) => unknown
@@ -69,7 +71,7 @@ interface OpenStage {
 }
 
 function planStages(plan: BoundPlan, schema: StructType, options: PlanOptions): PhysicalPlan {
-  const cutter = new StageCutter(options.outputMode)
+  const cutter = new StageCutter(options.outputMode, options.watermark === 'spark')
   cutter.close(cutter.open(plan), { kind: 'sink', schema: plan.schema })
   return {
     stages: cutter.stages,
@@ -86,13 +88,16 @@ class StageCutter {
   readonly stages: Stage[] = []
   readonly signatures: string[] = []
 
-  constructor(private readonly outputMode: OutputMode) {}
+  constructor(
+    private readonly outputMode: OutputMode,
+    private readonly sparkRule: boolean,
+  ) {}
 
   /** The stages whose rows together are those of `node`: one for each input of the unions below it. */
   open(node: BoundPlan): readonly OpenStage[] {
     switch (node.op) {
       case 'scan':
-        return [{ input: scanInput(node), pipeline: [], parallelism: 'parallel' }]
+        return [{ input: scanInput(node, this.sparkRule), pipeline: [], parallelism: 'parallel' }]
       case 'watermark':
         return this.open(node.input)
       case 'filter':
@@ -130,7 +135,7 @@ class StageCutter {
   }
 
   #aggregate(node: BoundAggregation): OpenStage {
-    const grouping = groupingOf(node, this.outputMode)
+    const grouping = groupingOf(node, this.outputMode, this.sparkRule)
     const from = this.close(this.open(node.input), { kind: 'partialAggregate', grouping })
     const isGlobal = node.keys.length === 0 && node.window === undefined
     this.signatures.push(signature(grouping))
@@ -167,6 +172,7 @@ class StageCutter {
       right: right.side,
       ...(node.condition === undefined ? {} : { condition: node.condition }),
       ...(lag === undefined ? {} : { watermarkLagMs: lag }),
+      ...(this.sparkRule ? { rule: 'spark' } : {}),
       schema: node.schema,
     }
     this.signatures.push(joinSignature(head))
@@ -199,17 +205,25 @@ function joinSignature({ how, left, right }: Join): string {
   return `${how} join of ${text(left)} and ${text(right)}`
 }
 
-function scanInput(scan: BoundScan): ScanInput {
+function scanInput(scan: BoundScan, sparkRule: boolean): ScanInput {
   const { source, schema, fields, pushedFilters, watermark } = scan
-  return { kind: 'scan', source, schema, fields, pushedFilters, ...(watermark === undefined ? {} : { watermark }) }
+  return {
+    kind: 'scan',
+    source,
+    schema,
+    fields,
+    pushedFilters,
+    ...(watermark === undefined ? {} : { watermark: sparkRule ? { ...watermark, rule: 'spark' } : watermark }),
+  }
 }
 
-function groupingOf(node: BoundAggregation, outputMode: OutputMode): Grouping {
+function groupingOf(node: BoundAggregation, outputMode: OutputMode, sparkRule: boolean): Grouping {
   const { keys, window, aggregates } = node
   return {
     keys,
     aggregates,
-    closesWindows: closesWindows(node),
+    // Spark keeps every group for ever where the whole result is asked for, and so calls nothing late.
+    closesWindows: closesWindows(node) && !(sparkRule && outputMode === 'complete'),
     outputMode,
     ...(window === undefined ? {} : { window }),
   }

@@ -31,6 +31,7 @@ export class JoinTask implements Task {
   readonly #inputs: BarrierInputs
   readonly #pipeline: StagePipeline
   readonly #lagMs: number | undefined
+  readonly #isLateAtWatermark: boolean
   #told = Number.NEGATIVE_INFINITY
 
   constructor(private readonly options: JoinTaskOptions) {
@@ -40,6 +41,7 @@ export class JoinTask implements Task {
     this.#inputs = new BarrierInputs(options.inputs, options.watermarkPolicy)
     this.#pipeline = new StagePipeline(stage, join.schema, ansi, options.outputs)
     this.#lagMs = join.watermarkLagMs
+    this.#isLateAtWatermark = join.rule === 'spark'
   }
 
   restore(blocks: readonly BlockRef[], closedUntil: number): void {
@@ -97,7 +99,9 @@ export class JoinTask implements Task {
   #advance(watermark: number): void {
     if (watermark <= this.#told) return
     this.#told = watermark
-    if (Number.isFinite(watermark)) this.#state.expire(watermark, (write) => this.#pipeline.emit(write))
+    // What expires does so behind the watermark; where a row at the watermark is late already, at it.
+    const passed = this.#isLateAtWatermark ? watermark + 1 : watermark
+    if (Number.isFinite(watermark)) this.#state.expire(passed, (write) => this.#pipeline.emit(write))
     if (this.#lagMs !== undefined) this.#pipeline.setWatermark(watermark - this.#lagMs)
   }
 

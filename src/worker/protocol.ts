@@ -84,6 +84,8 @@ export type ToWorker =
       /** The whole state is to be written down with this epoch. */
       readonly snapshot: boolean
       readonly open: boolean
+      /** By Spark's rule: what is late in the epoch, and what closes at its end. */
+      readonly watermarks?: { readonly late: number; readonly evict: number }
     }
   /** To a scanning task, between two epochs: one partition more to read. */
   | {

@@ -1,6 +1,12 @@
 import { compileToShuffle } from '../codegen/shuffle-compiler.js'
 import { compileState, compileToBuilder, compileToTable } from '../codegen/stage-compiler.js'
-import { type PipelineSpec, type RowsFunction, SOURCE_CELLS, type StateFunction } from '../codegen/stage-functions.js'
+import {
+  type PipelineSpec,
+  type RowsFunction,
+  SOURCE_CELLS,
+  SourceCell,
+  type StateFunction,
+} from '../codegen/stage-functions.js'
 import { assert, present } from '../common/assert.js'
 import type { Env } from '../common/env.js'
 import type { InputPartition } from '../connector/input-partition.js'
@@ -34,6 +40,7 @@ export interface Goal {
   readonly final: boolean
   readonly snapshot: boolean
   readonly open: boolean
+  readonly watermarks?: { readonly late: number; readonly evict: number }
 }
 
 interface Cursor {
@@ -61,6 +68,8 @@ export class ScanTask implements Task {
   readonly #table: GroupTable | undefined
   readonly #writeState: StateFunction | undefined
   readonly #delayMs: number
+  /** By Spark's rule the watermark moves with the epochs alone. */
+  readonly #isGiven: boolean
   #goal: Goal | undefined
   #watermark = Number.NEGATIVE_INFINITY
   #next = 0
@@ -106,6 +115,7 @@ export class ScanTask implements Task {
     this.#builders = outputs.map(({ builder }) => builder)
     this.#toldAt = env.monotonic()
     this.#delayMs = scan.watermark?.delayMs ?? Number.NaN
+    this.#isGiven = scan.watermark?.rule === 'spark'
     this.#cursors = partitions.map((partition) => this.#cursorOf(partition))
   }
 
@@ -122,6 +132,8 @@ export class ScanTask implements Task {
 
   setGoal(goal: Goal): void {
     this.#goal = goal
+    if (goal.watermarks === undefined) return
+    for (const { cells } of this.#cursors) cells[SourceCell.lateBefore] = goal.watermarks.late
   }
 
   step(): boolean {
@@ -242,7 +254,7 @@ export class ScanTask implements Task {
 
   /** The least watermark of the partitions that are not idle; it never goes back. */
   #advanceWatermark(final: boolean): void {
-    if (Number.isNaN(this.#delayMs)) return
+    if (Number.isNaN(this.#delayMs) || (this.#isGiven && !final)) return
     const now = this.env.monotonic()
     let least = Number.POSITIVE_INFINITY
     let waiting = false
@@ -255,9 +267,13 @@ export class ScanTask implements Task {
     // All partitions idle: nothing says how far time has come. Without any partition this task holds nobody back.
     if (!waiting && this.#cursors.length > 0) return
     if (final) least = Number.POSITIVE_INFINITY
-    if (least <= this.#watermark) return
-    this.#watermark = least
-    for (const output of this.outputs) output.setWatermark(least)
+    this.#tellWatermark(least)
+  }
+
+  #tellWatermark(watermark: number): void {
+    if (watermark <= this.#watermark) return
+    this.#watermark = watermark
+    for (const output of this.outputs) output.setWatermark(watermark)
   }
 
   #advanceIdleWatermark(): void {
@@ -269,7 +285,8 @@ export class ScanTask implements Task {
 
   #endEpoch(goal: Goal): void {
     this.#handOn()
-    this.#advanceWatermark(goal.final)
+    if (goal.watermarks !== undefined && !goal.final) this.#tellWatermark(goal.watermarks.evict)
+    else this.#advanceWatermark(goal.final)
     this.#count()
     for (const output of this.outputs) output.setBarrier(goal.barrier, goal.final, goal.snapshot)
     this.#goal = goal.open ? { ends: null, barrier: -1, final: false, snapshot: false, open: true } : undefined

@@ -4,6 +4,7 @@ import { compileToBuilder } from '../../src/codegen/stage-compiler.js'
 import { SOURCE_CELLS } from '../../src/codegen/stage-functions.js'
 import { interpretToBuilder } from '../../src/codegen/stage-interpreter.js'
 import { MillraceError } from '../../src/common/errors.js'
+import type { NarrowOperator } from '../../src/plan/physical-plan.js'
 import { BlockBuilder } from '../../src/types/block-builder.js'
 import { readValues } from '../../src/types/block-reader.js'
 import { scalar, structType } from '../../src/types/data-type.js'
@@ -20,11 +21,13 @@ describe.each([true, false])('with ansi %s', (ansi) => {
         operators(ansi),
         mixedRows(40),
         fc.boolean(),
+        fc.constantFrom(undefined, eventTime, { ...eventTime, rule: 'spark' as const }),
         fc.boolean(),
         fc.nat(40),
         fc.nat(40),
-        (list, data, shuffled, stamped, a, b) => {
-          const spec = pipeline(ansi, shuffled, list, stamped ? eventTime : undefined)
+        (list, data, shuffled, stamp, dropsLate, a, b) => {
+          const late: NarrowOperator[] = stamp !== undefined && dropsLate ? [{ op: 'dropLate' }] : []
+          const spec = pipeline(ansi, shuffled, [...late, ...list], stamp)
           const block = blockOf(data, shuffled)
           const from = Math.min(a, b, data.length)
           const to = Math.min(Math.max(a, b), data.length)
@@ -32,6 +35,7 @@ describe.each([true, false])('with ansi %s', (ansi) => {
             const builder = new BlockBuilder(schema)
             const cells = new Float64Array(SOURCE_CELLS).fill(0)
             cells[0] = Number.NEGATIVE_INFINITY
+            cells[4] = 0
             // In two steps: what a builder holds already stays.
             const half = (from + to) >> 1
             builder.ensureRows(to - from)
