@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { col, type DataFrame, expr, Millrace, window } from 'millrace'
+import { col, type DataFrame, expr, Millrace, sessionWindow, window } from 'millrace'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { StructSchema } from '../../dist/types/schema.js'
 import { type ScalarKind, scalar, structType } from '../../src/types/data-type.js'
@@ -107,9 +107,8 @@ function applied(id: string, frame: DataFrame, operator: CaseOperator, next: Cas
 
 function keyOf(key: GroupKey) {
   if (typeof key === 'string') return col(key)
-  if ('session' in key) throw new Unsupported('session windows')
-  if (key.slide !== undefined) throw new Unsupported('sliding windows')
-  return window(key.window, key.size).as('window')
+  if ('session' in key) return sessionWindow(key.session, key.gap).as('session_window')
+  return window(key.window, key.size, key.slide, key.start).as('window')
 }
 
 async function runCase(oracle: StreamCase): Promise<void> {
@@ -179,9 +178,16 @@ function texts(rows: readonly unknown[], ordered: boolean | undefined): string[]
   return ordered === true ? sorted : sorted.sort()
 }
 
+/** Where our answer is another; a case that is listed and agrees after all fails. docs/spark-differences.md says why. */
+const differences = ['session-02']
+
 const unsupported: string[] = []
 test.each(cases.map((c) => [c.id, c.title, c] as const))('%s: %s', async (_id, _title, oracle) => {
   try {
+    if (differences.includes(oracle.id)) {
+      await expect(runCase(oracle)).rejects.toThrow('to deeply equal')
+      return
+    }
     await runCase(oracle)
   } catch (error) {
     const refused = (error as { readonly code?: string }).code === 'UNSUPPORTED_OPERATION'
@@ -197,8 +203,6 @@ test('what is not supported yet is no more than this', () => {
     dropDuplicates: 2,
     dropDuplicatesWithinWatermark: 4,
     "output mode 'append' of an aggregation without a window is not supported": 1,
-    'session windows': 7,
-    'sliding windows': 5,
     'window() as a column': 1,
   })
 })
