@@ -65,10 +65,14 @@ describe('a batch in a file', () => {
 
   /** Changes the middle batch; `sealed`: under a checksum that is right, as malice or a bug would have it. */
   function change(sealed: boolean, edit: (batch: DataView) => void): void {
+    changeAt(middle, end, sealed, edit)
+  }
+
+  function changeAt(from: number, to: number, sealed: boolean, edit: (batch: DataView) => void): void {
     const bytes = Uint8Array.from(fs.readFile(path))
-    const batch = new DataView(bytes.buffer, middle, end - middle)
+    const batch = new DataView(bytes.buffer, from, to - from)
     edit(batch)
-    if (sealed) batch.setUint32(CRC, crc32c(bytes, middle + ATTRIBUTES, end))
+    if (sealed) batch.setUint32(CRC, crc32c(bytes, from + ATTRIBUTES, to))
     fs.replaceFile(path, bytes)
   }
 
@@ -158,11 +162,20 @@ describe('a batch in a file', () => {
     await expectRefused('SEGMENT_CORRUPT')
   })
 
+  const countMany = (batch: DataView): void => {
+    batch.setInt32(LAST_OFFSET_DELTA, 0x3fffffff)
+    batch.setInt32(RECORD_COUNT, 0x3fffffff)
+  }
+
+  test('that claims the offsets of the batch behind it is damage', async () => {
+    change(true, countMany)
+    const opened = await open()
+    expect(() => opened.values()).toThrowError(expect.objectContaining({ code: 'SEGMENT_CORRUPT' }) as Error)
+    await opened.close()
+  })
+
   test('with fewer bytes of records than it counts is refused', async () => {
-    change(true, (batch) => {
-      batch.setInt32(LAST_OFFSET_DELTA, 0x3fffffff)
-      batch.setInt32(RECORD_COUNT, 0x3fffffff)
-    })
+    changeAt(end, fs.readFile(path).length, true, countMany)
     const opened = await open()
     expect(() => opened.values()).toThrowError(expect.objectContaining({ code: 'RECORD_CORRUPT' }) as Error)
     await opened.close()
