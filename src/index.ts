@@ -332,11 +332,11 @@ export type { ExplainMode, StreamingQuery } from './api/streaming-query.js'
 export type { Trigger } from './api/trigger.js'
 export type { DataStreamWriter } from './api/writer.js'
 export type { Assignment, AssignorInput, PartitionAssignor, TopicPartition } from './client/assignor.js'
-export { type AssignorName, PartitionAssigners } from './client/assignors.js'
-export { type Compression, CompressionTypes } from './client/compression-types.js'
+export type { Compression } from './client/compression-types.js'
 export type { Consumer, IteratedMessage, TopicPartitionOffset } from './client/consumer.js'
 export type { ConsumerOptions } from './client/consumer-options.js'
 export type { GroupDescription, GroupListing, GroupPartition, Groups, OffsetChange } from './client/groups.js'
+export { type AssignorName, CompressionTypes, PartitionAssigners } from './client/kafkajs-names.js'
 export type { AutoOffsetReset } from './client/offset-reset.js'
 export type {
   Producer,

@@ -1,5 +1,7 @@
+import { runLocally, runsLocally } from '../execution/local-run.js'
 import type { LogicalPlan } from '../plan/logical-plan.js'
-import type { BlockRef } from '../types/block.js'
+import type { PhysicalPlan } from '../plan/physical-plan.js'
+import { type BlockRef, blockRowCount } from '../types/block.js'
 import type { EngineContext } from './engine-context.js'
 import type { PlanTables } from './memory-tables.js'
 import { physicalPlan, tablesOf } from './planning.js'
@@ -22,6 +24,19 @@ export function heldBlocks({ plan, tables }: BoundPlan): readonly BlockRef[] | u
   return tables.get(plan.source.tableId ?? '')?.blocks()
 }
 
+/** Whether an action on the plan would run in this thread, with the rows that its table has now. */
+export function isRunLocally({ localRowsMax }: EngineContext, physical: PhysicalPlan, tables: PlanTables): boolean {
+  return runsLocally(physical, scannedBlocks(physical, tablesOf(tables)), localRowsMax)
+}
+
+function scannedBlocks(
+  { stages }: PhysicalPlan,
+  tables: ReadonlyMap<string, readonly BlockRef[]>,
+): readonly BlockRef[] {
+  const input = stages[0]?.input
+  return input?.kind === 'scan' ? (tables.get(input.source.tableId ?? '') ?? []) : []
+}
+
 /** Runs a bounded query to its end. `take` gets each block of its result, valid during the call. */
 export async function runBatch(
   context: EngineContext,
@@ -30,10 +45,20 @@ export async function runBatch(
   onProgress?: (progress: BatchProgress) => void,
 ): Promise<void> {
   runs += 1
+  const name = `batch-${runs}`
+  const physical = physicalPlan(plan, { ansi: context.ansi, outputMode: 'append', mode: 'batch' })
+  const blocksByTable = tablesOf(tables)
+  context.session.assertOpen()
+  const blocks = scannedBlocks(physical, blocksByTable)
+  if (runsLocally(physical, blocks, context.localRowsMax)) {
+    runLocally({ name, plan: physical, blocks }, take)
+    onProgress?.({ inputRows: blocks.reduce((rows, { views, position }) => rows + blockRowCount(views, position), 0) })
+    return
+  }
   const handle = await context.session.start({
-    name: `batch-${runs}`,
-    plan: physicalPlan(plan, { ansi: context.ansi, outputMode: 'append', mode: 'batch' }),
-    tables: tablesOf(tables),
+    name,
+    plan: physical,
+    tables: blocksByTable,
     mode: { kind: 'batch' },
     sink: { kind: 'host', sink: { rows: take }, description: 'CollectSink' },
     options: {},

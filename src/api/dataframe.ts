@@ -7,9 +7,10 @@ import type { BlockRef } from '../types/block.js'
 import { type StructType, typeName } from '../types/data-type.js'
 import { type Row, readRows } from '../types/row-reader.js'
 import { type ArrowTable, toArrowTable } from './arrow-table.js'
-import { type BatchProgress, type BoundPlan, heldBlocks, runBatch } from './batch-run.js'
+import { type BatchProgress, type BoundPlan, heldBlocks, isRunLocally, runBatch } from './batch-run.js'
 import type { Column } from './column.js'
 import { columnNamed, expressionOf, expressionOfColumn, named, valueHint } from './column-arguments.js'
+import { copyBlock } from './copied-block.js'
 import type { EngineContext } from './engine-context.js'
 import { aliasOf, type JoinHow, type JoinOn, joinOnOf, joinTypeOf, notADataFrame } from './join-arguments.js'
 import { nextTableId, type PlanTables } from './memory-tables.js'
@@ -31,7 +32,6 @@ import type {
   Without,
 } from './row-types.js'
 import { schemaTree } from './schema-tree.js'
-import { copyBlock } from './sink/foreach-batch-sink.js'
 import type { ExplainMode } from './streaming-query.js'
 import { renderTable } from './table-renderer.js'
 import { DataStreamWriter } from './writer.js'
@@ -91,7 +91,10 @@ export class DataFrame<R extends object = Row> {
 
   /** Prints the logical and the physical plan, with `'codegen'` the generated code too, and returns the text. */
   explain(mode: ExplainMode = 'extended'): string {
-    const text = explainPlan(this.#plan, mode, { ansi: this.#context.ansi, outputMode: 'update', mode: 'batch' })
+    const planning = { ansi: this.#context.ansi, outputMode: 'update', mode: 'batch' } as const
+    const text = explainPlan(this.#plan, mode, planning, (physical) =>
+      isRunLocally(this.#context, physical, this.#tables),
+    )
     this.#context.print(`${text}\n`)
     return text
   }

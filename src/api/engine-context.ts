@@ -9,6 +9,8 @@ export interface EngineContext {
   readonly session: EngineSession
   readonly ansi: boolean
   readonly dir: string | undefined
+  /** See {@link MillraceOptions.localRowsMax}. */
+  readonly localRowsMax: number
   readonly queries: QueryRegistry
   readonly tables: NamedTables
   /** Throws for a topic that does not exist, with the names of those that do. */

@@ -1,37 +1,23 @@
-import { compileKeep, compileProbe } from '../codegen/join-compiler.js'
-import { compileToShuffle } from '../codegen/shuffle-compiler.js'
-import { compileMerge, compileResult, compileToBuilder, compileToTable } from '../codegen/stage-compiler.js'
-import type { PipelineSpec } from '../codegen/stage-functions.js'
-import type { Join, PhysicalPlan, Stage } from '../plan/physical-plan.js'
+import { createRequire } from 'node:module'
+import { builtFile } from '../common/built-file.js'
+import type { PhysicalPlan } from '../plan/physical-plan.js'
+import type * as StageCode from './stage-code.js'
 
-/** The functions that the workers run for a plan, as text: `explain('codegen')`. */
+/**
+ * The functions that the workers run for a plan, as text: `explain('codegen')`. The compiler is much to load and of no other use in this thread, and
+ * `explain` answers at once, so it is required when it is asked for. A loader may make a second copy of what is required; here that
+ * does no harm, for a plan goes in and a text comes out.
+ */
+const require = createRequire(import.meta.url)
+
+let compiler: typeof StageCode | undefined
+
+/** Node 22 before 22.12 cannot require ES modules: there it is loaded when an engine is opened. */
+export async function prepareGeneratedCode(): Promise<void> {
+  if (!('require_module' in process.features)) compiler = await import('./stage-code.js')
+}
+
 export function generatedCode(plan: PhysicalPlan): string {
-  return plan.stages
-    .map((stage) => `-- stage ${stage.id}\n${stageFunctions(stage, plan.ansi).join('\n\n')}`)
-    .join('\n\n')
-}
-
-function stageFunctions({ input, head, pipeline, output }: Stage, ansi: boolean): string[] {
-  const functions: string[] = []
-  if (head?.op === 'finalAggregate') {
-    functions.push(compileMerge(head.grouping, ansi, false).text, compileResult(head, ansi).text)
-  }
-  if (head?.op === 'join') functions.push(...joinFunctions(head, ansi))
-  const spec: PipelineSpec = {
-    schema: head?.schema ?? input.schema,
-    operators: pipeline,
-    ansi,
-    ...(input.kind === 'scan' && input.watermark !== undefined ? { watermark: input.watermark } : {}),
-  }
-  if (output.kind === 'partialAggregate') functions.push(compileToTable(spec, output.grouping).text)
-  else if (output.kind === 'shuffle') functions.push(compileToShuffle(spec, output).text)
-  else if (input.kind === 'scan' || pipeline.length > 0) functions.push(compileToBuilder(spec, output.schema).text)
-  return functions
-}
-
-function joinFunctions(join: Join, ansi: boolean): string[] {
-  return (['left', 'right'] as const).flatMap((side) => [
-    compileProbe(join, side, ansi).text,
-    compileKeep(join, side, false, ansi).text,
-  ])
+  compiler ??= require(builtFile(import.meta.url, './stage-code.js')) as typeof StageCode
+  return compiler.stageCode(plan)
 }

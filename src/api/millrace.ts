@@ -60,6 +60,7 @@ export class Millrace {
       },
       ansi: options.ansi,
       dir: options.dir,
+      localRowsMax: options.localRowsMax,
       queries,
       tables: new frames.NamedTables(),
       topic: (name) => open().log.topics.get(name),
@@ -74,6 +75,7 @@ export class Millrace {
     const { Threads } = await import('../execution/threads.js')
     const threads = new Threads(resolved)
     const [{ EngineSession }, frames] = await Promise.all([import('../execution/session.js'), import('./frames.js')])
+    await frames.prepareGeneratedCode()
     return new Millrace(await EngineSession.open(resolved, threads), resolved, frames)
   }
 

@@ -5,6 +5,7 @@ import { MillraceError } from '../common/errors.js'
 import { guardedLogger, type Logger, silentLogger } from '../common/logger.js'
 import { CLOSE_TIMEOUT_MS } from '../execution/limits.js'
 import type { FsyncMode } from '../log/log-writer.js'
+import { LOCAL_ROWS_MAX } from '../plan/local-plan.js'
 import { nearestHint, unknownName } from './unknown-name.js'
 
 /** What `Millrace.open` takes; see {@link resolveOptions} for the defaults. */
@@ -40,6 +41,11 @@ export interface MillraceOptions {
    * everything closed. Default 30 000.
    */
   readonly closeTimeoutMs?: number | undefined
+  /**
+   * Queries over rows in memory (createDataFrame, a memory sink's table) that only filter, project, sort and limit are evaluated in this thread,
+   * without the workers, where there are no more rows than this and they take no more than 1 MiB. Default 1000; 0: never.
+   */
+  readonly localRowsMax?: number | undefined
 }
 
 export interface ResolvedOptions {
@@ -50,6 +56,7 @@ export interface ResolvedOptions {
   readonly ansi: boolean
   readonly logger: Logger
   readonly closeTimeoutMs: number
+  readonly localRowsMax: number
   readonly offsetsRetentionMs?: number
   readonly transactionalIdExpirationMs?: number
   readonly producerIdExpirationMs?: number
@@ -58,7 +65,17 @@ export interface ResolvedOptions {
 const fsyncModes: readonly FsyncMode[] = ['never', 'interval', 'group', 'always']
 /** How long what nobody uses is kept. */
 const retentions = ['offsetsRetentionMs', 'transactionalIdExpirationMs', 'producerIdExpirationMs'] as const
-const optionNames = ['dir', 'workers', 'fsync', 'memoryBudget', 'ansi', 'logger', 'closeTimeoutMs', ...retentions]
+const optionNames = [
+  'dir',
+  'workers',
+  'fsync',
+  'memoryBudget',
+  'ansi',
+  'logger',
+  'closeTimeoutMs',
+  'localRowsMax',
+  ...retentions,
+]
 export const MAX_WORKERS = MAX_THREAD_SLOTS - FIRST_WORKER_SLOT
 /** Below this the log cannot hold a chunk for each partition of a few topics. */
 const MIN_MEMORY_BUDGET = 16 * 1024 * 1024
@@ -71,7 +88,7 @@ export function resolveOptions(options: MillraceOptions): ResolvedOptions {
     if (optionNames.includes(name)) continue
     throw unknownName('UNKNOWN_OPTION', `Millrace.open has no option '${name}'`, name, optionNames)
   }
-  const { dir, workers, fsync, memoryBudget, ansi, logger, closeTimeoutMs } = options
+  const { dir, workers, fsync, memoryBudget, ansi, logger, closeTimeoutMs, localRowsMax } = options
   if (dir !== undefined && (typeof dir !== 'string' || dir === '')) {
     throw optionError('dir', dir, 'a path', 'leave it out to keep everything in memory')
   }
@@ -106,6 +123,14 @@ export function resolveOptions(options: MillraceOptions): ResolvedOptions {
       'leave it out for 30 seconds',
     )
   }
+  if (localRowsMax !== undefined && !(Number.isSafeInteger(localRowsMax) && localRowsMax >= 0)) {
+    throw optionError(
+      'localRowsMax',
+      localRowsMax,
+      'a number of rows',
+      `leave it out for ${LOCAL_ROWS_MAX}; 0 is never`,
+    )
+  }
   for (const name of retentions) {
     const given = options[name]
     if (given === undefined || (Number.isSafeInteger(given) && given > 0)) continue
@@ -120,6 +145,7 @@ export function resolveOptions(options: MillraceOptions): ResolvedOptions {
     ansi: ansi ?? true,
     logger: logger === undefined ? silentLogger : guardedLogger(logger),
     closeTimeoutMs: closeTimeoutMs ?? CLOSE_TIMEOUT_MS,
+    localRowsMax: localRowsMax ?? LOCAL_ROWS_MAX,
   }
 }
 

@@ -28,12 +28,24 @@ export function physicalPlan(plan: LogicalPlan, options: PlanningOptions): Physi
   return planned(plan, options).physical
 }
 
-/** `simple`: the physical plan. `extended`: what it was made of, too. `codegen`: and the functions that the workers run. */
-export function explainPlan(plan: LogicalPlan, mode: ExplainMode, options: PlanningOptions): string {
+/**
+ * `simple`: the physical plan. `extended`: what it was made of, too. `codegen`: and the functions that the workers run. `isLocal`: whether the
+ * plan would be run in this thread.
+ */
+export function explainPlan(
+  plan: LogicalPlan,
+  mode: ExplainMode,
+  options: PlanningOptions,
+  isLocal: (physical: PhysicalPlan) => boolean = () => false,
+): string {
   const query = planned(plan, options)
-  if (mode === 'simple') return `== Physical Plan ==\n${explainPhysical(query.physical)}`
-  if (mode === 'extended') return explain(query)
-  if (mode === 'codegen') return `${explain(query)}\n\n== Generated Code ==\n${generatedCode(query.physical)}`
+  const local = isLocal(query.physical)
+  if (mode === 'simple') return `== Physical Plan ==\n${explainPhysical(query.physical, local)}`
+  if (mode === 'extended') return explain(query, local)
+  if (mode === 'codegen') {
+    const code = local ? '(none: so few rows are interpreted where the query is called)' : generatedCode(query.physical)
+    return `${explain(query, local)}\n\n== Generated Code ==\n${code}`
+  }
   throw new MillraceError('INVALID_ARGUMENT', `explain() has no mode '${String(mode)}'`, {
     detail: "there is 'simple', 'extended', 'codegen'",
     hint: 'explain() alone prints the plans',

@@ -1,6 +1,5 @@
 import { MillraceError } from '../common/errors.js'
-import { logSchema } from '../connector/log-input.js'
-import { rateSchema } from '../connector/rate-input.js'
+import { logSchema, rateSchema } from '../connector/source-schemas.js'
 import type { LogicalPlan, SourceSpec } from '../plan/logical-plan.js'
 import { blocksFromRows } from '../types/column-builder.js'
 import { type StructType, sameType, typeName } from '../types/data-type.js'

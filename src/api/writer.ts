@@ -1,41 +1,19 @@
 import { isAbsolute, join, resolve } from 'node:path'
 import { MillraceError } from '../common/errors.js'
-import type { HostSink, QuerySpec } from '../execution/session.js'
-import { refuseInternalTopic } from '../log/internal-topics.js'
-import type { OutputMode, PhysicalPlan } from '../plan/physical-plan.js'
+import type { OutputMode } from '../plan/physical-plan.js'
 import type { BlockRef } from '../types/block.js'
 import type { StructType } from '../types/data-type.js'
 import { describe } from '../types/invalid-value.js'
-import type { Row } from '../types/row-reader.js'
 import type { BoundPlan } from './batch-run.js'
 import type { EngineContext } from './engine-context.js'
 import { explainPlan, physicalPlan, tablesOf } from './planning.js'
-import { ConsoleSink } from './sink/console-sink.js'
-import { ForeachBatchSink } from './sink/foreach-batch-sink.js'
-import { type ForeachFunction, ForeachFunctionSink, ForeachSink, type ForeachWriter } from './sink/foreach-sink.js'
-import { IteratorSink } from './sink/iterator-sink.js'
-import { MemorySink } from './sink/memory-sink.js'
+import type { ForeachFunction, ForeachWriter } from './sink/foreach-sink.js'
+import type { IteratorSink } from './sink/iterator-sink.js'
+import type { SinkTarget } from './sink/query-sink.js'
 import { type ExplainMode, StreamingQuery } from './streaming-query.js'
 import { checkTrigger, defaultTrigger, queryMode, type Trigger } from './trigger.js'
 import { unknownName } from './unknown-name.js'
-import {
-  checkOptionNames,
-  consoleOptions,
-  runOptions,
-  type SinkFormat,
-  sinkFormats,
-  watermarkRule,
-} from './writer-options.js'
-
-type Target =
-  | { readonly kind: 'format'; readonly format: SinkFormat }
-  | { readonly kind: 'foreach'; readonly writer: ForeachWriter<Row> }
-  | { readonly kind: 'foreachFunction'; readonly process: ForeachFunction<Row> }
-  | {
-      readonly kind: 'foreachBatch'
-      readonly deliver: (blocks: readonly BlockRef[], schema: StructType, epoch: number) => void | Promise<void>
-    }
-  | { readonly kind: 'iterate'; readonly sink: (plan: PhysicalPlan) => IteratorSink }
+import { checkOptionNames, runOptions, type SinkFormat, sinkFormats, watermarkRule } from './writer-options.js'
 
 const outputModes: readonly OutputMode[] = ['append', 'update', 'complete']
 
@@ -45,7 +23,7 @@ export class DataStreamWriter<R extends object, F> {
   readonly #input: BoundPlan
   readonly #frameOf: (schema: StructType, blocks: readonly BlockRef[]) => F
   readonly #options = new Map<string, string>()
-  #target: Target | undefined
+  #target: SinkTarget | undefined
   #name: string | undefined
   #outputMode: OutputMode = 'append'
   #trigger: Trigger = defaultTrigger
@@ -162,9 +140,8 @@ export class DataStreamWriter<R extends object, F> {
     let sink: IteratorSink | undefined
     const started = this.#start({
       kind: 'iterate',
-      sink: (plan) => {
-        sink = new IteratorSink(plan.schema)
-        return sink
+      onSink: (made) => {
+        sink = made
       },
     }).then((query) => {
       query.awaitTermination().then(
@@ -199,7 +176,7 @@ export class DataStreamWriter<R extends object, F> {
     }
   }
 
-  async #start(target: Target): Promise<StreamingQuery> {
+  async #start(target: SinkTarget): Promise<StreamingQuery> {
     const context = this.#context
     const format = target.kind === 'format' ? target.format : undefined
     checkOptionNames(format, this.#options)
@@ -210,7 +187,9 @@ export class DataStreamWriter<R extends object, F> {
     const checkpoint = this.#checkpoint(format)
     const release = context.queries.claim(this.#name, checkpoint)
     try {
-      const sink = this.#sink(target, plan)
+      // Loaded with the first query that is started: who only asks for rows needs none.
+      const { sinkOf } = await import('./sink/query-sink.js')
+      const sink = sinkOf(target, plan, { context, name: this.#name, options: this.#options })
       const handle = await context.session.start({
         name: this.#name ?? '',
         plan,
@@ -237,57 +216,6 @@ export class DataStreamWriter<R extends object, F> {
     }
   }
 
-  #sink(target: Target, plan: PhysicalPlan): QuerySpec['sink'] {
-    switch (target.kind) {
-      case 'foreach':
-        return hosted(new ForeachSink(plan.schema, target.writer), 'ForeachSink')
-      case 'foreachFunction':
-        return hosted(new ForeachFunctionSink(plan.schema, target.process), 'ForeachSink')
-      case 'foreachBatch': {
-        const sink = new ForeachBatchSink((blocks, epoch) => target.deliver(blocks, plan.schema, epoch))
-        return { ...hosted(sink, 'ForeachBatchSink'), durableRows: true }
-      }
-      case 'iterate':
-        return hosted(target.sink(plan), 'IteratorSink')
-      case 'format':
-        return this.#formatSink(target.format, plan)
-    }
-  }
-
-  #formatSink(format: SinkFormat, plan: PhysicalPlan): QuerySpec['sink'] {
-    switch (format) {
-      case 'noop':
-        return { kind: 'noop' }
-      case 'console':
-        return hosted(
-          new ConsoleSink(plan.schema, consoleOptions(this.#options), (text) => this.#context.print(text)),
-          'ConsoleSink',
-        )
-      case 'memory': {
-        if (this.#name === undefined) {
-          throw new MillraceError('MISSING_QUERY_NAME', 'the memory sink needs a name for its table', {
-            detail: 'found no queryName',
-            hint: "add queryName('seen') and read it with mill.table('seen')",
-          })
-        }
-        const sink = new MemorySink(plan)
-        this.#context.tables.set(this.#name, { schema: plan.schema, snapshot: () => sink.snapshot() })
-        return hosted(sink, 'MemorySink')
-      }
-      case 'log': {
-        const topic = this.#options.get('topic')
-        if (topic === undefined) {
-          throw new MillraceError('MISSING_OPTION', "the log sink needs the option 'topic'", {
-            detail: 'found none',
-            hint: "option('topic', 'per-page')",
-          })
-        }
-        refuseInternalTopic(topic)
-        return { kind: 'log', topic }
-      }
-    }
-  }
-
   /**
    * A named query of an engine with a folder has a checkpoint without being told. Not so the memory sink: its rows
    * die with the process, so a checkpoint would skip at the next start what nobody holds any more.
@@ -299,8 +227,4 @@ export class DataStreamWriter<R extends object, F> {
     if (dir === undefined || this.#name === undefined || format === 'memory') return undefined
     return join(dir, 'checkpoints', this.#name)
   }
-}
-
-function hosted(sink: HostSink, description: string): QuerySpec['sink'] & { readonly kind: 'host' } {
-  return { kind: 'host', sink, description }
 }

@@ -6,16 +6,7 @@ import { rangeAssignor } from './range-assignor.js'
 import { roundRobinAssignor } from './round-robin-assignor.js'
 import { cooperativeStickyAssignor, stickyAssignor } from './sticky-assignor.js'
 
-/** Kafka's names of the assignors that there are, for `partitionAssigners`. */
-export const PartitionAssigners = Object.freeze({
-  range: 'range',
-  roundRobin: 'roundrobin',
-  sticky: 'sticky',
-  cooperativeSticky: 'cooperative-sticky',
-} as const)
-
-export type AssignorName = (typeof PartitionAssigners)[keyof typeof PartitionAssigners]
-
+/** The assignors that there are, by Kafka's names. */
 const byName: ReadonlyMap<string, PartitionAssignor> = new Map(
   [rangeAssignor, roundRobinAssignor, stickyAssignor, cooperativeStickyAssignor].map((a) => [a.name, a]),
 )

@@ -1,9 +1,6 @@
 import { MillraceError } from '../common/errors.js'
-import { assertCanCompress, Codec, type CodecName, codecNames } from '../record/compression.js'
+import { assertCanCompress, Codec, type CodecName, codecNames } from '../record/codec.js'
 import { describe } from '../types/invalid-value.js'
-
-/** The codecs by the names and numbers of kafkajs. */
-export const CompressionTypes = { None: 0, GZIP: 1, Snappy: 2, LZ4: 3, ZSTD: 4 } as const
 
 /** A codec as a producer is told it: one of CompressionTypes, or Kafka's name. */
 export type Compression = Codec | CodecName

@@ -1,14 +1,12 @@
 import { MillraceError } from '../common/errors.js'
 import { OFFSETS_TOPIC } from '../log/internal-topics.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
-import { PartitionReader } from '../log/partition-reader.js'
 import type { Message } from '../record/key-scatter.js'
 import { placeOf, type TopicPartition } from './assignor.js'
 import type { HostLog } from './host-log.js'
 import type { WrittenPart } from './joined-write.js'
 import { OFFSET_METADATA_BYTES_MAX } from './limits.js'
 import { type CommittedOffset, OFFSET_STRING_BYTES_MAX, offsetMessage, readOffsetRecord } from './offset-record.js'
-import { RecordDecoder } from './record-decoder.js'
 import type { TopicSender } from './topic-sender.js'
 
 /** What is to be committed. */
@@ -140,7 +138,9 @@ export class GroupOffsets {
 
   async #load(): Promise<void> {
     const topic = this.#log.listTopics().find((known) => known.name === OFFSETS_TOPIC)
-    for (const partition of topic?.partitions ?? []) {
+    if (topic === undefined) return
+    const { PartitionReader, RecordDecoder } = await import('./record-reading.js')
+    for (const partition of topic.partitions) {
       const reader = new PartitionReader({
         partition,
         memory: this.#log.memory,
@@ -148,7 +148,7 @@ export class GroupOffsets {
         // Nothing of a transaction that was aborted, or is open.
         isolation: 'read_committed',
       })
-      const decoder = new RecordDecoder(topic as TopicDescriptor)
+      const decoder = new RecordDecoder(topic)
       try {
         reader.seek(reader.logStartOffset())
         while (reader.next()) {

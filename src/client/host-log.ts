@@ -1,10 +1,12 @@
+import { present } from '../common/assert.js'
 import type { Env } from '../common/env.js'
 import { engineClosed, MillraceError } from '../common/errors.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import type { LogMemory } from '../log/shared-memory.js'
 import type { TopicSpec } from '../log/topics.js'
 import type { CoordinatorClient } from './producer-identity.js'
-import { TopicSender } from './topic-sender.js'
+import type * as Sending from './topic-sender.js'
+import type { TopicSender } from './topic-sender.js'
 
 export interface HostLogOptions {
   readonly memory: LogMemory
@@ -38,6 +40,8 @@ export class HostLog {
   /** Consumers that hand out records now: who closes the log lets them end first. */
   readonly runningConsumers = new Set<{ disconnect(): Promise<void> }>()
   readonly #topicListeners = new Set<() => void>()
+  /** What writes records is loaded with the first topic that this thread hears of. */
+  #sending: typeof Sending | undefined
   #closed: MillraceError | undefined
 
   constructor(options: HostLogOptions) {
@@ -60,7 +64,7 @@ export class HostLog {
     if (known !== undefined) return known
     let asked = this.#asked.get(name)
     if (asked === undefined) {
-      asked = this.#resolveTopic(name)
+      asked = this.#withSending(this.#resolveTopic(name))
         .then((topic) => this.addTopic(topic))
         .finally(() => this.#asked.delete(name))
       this.#asked.set(name, asked)
@@ -72,19 +76,36 @@ export class HostLog {
     return (await this.sender(name)).topic
   }
 
+  /** Before the first topic is added. */
+  async loadSending(): Promise<void> {
+    this.#sending ??= await import('./topic-sender.js')
+  }
+
+  async #withSending(asked: Promise<TopicDescriptor>): Promise<TopicDescriptor> {
+    const [topic] = await Promise.all([asked, this.loadSending()])
+    return topic
+  }
+
   /** For a topic that has just been created, so that nobody needs to ask. */
   addTopic(topic: TopicDescriptor): TopicSender {
     this.assertOpen()
     const known = this.#senders.get(topic.name)
     if (known !== undefined && known.topic.id === topic.id) return known
     known?.close(deleted(topic.name))
-    const sender: TopicSender = new TopicSender(topic, {
+    const sender = this.#newSender(topic)
+    this.#senders.set(topic.name, sender)
+    for (const listener of this.#topicListeners) listener()
+    return sender
+  }
+
+  #newSender(topic: TopicDescriptor, after?: TopicSender): TopicSender {
+    const { TopicSender: Sender } = present(this.#sending, 'what writes records')
+    const sender: TopicSender = new Sender(topic, {
       memory: this.memory,
       env: this.env,
       onActive: () => this.#active.add(sender),
+      ...(after === undefined ? {} : { after }),
     })
-    this.#senders.set(topic.name, sender)
-    for (const listener of this.#topicListeners) listener()
     return sender
   }
 
@@ -92,13 +113,7 @@ export class HostLog {
   topicChanged(topic: TopicDescriptor): void {
     const before = this.#senders.get(topic.name)
     if (before === undefined) return
-    const sender: TopicSender = new TopicSender(topic, {
-      memory: this.memory,
-      env: this.env,
-      onActive: () => this.#active.add(sender),
-      after: before,
-    })
-    this.#senders.set(topic.name, sender)
+    this.#senders.set(topic.name, this.#newSender(topic, before))
     for (const listener of this.#topicListeners) listener()
   }
 
@@ -120,7 +135,7 @@ export class HostLog {
   /** For a topic of the engine's own. */
   async createTopic(spec: TopicSpec): Promise<TopicDescriptor> {
     this.assertOpen()
-    return this.addTopic(await this.#createTopic(spec)).topic
+    return this.addTopic(await this.#withSending(this.#createTopic(spec))).topic
   }
 
   /** Called when topics have come, gone or changed; the returned function ends that. */

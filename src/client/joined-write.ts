@@ -1,5 +1,5 @@
 import type { ProducerSession } from '../log/producer-session.js'
-import { Codec } from '../record/compression.js'
+import { Codec } from '../record/codec.js'
 import type { Message } from '../record/key-scatter.js'
 import type { PreparedBatch } from '../record/prepared-batch.js'
 import type { AckLevel, SendAcks } from './send-acks.js'

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import { MillraceError } from '../common/errors.js'
 import { OFFSETS_TOPIC } from '../log/internal-topics.js'
 import type { ProducerSession } from '../log/producer-session.js'
-import { Codec } from '../record/compression.js'
+import { Codec } from '../record/codec.js'
 import type { Message } from '../record/key-scatter.js'
 import { codecOf } from './compression-types.js'
 import { GroupOffsets } from './group-offsets.js'
@@ -25,7 +25,7 @@ import {
   type ProducerSettings,
   producerSettings,
 } from './producer-settings.js'
-import { type ResumedSend, resumeSend } from './resend.js'
+import type { ResumedSend } from './resend.js'
 import { SendBuffer } from './send-buffer.js'
 import type { TopicSender } from './topic-sender.js'
 import { Transaction } from './transaction.js'
@@ -238,6 +238,8 @@ export class Producer extends EventEmitter {
     const { topic, compression } = send
     let resumed: ResumedSend
     try {
+      // As rare as it is large: it reads the log.
+      const { resumeSend } = await import('./resend.js')
       const sender = this.#log.knownSender(topic) ?? (await this.#log.sender(topic))
       resumed = resumeSend(this.#log, sender, send, this.#log.env.monotonic() + this.#settings.deliveryTimeoutMs)
     } catch (error) {

@@ -27,7 +27,7 @@ import {
   type ProbeFunction,
   STATE_OF_ROW,
 } from './join-functions.js'
-import { type Slots, slotReaders } from './stage-interpreter.js'
+import { type Slots, slotReaders } from './row-interpreter.js'
 import type { Value } from './value.js'
 
 /** The functions of join-compiler.ts, interpreted: the reference for tests, and the fallback where code generation is forbidden. */

@@ -6,10 +6,9 @@ import type { BlockBuilder } from '../types/block-builder.js'
 import { BlockOutput } from './block-access.js'
 import { GroupCode } from './group-code.js'
 import { GroupInterpreter } from './group-interpreter.js'
-import { interpret } from './interpreter.js'
+import { evaluator, interpretRows } from './row-interpreter.js'
 import { asBytes, type CompiledFunction, compileRows, interpreted } from './stage-compiler.js'
 import type { PipelineSpec, RowsFunction } from './stage-functions.js'
-import { interpretRows } from './stage-interpreter.js'
 
 type Shuffle = StageOutput & { readonly kind: 'shuffle' }
 
@@ -57,11 +56,13 @@ function interpretShuffle(
   output: Shuffle,
   grouping: Grouping,
 ): RowsFunction<readonly BlockBuilder[]> {
-  const keys = output.keys.map((key) => interpret(key, spec))
   const group = new GroupInterpreter(grouping, false, spec.ansi)
-  return interpretRows(spec, (row, topLevel, targets: readonly BlockBuilder[]) => {
-    const h = group.hash(keys.map((key) => key(row)))
-    targets[ownerOf(keyGroupOf(h), targets.length)]?.append([h, ...topLevel.map((slot) => row[slot] ?? null)])
-    return 'passed'
+  return interpretRows(spec, (row, columns) => {
+    const keys = output.keys.map((key) => evaluator(key, row, spec))
+    return (targets: readonly BlockBuilder[]) => {
+      const h = group.hash(keys.map((key) => key()))
+      targets[ownerOf(keyGroupOf(h), targets.length)]?.append([h, ...columns.map((slot) => row.load(slot))])
+      return 'passed'
+    }
   })
 }

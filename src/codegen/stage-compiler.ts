@@ -12,14 +12,9 @@ import { BlockInput, BlockOutput } from './block-access.js'
 import { structField } from './code-value.js'
 import { type CodeValue, compileExpression } from './expression-compiler.js'
 import { GroupCode } from './group-code.js'
+import { interpretToBuilder } from './row-interpreter.js'
 import type { MergeFunction, PipelineSpec, ResultFunction, RowsFunction, StateFunction } from './stage-functions.js'
-import {
-  interpretMerge,
-  interpretResult,
-  interpretState,
-  interpretToBuilder,
-  interpretToTable,
-} from './stage-interpreter.js'
+import { interpretMerge, interpretResult, interpretState, interpretToTable } from './stage-interpreter.js'
 import { TextScratch } from './text-scratch.js'
 import { WindowCode } from './window-code.js'
 

@@ -4,9 +4,8 @@ import type { PartitionDescriptor } from '../log/partition-descriptor.js'
 import { PartitionReader } from '../log/partition-reader.js'
 import type { LogMemory } from '../log/shared-memory.js'
 import type { ScanInput } from '../plan/physical-plan.js'
-import { VALUE_SLOT } from '../record/topic-record.js'
 import type { BufferViews } from '../types/block.js'
-import { columnSlots, type StructType, topLevelSlots } from '../types/data-type.js'
+import type { StructType } from '../types/data-type.js'
 import type { InputPartition } from './input-partition.js'
 import { isolationOf } from './isolation.js'
 import { LogInput } from './log-input.js'
@@ -73,22 +72,4 @@ function openInput(scan: ScanInput, partition: ScanPartition, around: InputSurro
   })
   if (scan.source.format === 'topic') return new TopicInput(reader, partition.offset)
   return new LogInput(reader, topic.partition, topic.schema, scan.schema, partition.offset)
-}
-
-/** Where the slots of the scan's schema lie in the source's blocks. The `log` source makes blocks of the scan's schema itself. */
-export function physicalSlotsOf(scan: ScanInput): readonly number[] | undefined {
-  if (scan.source.format === 'log') return undefined
-  const sourceSlots = topLevelSlots(scan.source.schema)
-  const first = scan.source.format === 'topic' ? VALUE_SLOT : 0
-  const slots = columnSlots(scan.schema)
-  let field = -1
-  let root = 0
-  return slots.map((slot) => {
-    if (slot.parent === -1) {
-      field += 1
-      root = slot.index
-    }
-    const source = present(sourceSlots[present(scan.fields[field], 'a scanned field')], 'a source slot')
-    return first + source + (slot.index - root)
-  })
 }

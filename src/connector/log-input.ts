@@ -8,21 +8,10 @@ import type { BufferViews } from '../types/block.js'
 import { BlockBuilder } from '../types/block-builder.js'
 import { type ValueReader, valueReader } from '../types/block-reader.js'
 import { BlockScratch } from '../types/block-scratch.js'
-import { columnSlots, type StructType, scalar, structType } from '../types/data-type.js'
+import { columnSlots, type StructType } from '../types/data-type.js'
 import { compileRowReader, type RowReader } from '../types/row-reader.js'
 import type { InputPartition } from './input-partition.js'
 import { RecordColumns } from './record-columns.js'
-
-/** The columns of `format('log')`, those of Spark's Kafka source. */
-export const logSchema: StructType = structType([
-  { name: 'key', type: scalar('binary'), nullable: true },
-  { name: 'value', type: scalar('binary'), nullable: true },
-  { name: 'topic', type: scalar('string'), nullable: false },
-  { name: 'partition', type: scalar('int'), nullable: false },
-  { name: 'offset', type: scalar('long'), nullable: false },
-  { name: 'timestamp', type: scalar('timestamp'), nullable: false },
-  { name: 'timestampType', type: scalar('int'), nullable: false },
-])
 
 interface RecordFields {
   key: Uint8Array | null

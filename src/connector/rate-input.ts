@@ -2,14 +2,8 @@ import type { Env } from '../common/env.js'
 import type { BufferViews } from '../types/block.js'
 import { BlockBuilder } from '../types/block-builder.js'
 import { BlockScratch } from '../types/block-scratch.js'
-import { type StructType, scalar, structType } from '../types/data-type.js'
 import type { InputPartition } from './input-partition.js'
-
-/** Spark's rate source: `value` counts from 0, `timestamp` is when the row was due. */
-export const rateSchema: StructType = structType([
-  { name: 'timestamp', type: scalar('timestamp'), nullable: false },
-  { name: 'value', type: scalar('long'), nullable: false },
-])
+import { rateSchema } from './source-schemas.js'
 
 const BLOCK_ROWS = 8192
 

@@ -37,6 +37,8 @@ const RING_START = 192
 
 /** Room for a block of the greatest record (1 MiB) and as much again. */
 export const CHANNEL_BYTES = 4 << 20
+/** The greatest payload of a channel of that size, and so the greatest row of a query. */
+export const FRAME_PAYLOAD_BYTES_MAX = (CHANNEL_BYTES / UNIT / 2 - 1) * UNIT
 
 /** What both ends need to know; survives `postMessage`. */
 export interface ChannelDescriptor {

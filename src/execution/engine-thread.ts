@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
+import { builtFile } from '../common/built-file.js'
 import type { FsyncMode } from '../log/log-writer.js'
 import { createSharedLogMemory, type SharedLogMemory } from '../log/shared-memory.js'
 import { threadArguments } from '../worker/thread-arguments.js'
 import type { EngineStart, FromEngine, ToEngine } from './engine-protocol.js'
-import { threadFile } from './thread-file.js'
 
 export interface EngineThreadOptions {
   readonly dir?: string | undefined
@@ -48,7 +48,7 @@ export class EngineThread {
       transactionalIdExpirationMs: options.transactionalIdExpirationMs,
       producerIdExpirationMs: options.producerIdExpirationMs,
     }
-    this.#worker = new Worker(threadFile(import.meta.url, './engine-main.js'), {
+    this.#worker = new Worker(builtFile(import.meta.url, './engine-main.js'), {
       workerData: start,
       transferList: [memory.port2],
       ...threadArguments(),

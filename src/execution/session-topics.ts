@@ -79,7 +79,7 @@ export class SessionTopics {
       ...(config === undefined ? {} : { config }),
       ...(storage === undefined ? {} : { storage }),
     }
-    const topic = await this.request('createTopic', spec)
+    const [topic] = await Promise.all([this.request('createTopic', spec), this.log.loadSending()])
     this.#known.set(name, topic)
     this.log.addTopic(topic)
     return factsOf(topic)

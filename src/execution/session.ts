@@ -18,10 +18,10 @@ import type { FsyncMode } from '../log/log-writer.js'
 import { LogMemory } from '../log/shared-memory.js'
 import type { PhysicalPlan } from '../plan/physical-plan.js'
 import { type BlockRef, viewsOf } from '../types/block.js'
-import { describe } from '../types/invalid-value.js'
 import type { FromEngine, QueryMode, QueryStart, RequestName, Requests, ToEngine } from './engine-protocol.js'
 import { type HostSink, HostSinkFeed } from './host-sink.js'
 import { CLOSE_TIMEOUT_MS } from './limits.js'
+import { sinkError } from './query-errors.js'
 import { QueryHandle } from './query-handle.js'
 import { SessionTopics } from './session-topics.js'
 import { SessionTransactions } from './session-transactions.js'
@@ -108,25 +108,36 @@ export class EngineSession {
   /** Why nothing can be asked any more. */
   #dead: MillraceError | undefined
 
-  /** Resolves when the log is recovered and open. */
+  /**
+   * Resolves when the log is recovered and open. In memory there is nothing to recover: what is asked of the engine before it is up waits in its
+   * port, and where it does not come up, that is what is answered.
+   */
   static async open(options: SessionOptions, threads: Threads = new Threads(options)): Promise<EngineSession> {
     const session = new EngineSession(threads, options)
+    const opened = session.#opened(options)
+    if (options.dir !== undefined) await opened
+    else opened.catch(() => undefined)
+    return session
+  }
+
+  async #opened({ dir, workers, fsync }: SessionOptions): Promise<void> {
+    const { engine } = this.threads
     try {
       await new Promise((resolve, reject) => {
-        session.#ready = { resolve, reject }
-        threads.engine.listen(
-          (message) => session.#onMessage(message),
-          (cause) => session.#die(cause),
+        this.#ready = { resolve, reject }
+        engine.listen(
+          (message) => this.#onMessage(message),
+          (cause) => this.#die(cause),
         )
       })
     } catch (error) {
-      await session.#abandon()
+      // Who has asked for something meanwhile hears the same.
+      this.#dead ??= fromErrorShape(toErrorShape(error))
+      await this.#abandon()
       throw error
     }
-    await session.log.topics.load()
-    const { dir, workers, fsync } = options
-    session.#logger.info({ dir, workers, fsync, topics: session.log.topics.list().length }, 'engine opened')
-    return session
+    if (dir !== undefined) await this.log.topics.load()
+    this.#logger.info({ dir, workers, fsync, topics: this.log.topics.list().length }, 'engine opened')
   }
 
   private constructor(
@@ -264,6 +275,7 @@ export class EngineSession {
     switch (message.type) {
       case 'ready':
         this.#ready.resolve(undefined)
+        if (this.#closing === undefined) this.threads.startWorkers()
         break
       case 'answer':
         if (message.id === -1)
@@ -281,7 +293,7 @@ export class EngineSession {
           this.#memory.bells,
           query.sink,
           (epoch) => this.#post({ type: 'sinkReached', query: message.query, epoch }),
-          (error) => this.#post({ type: 'sinkFailed', query: message.query, error: sinkError(error) }),
+          (error) => this.#post({ type: 'sinkFailed', query: message.query, error: sinkError(error).toShape() }),
         )
         query.feed.rung()
         break
@@ -326,7 +338,7 @@ export class EngineSession {
       await sink?.epoch?.(epoch, hasInput)
       this.#post({ type: 'delivered', query: id, epoch })
     } catch (error) {
-      this.#post({ type: 'sinkFailed', query: id, error: sinkError(error) })
+      this.#post({ type: 'sinkFailed', query: id, error: sinkError(error).toShape() })
     }
   }
 
@@ -383,17 +395,4 @@ function sinkStart(sink: QuerySpec['sink']): QueryStart['sink'] {
   if (sink.kind === 'noop') return { kind: 'noop', description: 'NoopSink' }
   if (sink.kind === 'log') return { kind: 'log', topic: sink.topic, description: `LogSink[${sink.topic}]` }
   return { kind: sink.durableRows === true ? 'durable' : 'rows', description: sink.description }
-}
-
-/** What a user's callback threw, with words around it. */
-function sinkError(error: unknown) {
-  if (error instanceof MillraceError) return error.toShape()
-  const cause = error instanceof Error ? error : new Error(String(error))
-  // Where it was thrown is for the reader of the message; the whole stack is with the cause.
-  const [place] = cause === error ? (cause.stack?.match(/^ {4}at .*$/m) ?? []) : []
-  return new MillraceError('SINK_FAILED', `the sink of the query has thrown: ${cause.message}`, {
-    detail: `found ${cause === error ? cause.name : `a thrown ${describe(error)}`}${place === undefined ? '' : ` ${place.trim()}`}, expected a return`,
-    hint: 'the epoch is not delivered: mend the function and start the query again, it goes on from its checkpoint',
-    cause,
-  }).toShape()
 }

@@ -1,17 +1,21 @@
 import type { MessagePort } from 'node:worker_threads'
+import { builtFile } from '../common/built-file.js'
 import { FIRST_WORKER_SLOT } from '../common/doorbell.js'
 import { nodeEnv } from '../common/env.js'
 import { errorFields } from '../common/errors.js'
 import type { LogEntry } from '../common/logger.js'
 import { WorkerPool } from '../worker/pool.js'
 import { EngineThread, type EngineThreadOptions } from './engine-thread.js'
-import { threadFile } from './thread-file.js'
 
 export interface ThreadsOptions extends EngineThreadOptions {
   readonly workers: number
 }
 
-/** All threads of a session, started before the host has loaded what it needs itself: the three load side by side. */
+/**
+ * All threads of a session. The engine thread is started before the host has loaded what it needs itself, so that the two load side by side; the
+ * workers come when it is up, or a query wants them: three threads that load at a time would be in each other's way on two cores, and small
+ * queries need none (local-run.ts).
+ */
 export class Threads {
   readonly engine: EngineThread
   readonly pool: WorkerPool
@@ -24,7 +28,7 @@ export class Threads {
     this.engine = new EngineThread(options)
     this.pool = new WorkerPool({
       workers: options.workers,
-      file: threadFile(import.meta.url, '../worker/entry.js'),
+      file: builtFile(import.meta.url, '../worker/entry.js'),
       log: this.engine.shared,
       onStart: ({ slot, control, engineMemory, hostMemory }) => {
         hostMemory.unref()
@@ -48,7 +52,10 @@ export class Threads {
           fields: errorFields(cause),
         }),
     })
-    // A failure shows where it matters: when a query is started.
+  }
+
+  /** Starts the workers, if they are not; a failure shows where it matters: when a query is started. */
+  startWorkers(): void {
     this.pool.open().catch(() => undefined)
   }
 

@@ -13,7 +13,7 @@ import {
   nextOffsetOf,
   TRANSACTIONAL,
 } from '../record/batch-header.js'
-import { Codec, type CompressionLevels } from '../record/compression.js'
+import { Codec, type CompressionLevels } from '../record/codec.js'
 import { RecordCursor } from '../record/rows-payload.js'
 import { type BufferViews, viewsOf } from '../types/block.js'
 import type { StructType } from '../types/data-type.js'

@@ -1,7 +1,7 @@
 import { MillraceError } from '../common/errors.js'
 import { nearestName } from '../common/nearest-name.js'
 import type { TopicCompression } from '../record/batch-compression.js'
-import { assertCanCompress, Codec, type CodecName, defaultLevels } from '../record/compression.js'
+import { assertCanCompress, Codec, type CodecName, defaultLevels } from '../record/codec.js'
 import type { TopicRules } from '../record/topic-rules.js'
 import { isCompacted } from './compaction-policy.js'
 import { BATCH_BYTES_MAX } from './limits.js'

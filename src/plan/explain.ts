@@ -17,7 +17,7 @@ import type {
 import type { PlannedQuery } from './planner.js'
 
 /** Plans as indented trees, the result at the top and the scan at the bottom, in Spark's manner. */
-export function explain(query: PlannedQuery): string {
+export function explain(query: PlannedQuery, isLocal = false): string {
   return [
     '== Logical Plan ==',
     explainLogical(query.logical),
@@ -30,7 +30,7 @@ export function explain(query: PlannedQuery): string {
     explainBound(query.optimized),
     '',
     '== Physical Plan ==',
-    explainPhysical(query.physical),
+    explainPhysical(query.physical, isLocal),
   ].join('\n')
 }
 
@@ -174,6 +174,10 @@ function scanLine(scan: Omit<ScanInput, 'kind'>): string {
   return parts.join(', ')
 }
 
+function localScanLine({ schema }: ScanInput): string {
+  return `LocalTableScan [${schema.fields.map((f) => f.name).join(', ')}]`
+}
+
 function aggregateText(a: BoundAggregate, names: readonly string[]): string {
   return `${a.fn}(${a.arg === undefined ? '1' : boundText(a.arg, names)}) AS ${a.name}`
 }
@@ -196,13 +200,16 @@ function windowKeyText(window: GroupingWindow, names: readonly string[]): string
   return `window(${time}, ${window.sizeMs} ms${slide})`
 }
 
-/** Stage by stage from the last, operators numbered by their stage as in Spark's `*(2)`. */
-export function explainPhysical(plan: PhysicalPlan): string {
+/**
+ * Stage by stage from the last, operators numbered by their stage as in Spark's `*(2)`. A local plan (see local-plan.ts) has no numbers, since
+ * nothing of it is generated code, and no exchanges: its rows stay where they are.
+ */
+export function explainPhysical(plan: PhysicalPlan, isLocal = false): string {
   const treesOf = (stage: Stage): readonly Tree[] => {
     const { input } = stage
     const from = input.kind === 'scan' ? [] : input.from
     return chain(
-      stageLines(stage),
+      stageLines(stage, isLocal),
       from.flatMap((id) => treesOf(present(plan.stages[id], `stage ${id}`))),
     )
   }
@@ -211,18 +218,18 @@ export function explainPhysical(plan: PhysicalPlan): string {
   return drawn(last.length === 1 && only !== undefined ? only : { text: 'Union', below: last })
 }
 
-function stageLines(stage: Stage): readonly string[] {
-  const mark = `*(${stage.id}) `
+function stageLines(stage: Stage, isLocal: boolean): readonly string[] {
+  const mark = isLocal ? '' : `*(${stage.id}) `
   // Each operator is bound to the schema of what feeds it.
   const lines: string[] = []
   let schema = stage.head?.schema ?? stage.input.schema
-  if (stage.input.kind === 'scan') lines.push(`${mark}${scanLine(stage.input)}`)
+  if (stage.input.kind === 'scan') lines.push(isLocal ? localScanLine(stage.input) : `${mark}${scanLine(stage.input)}`)
   if (stage.head !== undefined) lines.push(`${mark}${headLine(stage.head)}`)
   for (const operator of stage.pipeline) {
     lines.push(`${mark}${narrowLine(operator, schema)}`)
     if (operator.op === 'project') schema = operator.schema
   }
-  lines.push(outputLine(stage.output, schema, mark))
+  if (!isLocal || stage.output.kind === 'sink') lines.push(outputLine(stage.output, schema, mark))
   return lines.reverse().flatMap((line) => line.split('\n'))
 }
 

@@ -18,7 +18,8 @@ import {
   CRC,
 } from './batch-header.js'
 import { ByteSink } from './byte-sink.js'
-import { Codec, type CompressionLevels, canCompress, compress, decompress } from './compression.js'
+import { Codec, type CompressionLevels, canCompress } from './codec.js'
+import { compress, decompress } from './compression.js'
 
 /**
  * Batches lie plain in shared memory and compressed in files: the engine thread packs them on their way to the disk, and who reads a

@@ -14,7 +14,7 @@ import {
   NO_PRODUCER,
   sealBatch,
 } from './batch-header.js'
-import { Codec } from './compression.js'
+import { Codec } from './codec.js'
 import { encodeHeaders } from './headers.js'
 import { KeyScatter, type Message } from './key-scatter.js'
 import type { PartitionerName } from './partitioner.js'

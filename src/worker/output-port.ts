@@ -91,9 +91,13 @@ export class OutputPort {
       bytes = builder.byteLength(this.#sent, to)
     }
     if (bytes <= limit) return to
-    throw new MillraceError('ROW_TOO_LARGE', `a row of ${bytes} bytes is too large to travel between threads`, {
-      detail: `the limit is ${limit} bytes`,
-      hint: 'make the text or binary columns of the row shorter, for example with substring()',
-    })
+    throw rowTooLarge(bytes, limit)
   }
+}
+
+export function rowTooLarge(bytes: number, limit: number): MillraceError {
+  return new MillraceError('ROW_TOO_LARGE', `a row of ${bytes} bytes is too large to travel between threads`, {
+    detail: `the limit is ${limit} bytes`,
+    hint: 'make the text or binary columns of the row shorter, for example with substring()',
+  })
 }

@@ -2,6 +2,7 @@ import type { EngineContext } from '../../src/api/engine-context.js'
 import { NamedTables } from '../../src/api/memory-tables.js'
 import { QueryRegistry } from '../../src/api/query-registry.js'
 import { unknownName } from '../../src/api/unknown-name.js'
+import { LOCAL_ROWS_MAX } from '../../src/plan/local-plan.js'
 import type { StructType } from '../../src/types/data-type.js'
 import { t } from '../../src/types/schema.js'
 
@@ -17,6 +18,7 @@ export function fakeContext(): EngineContext & { readonly printed: string[] } {
     },
     ansi: true,
     dir: undefined,
+    localRowsMax: LOCAL_ROWS_MAX,
     queries: new QueryRegistry(),
     tables: new NamedTables(),
     topic(name) {

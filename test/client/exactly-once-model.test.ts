@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { type AssignorName, PartitionAssigners } from '../../src/client/assignors.js'
 import type { Consumer } from '../../src/client/consumer.js'
+import { type AssignorName, PartitionAssigners } from '../../src/client/kafkajs-names.js'
 import { Producer } from '../../src/client/producer.js'
 import { TransactionalOffsets } from '../../src/client/transactional-offsets.js'
 import { nextTurn, temporaryDirectory, until } from '../log/log-fixture.js'

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { nodeEnv } from '../../src/common/env.js'
 import { openInputs, type ScanPartition } from '../../src/connector/inputs.js'
-import { logSchema } from '../../src/connector/log-input.js'
+import { logSchema } from '../../src/connector/source-schemas.js'
 import { PartitionControl } from '../../src/log/partition-control.js'
 import type { ScanInput } from '../../src/plan/physical-plan.js'
 import { viewsOf } from '../../src/types/block.js'

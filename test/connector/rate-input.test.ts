@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { nodeEnv } from '../../src/common/env.js'
-import { RateInput, rateSchema } from '../../src/connector/rate-input.js'
+import { RateInput } from '../../src/connector/rate-input.js'
+import { rateSchema } from '../../src/connector/source-schemas.js'
 import { readValues } from '../../src/types/block-reader.js'
 
 const rate = { rowsPerSecond: 10, startedAt: 1_000_000, partitions: 3 }

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
-import { CompressionTypes } from '../../src/client/compression-types.js'
+import { CompressionTypes } from '../../src/client/kafkajs-names.js'
 import { Producer, type ProducerOptions } from '../../src/client/producer.js'
 import { RecordDecoder } from '../../src/client/record-decoder.js'
 import { crc32c } from '../../src/common/checksum.js'
@@ -14,7 +14,7 @@ import {
   CRC,
   hasColumnsPayload,
 } from '../../src/record/batch-header.js'
-import { Codec, canCompress, codecNames, defaultLevels } from '../../src/record/compression.js'
+import { Codec, canCompress, codecNames, defaultLevels } from '../../src/record/codec.js'
 import { RowsBatchBuilder } from '../../src/record/rows-batch-builder.js'
 import { RecordCursor } from '../../src/record/rows-payload.js'
 import { viewsOf } from '../../src/types/block.js'

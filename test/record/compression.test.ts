@@ -3,7 +3,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { xxhash32 } from '../../src/common/xxhash32.js'
 import { ByteSink } from '../../src/record/byte-sink.js'
-import { Codec, canCompress, codecNames, compress, decompress, defaultLevels } from '../../src/record/compression.js'
+import { Codec, canCompress, codecNames, defaultLevels } from '../../src/record/codec.js'
+import { compress, decompress } from '../../src/record/compression.js'
 import { zstdFault } from '../../src/record/zstd-frame.js'
 
 const written = [Codec.gzip, Codec.snappy, Codec.lz4, Codec.zstd].filter(canCompress)

@@ -1,8 +1,8 @@
 import type { AnyColumn } from '../../src/api/column.js'
 import { Doorbells } from '../../src/common/doorbell.js'
 import { type Env, nodeEnv } from '../../src/common/env.js'
-import { physicalSlotsOf } from '../../src/connector/inputs.js'
 import { MemoryInput } from '../../src/connector/memory-input.js'
+import { physicalSlotsOf } from '../../src/connector/physical-slots.js'
 import {
   type ChannelDescriptor,
   ChannelReader,

@@ -1,5 +1,6 @@
 import type { HostSink } from '../../execution/session.js'
-import { type BlockRef, blockByteLength, viewsOf } from '../../types/block.js'
+import type { BlockRef } from '../../types/block.js'
+import { copyBlock } from '../copied-block.js'
 
 /**
  * Gives the rows of an epoch to the user's function once they are durable; an epoch that read records calls it even where no
@@ -24,12 +25,4 @@ export class ForeachBatchSink implements HostSink {
     this.#epochs.delete(epoch)
     await this.deliver(blocks, epoch)
   }
-}
-
-/** In shared memory of its own: the user's DataFrame may be read by workers, and later than the call. */
-export function copyBlock(block: BlockRef): BlockRef {
-  const bytes = blockByteLength(block.views, block.position)
-  const views = viewsOf(new SharedArrayBuffer(bytes))
-  views.u8.set(block.views.u8.subarray(block.position, block.position + bytes))
-  return { views, position: 0 }
 }

@@ -1,0 +1,37 @@
+import { compileKeep, compileProbe } from '../codegen/join-compiler.js'
+import { compileToShuffle } from '../codegen/shuffle-compiler.js'
+import { compileMerge, compileResult, compileToBuilder, compileToTable } from '../codegen/stage-compiler.js'
+import type { PipelineSpec } from '../codegen/stage-functions.js'
+import type { Join, PhysicalPlan, Stage } from '../plan/physical-plan.js'
+
+/** The functions that the workers run for a plan, as text; generated-code.ts loads this file. */
+export function stageCode(plan: PhysicalPlan): string {
+  return plan.stages
+    .map((stage) => `-- stage ${stage.id}\n${stageFunctions(stage, plan.ansi).join('\n\n')}`)
+    .join('\n\n')
+}
+
+function stageFunctions({ input, head, pipeline, output }: Stage, ansi: boolean): string[] {
+  const functions: string[] = []
+  if (head?.op === 'finalAggregate') {
+    functions.push(compileMerge(head.grouping, ansi, false).text, compileResult(head, ansi).text)
+  }
+  if (head?.op === 'join') functions.push(...joinFunctions(head, ansi))
+  const spec: PipelineSpec = {
+    schema: head?.schema ?? input.schema,
+    operators: pipeline,
+    ansi,
+    ...(input.kind === 'scan' && input.watermark !== undefined ? { watermark: input.watermark } : {}),
+  }
+  if (output.kind === 'partialAggregate') functions.push(compileToTable(spec, output.grouping).text)
+  else if (output.kind === 'shuffle') functions.push(compileToShuffle(spec, output).text)
+  else if (input.kind === 'scan' || pipeline.length > 0) functions.push(compileToBuilder(spec, output.schema).text)
+  return functions
+}
+
+function joinFunctions(join: Join, ansi: boolean): string[] {
+  return (['left', 'right'] as const).flatMap((side) => [
+    compileProbe(join, side, ansi).text,
+    compileKeep(join, side, false, ansi).text,
+  ])
+}
