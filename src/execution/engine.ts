@@ -39,6 +39,7 @@ export class Engine {
     const log = await LogEngine.open({
       env,
       onAcks: () => engine?.acknowledged(),
+      onFailed: (failure) => toHost({ type: 'log', entry: failureEntry(failure) }),
       dir: start.dir,
       fsync: start.fsync,
       syncIntervalMs: start.syncIntervalMs,
@@ -274,6 +275,10 @@ export class Engine {
     await ended
     return late
   }
+}
+
+function failureEntry({ code, message, detail }: MillraceError): LogEntry {
+  return { level: 'error', message: 'a partition is read-only', fields: { code, message, detail } }
 }
 
 /** What opening the log found amiss, for the logger: nothing of it was acknowledged where it was cut, or it is damaged and kept. */

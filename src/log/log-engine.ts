@@ -34,6 +34,8 @@ export interface LogEngineOptions {
   readonly spillDirectory: string
   /** Called after writes and syncs have moved acknowledged offsets, beside the ring of the host's bell. */
   readonly onAcks?: (() => void) | undefined
+  /** Called once for each partition that becomes read-only. */
+  readonly onFailed?: ((failure: MillraceError) => void) | undefined
   /** How a transaction ended that a checkpoint decides. Default: nobody knows. */
   readonly askOwner?: AskOwner | undefined
   /** Kafka's settings of these names; default a week, and a day. */
@@ -120,6 +122,7 @@ export class LogEngine {
         memory.bells.ring(HOST_SLOT)
         options.onAcks?.()
       },
+      onFailed: options.onFailed,
       recoveryPointsMoved: this.#marks === undefined ? undefined : () => this.#writeRecoveryPoints(),
     })
     this.#cleaner = new LogCleaner({
@@ -391,6 +394,7 @@ export class LogEngine {
           cleanEnd: cleanEnds.get(key),
           trust,
           cleanedTo: points.get(key)?.cleanedTo ?? 0,
+          onFault: (fault) => this.#marks?.faults.push(fault),
         })
         if (recovered.cut !== undefined || recovered.damaged.length > 0) {
           findings.push({ topic: topic.name, partition, cut: recovered.cut, damaged: recovered.damaged })

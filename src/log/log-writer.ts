@@ -21,6 +21,8 @@ export interface LogWriterOptions {
   readonly syncIntervalMs: number
   readonly partition: (ordinal: number) => PartitionLog | undefined
   readonly ringHost: () => void
+  /** Called once for each partition that takes no more since a write or sync of it has failed. */
+  readonly onFailed?: ((failure: MillraceError) => void) | undefined
   /** Called now and then after syncs; undefined where nothing is kept. */
   readonly recoveryPointsMoved: (() => Promise<void>) | undefined
 }
@@ -45,6 +47,8 @@ export class LogWriter {
   readonly #again = new Set<PartitionLog>()
   #waiters: Waiter[] = []
   readonly #withHandle = new Set<PartitionLog>()
+  /** Whose failure has been told. */
+  readonly #failed = new WeakSet<PartitionLog>()
   #turnIsComing = false
   #stopped = false
   #cancelInterval: (() => void) | undefined
@@ -124,6 +128,7 @@ export class LogWriter {
   #writeFailed(log: PartitionLog, error: MillraceError): void {
     this.#options.ringHost()
     if (!error.retriable) {
+      this.#tellFailure(log)
       this.#answerWaiters(log, error)
       return
     }
@@ -227,7 +232,14 @@ export class LogWriter {
 
   #syncFailed(log: PartitionLog, error: unknown): void {
     this.#options.ringHost()
+    this.#tellFailure(log)
     this.#answerWaiters(log, error)
+  }
+
+  #tellFailure(log: PartitionLog): void {
+    if (log.failure === undefined || this.#failed.has(log)) return
+    this.#failed.add(log)
+    this.#options.onFailed?.(log.failure)
   }
 
   #answerWaiters(log: PartitionLog, error: unknown): void {

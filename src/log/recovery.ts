@@ -1,4 +1,5 @@
 import type { Env, FileHandle } from '../common/env.js'
+import type { MillraceError } from '../common/errors.js'
 import { forgetFailedSync, hasFailedSync, noteFailedSync, writeAnew } from '../common/failed-sync.js'
 import { batchMaxTimestamp } from '../record/batch-header.js'
 import { BatchScan } from './batch-scan.js'
@@ -69,11 +70,13 @@ export interface RecoveryOptions {
   readonly trust?: MarksTrust
   /** What the clean-shutdown mark says of this partition; the scan is spared where the files agree with it. */
   readonly cleanEnd: CleanEnd | undefined
+  /** Told of small files that are damaged and done without. */
+  readonly onFault?: ((fault: MillraceError) => void) | undefined
 }
 
 export function recoverPartition(options: RecoveryOptions): RecoveredPartition {
   const { env, directory, cleanEnd } = options
-  finishSwaps(env, directory)
+  finishSwaps(env, directory, options.onFault)
   const bases = dropBelowStart(
     env,
     directory,

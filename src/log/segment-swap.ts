@@ -1,4 +1,5 @@
 import type { Env } from '../common/env.js'
+import { MillraceError, toErrorShape } from '../common/errors.js'
 import { sealJson, unsealJson } from '../common/sealed-json.js'
 import { cleanedPath, segmentAt, segmentPath } from './segment-files.js'
 
@@ -61,7 +62,7 @@ export async function swapSegments(env: Env, swap: Swap): Promise<void> {
 }
 
 /** What a crash in the middle of a swap or of a deletion has left. True where names were changed, which are not synced here. */
-export function finishSwaps(env: Env, directory: string): boolean {
+export function finishSwaps(env: Env, directory: string, onFault?: (fault: MillraceError) => void): boolean {
   const { fs } = env
   const names = fs.list(directory)
   let changed = false
@@ -81,7 +82,7 @@ export function finishSwaps(env: Env, directory: string): boolean {
     if (digits === undefined) continue
     // With the new file still under its first name the swap had not begun.
     if (!names.includes(`${digits}.log.cleaned`)) {
-      for (const base of readList(env, `${directory}/${name}`)) removeSegment(env, directory, base)
+      for (const base of readList(env, `${directory}/${name}`, onFault)) removeSegment(env, directory, base)
       fs.syncDirectory(directory)
     }
     fs.remove(`${directory}/${name}`)
@@ -154,14 +155,23 @@ async function writeList(
   env.fs.rename(temporary, path)
 }
 
-/** Its content was synced before it got its name, so what does not parse is damage: then nothing is removed, and recovery tells of the overlap. */
-function readList(env: Env, path: string): readonly number[] {
+/** Its content was synced before it got its name, so what does not parse is damage: then nothing is removed, and it is told. */
+function readList(env: Env, path: string, onFault?: (fault: MillraceError) => void): readonly number[] {
   try {
     const content = env.fs.readFile(path)
     const list: unknown =
       content[0] === 0x5b ? JSON.parse(Buffer.from(content).toString('utf8')) : unsealJson(path, content).value['bases']
-    return Array.isArray(list) ? list.filter((base): base is number => Number.isSafeInteger(base)) : []
-  } catch {
+    if (Array.isArray(list) && list.every((base): base is number => Number.isSafeInteger(base))) return list
+    throw new Error(`found ${JSON.stringify(list)}, expected a list of offsets`)
+  } catch (error) {
+    const { message, detail } = toErrorShape(error)
+    onFault?.(
+      new MillraceError('REPLACES_CORRUPT', `${path} is not believed`, {
+        detail: detail === undefined ? message : `${message}; ${detail}`,
+        hint: 'nothing is lost by it: segments that compaction has replaced stay, and what is in both is read once',
+        cause: error,
+      }),
+    )
     return []
   }
 }

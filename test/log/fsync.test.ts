@@ -97,7 +97,8 @@ describe('fsync group', () => {
 
   it('a failed sync makes the partition read-only: its sends are refused, it is not tried again, others go on', async () => {
     const { fs, gates } = gatedDisk()
-    const log = await open(fs, { fsync: 'group' })
+    const told: string[] = []
+    const log = await open(fs, { fsync: 'group', onFailed: ({ code, summary }) => told.push(`${code}: ${summary}`) })
     log.engine.createTopic({ name: 't', partitions: 2 })
     const producer = new Producer(log.host)
     const lost = producer.send({ topic: 't', messages: [{ value: 'a', partition: 0 }] })
@@ -120,6 +121,7 @@ describe('fsync group', () => {
     await expect(log.engine.close()).rejects.toMatchObject({ code: 'PARTITION_READ_ONLY' })
     await log.close().catch(() => undefined)
     log.host.close()
+    expect(told).toEqual(['PARTITION_READ_ONLY: partition t-0 is read-only since a sync of it failed'])
   })
 })
 

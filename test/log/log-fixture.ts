@@ -34,6 +34,7 @@ export interface OpenLogOptions {
   readonly syncIntervalMs?: number
   readonly spillDirectory?: string
   readonly askOwner?: AskOwner
+  readonly onFailed?: LogEngineOptions['onFailed']
 }
 
 export async function openLog(options: OpenLogOptions = {}): Promise<OpenLog> {
@@ -46,6 +47,7 @@ export async function openLog(options: OpenLogOptions = {}): Promise<OpenLog> {
     memory,
     syncIntervalMs: options.syncIntervalMs,
     askOwner: options.askOwner,
+    onFailed: options.onFailed,
     spillDirectory: options.spillDirectory ?? join(tmpdir(), `millrace-spill-${process.pid}-${Math.random()}`),
   }
   const engine = await LogEngine.open(engineOptions)
