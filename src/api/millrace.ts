@@ -71,12 +71,13 @@ export class Millrace {
   /** Opens the engine: in memory, or on the files of `dir`, which no second process may have open. */
   static async open(options: MillraceOptions = {}): Promise<Millrace> {
     const resolved = resolveOptions(options)
-    // The threads first: they load while this one loads the rest.
-    const { Threads } = await import('../execution/threads.js')
-    const threads = new Threads(resolved)
+    // What is on disk is recovered by the engine thread, so it goes first and loads while this one loads the rest. In memory there is nothing to
+    // wait for, and small queries need no thread (local-run.ts): there this one goes first, since two that load take longer, on two cores too.
+    const threads = resolved.dir === undefined ? undefined : await import('../execution/threads.js')
+    const early = threads && new threads.Threads(resolved)
     const [{ EngineSession }, frames] = await Promise.all([import('../execution/session.js'), import('./frames.js')])
     await frames.prepareGeneratedCode()
-    return new Millrace(await EngineSession.open(resolved, threads), resolved, frames)
+    return new Millrace(await EngineSession.open(resolved, early), resolved, frames)
   }
 
   /** Topics: `create`, `list`, `describe`, `delete`. */

@@ -116,7 +116,11 @@ export class EngineSession {
     const session = new EngineSession(threads, options)
     const opened = session.#opened(options)
     if (options.dir !== undefined) await opened
-    else opened.catch(() => undefined)
+    else {
+      opened.catch(() => undefined)
+      // Not before what is asked at once and needs no thread has been answered.
+      nodeEnv.timer(0, () => session.#startWorkers())
+    }
     return session
   }
 
@@ -138,6 +142,10 @@ export class EngineSession {
     }
     if (dir !== undefined) await this.log.topics.load()
     this.#logger.info({ dir, workers, fsync, topics: this.log.topics.list().length }, 'engine opened')
+  }
+
+  #startWorkers(): void {
+    if (this.#closing === undefined && this.#dead === undefined) this.threads.startWorkers()
   }
 
   private constructor(
@@ -275,7 +283,7 @@ export class EngineSession {
     switch (message.type) {
       case 'ready':
         this.#ready.resolve(undefined)
-        if (this.#closing === undefined) this.threads.startWorkers()
+        this.#startWorkers()
         break
       case 'answer':
         if (message.id === -1)

@@ -12,9 +12,8 @@ export interface ThreadsOptions extends EngineThreadOptions {
 }
 
 /**
- * All threads of a session. The engine thread is started before the host has loaded what it needs itself, so that the two load side by side; the
- * workers come when it is up, or a query wants them: three threads that load at a time would be in each other's way on two cores, and small
- * queries need none (local-run.ts).
+ * All threads of a session. The workers come when the engine thread is up or a query wants them: three threads that load at a time, the host among
+ * them, would be in each other's way on two cores, and small queries need none (local-run.ts).
  */
 export class Threads {
   readonly engine: EngineThread
