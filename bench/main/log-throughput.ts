@@ -5,6 +5,9 @@ import type { Bench, Line } from '../lib/line.js'
 import { LOG_TOPIC, type LogMessage, logMessages, openLog, recordBytes } from '../lib/log-shapes.js'
 import { check, median } from '../lib/measure.js'
 
+/** A part of the shapes, such as '100 16' or '1024 1 interval'. */
+const ONLY = process.env.MILLRACE_BENCH_SHAPE ?? ''
+
 /**
  * As fast as it goes: one producer with sends of 10 000 records, then one consumer with eachBatch that looks at each value, on
  * one partition and on sixteen, with values of 100 B and 1 KiB, in memory and in the fsync modes that acknowledge groups.
@@ -20,6 +23,7 @@ const bench: Bench = {
       const records = Math.round((quick ? 64e6 : 512e6) / bytes / 10_000) * 10_000
       for (const partitions of quick ? [1] : [1, 16]) {
         for (const storage of ['memory', 'interval', 'group'] as const) {
+          if (!`${valueBytes} ${partitions} ${storage}`.startsWith(ONLY)) continue
           lines.push(
             ...(await throughput({ directory, messages, bytes, records, partitions, storage, repeats: quick ? 2 : 5 })),
           )

@@ -1,5 +1,12 @@
-import { BATCH_HEADER_BYTES, baseOffsetOf, batchByteLength, nextOffsetOf } from '../record/batch-header.js'
+import {
+  BATCH_HEADER_BYTES,
+  baseOffsetOf,
+  batchByteLength,
+  batchRecordCount,
+  nextOffsetOf,
+} from '../record/batch-header.js'
 import { checksumFault, headerFault } from './batch-check.js'
+import { BatchContent } from './batch-content.js'
 import type { FileWindow } from './file-window.js'
 
 /**
@@ -23,6 +30,7 @@ export class BatchScan {
   /** Why the last `check` said no. */
   fault = ''
   readonly batch: ScannedBatch = { position: 0, byteLength: 0, baseOffset: 0, lastOffset: 0 }
+  #content: BatchContent | undefined
 
   constructor(
     readonly window: FileWindow,
@@ -69,21 +77,24 @@ export class BatchScan {
   }
 
   /**
-   * After `check` has found a batch: where the whole batch behind it lies, if that one claims other offsets than this one leaves and has a
-   * neighbour of its own, or the limit, to speak for it; else -1. One of the two stands where another is missing, with a base offset that is
-   * not its own, and nothing says which: neither is to be believed.
+   * After `check` has found a batch: -1, or where to look on from if the whole batch behind it claims other offsets than this one leaves and has a
+   * neighbour of its own, or the limit, to speak for it. A batch that reaches beyond the limit, or has not the records that it counts, is
+   * refuted by itself, and the one behind it may well be sound. Else one of the two stands where another is missing, with a base offset
+   * that is not its own, and nothing says which: neither is to be believed.
    */
   contradictedAt(limitOffset: number): number {
     const { window, batch } = this
     const next = batch.position + batch.byteLength
     if (!this.dense || next + BATCH_HEADER_BYTES > this.end || !window.holds(next, BATCH_HEADER_BYTES)) return -1
+    const nextOffset = batch.lastOffset + 1
     const claimed = baseOffsetOf(window.views.dv, window.at(next))
-    if (claimed === batch.lastOffset + 1 || claimed <= batch.baseOffset || claimed >= limitOffset) return -1
-    const isOther = this.#isWhole(next) && this.#isConfirmed(next, limitOffset, true)
+    if (claimed === nextOffset || claimed <= batch.baseOffset || claimed >= limitOffset) return -1
+    const isOther = this.#isWhole(next) && this.#isConfirmed(next, limitOffset, true) && this.#isFull(next)
     // The look at the neighbours may have moved the window away.
     window.ensure(batch.position, batch.byteLength)
     if (!isOther) return -1
-    this.fault = `it ends at offset ${batch.lastOffset + 1}, the batch behind it begins at ${claimed}`
+    this.fault = `it ends at offset ${nextOffset}, the batch behind it begins at ${claimed}`
+    if (nextOffset <= limitOffset && this.#isFull(batch.position)) return next + 1
     return next
   }
 
@@ -93,6 +104,18 @@ export class BatchScan {
     if (headerFault(window.views.dv, window.at(position), this.end - position) !== undefined) return false
     if (!window.ensure(position, batchByteLength(window.views.dv, window.at(position)))) return false
     return checksumFault(window.views, window.at(position)) === undefined
+  }
+
+  /** A whole batch of a log without gaps that has a record for each of its offsets, as its header says. */
+  #isFull(position: number): boolean {
+    const { window } = this
+    if (!window.ensure(position, BATCH_HEADER_BYTES)) return false
+    if (!window.ensure(position, batchByteLength(window.views.dv, window.at(position)))) return false
+    const at = window.at(position)
+    const { dv } = window.views
+    if (batchRecordCount(dv, at) !== nextOffsetOf(dv, at) - baseOffsetOf(dv, at)) return false
+    this.#content ??= new BatchContent()
+    return this.#content.fault(window.views, at, 'the log') === undefined
   }
 
   /** The same where it is not known which offset to expect. */

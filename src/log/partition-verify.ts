@@ -1,21 +1,8 @@
 import type { Env } from '../common/env.js'
-import { toErrorShape } from '../common/errors.js'
-import {
-  batchAttributes,
-  batchByteLength,
-  batchRecordCount,
-  COLUMNS_PAYLOAD_OFFSET,
-  CONTROL,
-  hasColumnsPayload,
-} from '../record/batch-header.js'
-import { RecordCursor } from '../record/rows-payload.js'
-import { sparseFault } from '../record/sparse-offsets.js'
-import { topicRecordSchema } from '../record/topic-record.js'
+import { batchAttributes, batchRecordCount, CONTROL } from '../record/batch-header.js'
 import type { BufferViews } from '../types/block.js'
-import { blockRowCount } from '../types/block.js'
-import { checkSlots } from '../types/block-check.js'
-import { type ColumnSlot, columnSlots, type StructType } from '../types/data-type.js'
-import { BatchOpener } from './batch-opener.js'
+import type { StructType } from '../types/data-type.js'
+import { BatchContent } from './batch-content.js'
 import { BatchScan } from './batch-scan.js'
 import { FileWindow } from './file-window.js'
 import { OffsetIndex } from './offset-index.js'
@@ -77,8 +64,7 @@ export type WholeBatch = (segmentBase: number, views: BufferViews, position: num
  * what the indexes say. Nothing is written.
  */
 export class PartitionVerifier {
-  readonly #slots: readonly ColumnSlot[] | undefined
-  readonly #opener = new BatchOpener()
+  readonly #content: BatchContent
   readonly #damaged: DamagedOffsets[] = []
   readonly #torn: TornTail[] = []
   readonly #warnings: string[] = []
@@ -94,7 +80,7 @@ export class PartitionVerifier {
     readonly slices: WorkSlices,
     readonly onBatch: WholeBatch = () => undefined,
   ) {
-    this.#slots = partition.schema === undefined ? undefined : columnSlots(topicRecordSchema(partition.schema))
+    this.#content = new BatchContent(partition.schema)
   }
 
   async run(): Promise<PartitionFindings> {
@@ -163,8 +149,8 @@ export class PartitionVerifier {
       for (let position = 0; position < size; ) {
         if (this.slices.isOver) await this.slices.next()
         const isWhole = scan.check(position, next)
-        const faultAt = !isWhole ? position : following === undefined ? -1 : scan.contradictedAt(following)
-        if (faultAt === -1) {
+        const resumeAt = isWhole ? this.#contradictedAt(scan, next, following) : position + 1
+        if (resumeAt === -1) {
           this.#batch(base, scan)
           position += scan.batch.byteLength
           next = scan.batch.lastOffset + 1
@@ -172,7 +158,7 @@ export class PartitionVerifier {
         }
         const reason = scan.fault
         const limit = following ?? Number.MAX_SAFE_INTEGER
-        const resync = scan.resync(faultAt + 1, next + 1, limit)
+        const resync = scan.resync(resumeAt, next + 1, limit)
         if (resync === undefined && following === undefined && next >= partition.recoveryPoint) {
           this.#torn.push({ file: path, byte: position, bytes: size - position, reason })
           break
@@ -194,39 +180,22 @@ export class PartitionVerifier {
     const { views } = scan.window
     const position = scan.window.at(scan.batch.position)
     this.#batches += 1
-    try {
-      const records = batchRecordCount(views.dv, position)
-      if (records > 0) this.#inside(views, position)
-      if ((batchAttributes(views.dv, position) & CONTROL) === 0) this.#records += records
-    } catch (error) {
-      const { message, detail } = toErrorShape(error)
-      const reason = `the checksum holds and the content does not: ${message}${detail === undefined ? '' : `; ${detail}`}`
+    const records = batchRecordCount(views.dv, position)
+    const fault = this.#content.fault(views, position, `${this.partition.topic}-${this.partition.partition}`)
+    if ((batchAttributes(views.dv, position) & CONTROL) === 0) this.#records += fault === undefined ? records : 0
+    if (fault !== undefined) {
+      const reason = `the checksum holds and the content does not: ${fault}`
       this.#damage(scan.batch.baseOffset, scan.batch.lastOffset + 1, base, scan.batch.position, reason)
       return
     }
     this.onBatch(base, views, position, scan.batch.byteLength)
   }
 
-  #inside(packed: BufferViews, at: number): void {
-    this.#opener.open(packed, at, `${this.partition.topic}-${this.partition.partition}`)
-    const { views, position } = this.#opener
-    const rows = batchRecordCount(views.dv, position)
-    if (!hasColumnsPayload(views.dv, position)) {
-      const cursor = RecordCursor.ofBatch(views, position)
-      let before = -1
-      while (cursor.next()) {
-        if (cursor.offset <= before) throw new Error(`offset ${cursor.offset} after ${before}`)
-        before = cursor.offset
-      }
-      return
-    }
-    if (this.#slots === undefined) throw new Error('columns in a topic without a schema')
-    const end = position + batchByteLength(views.dv, position)
-    checkSlots(views, position + COLUMNS_PAYLOAD_OFFSET, end, this.#slots)
-    const found = blockRowCount(views, position + COLUMNS_PAYLOAD_OFFSET)
-    if (found !== rows) throw new Error(`${found} rows, the header says ${rows}`)
-    const sparse = sparseFault(views, position, end - position, rows)
-    if (sparse !== undefined) throw new Error(sparse)
+  /** Above the recovery point of the last segment what does not fit is torn, and nothing speaks for it. */
+  #contradictedAt(scan: BatchScan, offset: number, following: number | undefined): number {
+    if (following !== undefined) return scan.contradictedAt(following)
+    const { recoveryPoint } = this.partition
+    return offset < recoveryPoint ? scan.contradictedAt(recoveryPoint) : -1
   }
 
   #indexes(base: number, size: number): void {

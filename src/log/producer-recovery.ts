@@ -59,14 +59,15 @@ export function producersUpTo(
 
 function walk(scan: BatchScan, baseOffset: number, limitOffset: number, producers: PartitionProducers): void {
   for (let position = 0, next = baseOffset; position < scan.end; ) {
-    if (scan.check(position, next)) {
+    const resumeAt = scan.check(position, next) ? scan.contradictedAt(limitOffset) : position + 1
+    if (resumeAt === -1) {
       producers.note(scan.window.views, scan.window.at(position), baseOffset)
       position += scan.batch.byteLength
       next = scan.batch.lastOffset + 1
       continue
     }
     // What is damaged says nothing of its producers; who reads it hears of that.
-    const resync = scan.resync(position + 1, next + 1, limitOffset)
+    const resync = scan.resync(resumeAt, next + 1, limitOffset)
     if (resync === undefined) return
     position = resync.position
     next = resync.baseOffset

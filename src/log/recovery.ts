@@ -247,7 +247,13 @@ function scanSegment(
   try {
     const scan = new BatchScan(new FileWindow(handle, undefined, fileBytes), fileBytes, dense, gapsBelow(options))
     while (position < size) {
-      if (scan.check(position, nextOffset)) {
+      const isKnown = nextOffset < recoveryPoint || options.trust === 'lost'
+      const resumeAt = scan.check(position, nextOffset)
+        ? isKnown
+          ? scan.contradictedAt(options.trust === 'lost' ? limitOffset : Math.min(limitOffset, recoveryPoint))
+          : -1
+        : position + 1
+      if (resumeAt === -1) {
         const at = scan.window.at(position)
         firstTimestamp ??= batchMaxTimestamp(scan.window.views.dv, at)
         index.note(scan.window.views.dv, at, position)
@@ -257,10 +263,7 @@ function scanSegment(
         continue
       }
       const reason = scan.fault
-      const resync =
-        nextOffset < recoveryPoint || options.trust === 'lost'
-          ? scan.resync(position + 1, nextOffset + 1, limitOffset)
-          : undefined
+      const resync = isKnown ? scan.resync(resumeAt, nextOffset + 1, limitOffset) : undefined
       if (isTorn(options, nextOffset, resync !== undefined, limitOffset)) {
         cut = { file: path, fromByte: position, bytes: size - position, reason }
         if (scan.resync(position + 1, nextOffset + 1, Number.MAX_SAFE_INTEGER) !== undefined)

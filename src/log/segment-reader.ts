@@ -70,9 +70,9 @@ export class SegmentReader {
       if (this.#filePosition >= scan.end) scan.end = (this.#handle as FileHandle).size()
       if (this.#filePosition >= scan.end && this.#openFollowing(this.#fileOffset)) continue
       const limitOffset = Math.min(scan.endOffset, writtenOffset)
-      const faultAt = this.#check(scan) ? scan.contradictedAt(limitOffset) : this.#filePosition
-      if (faultAt !== -1) {
-        const damage = this.#damage(scan, faultAt + 1, writtenOffset)
+      const resumeAt = this.#check(scan) ? scan.contradictedAt(limitOffset) : this.#filePosition + 1
+      if (resumeAt !== -1) {
+        const damage = this.#damage(scan, resumeAt, writtenOffset)
         // Damage in front of what is asked for is somebody else's to hear of.
         if (damage.toOffset > offset) return damage
         if (this.#fileOffset === -1) this.#locate(offset)

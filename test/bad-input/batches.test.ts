@@ -167,11 +167,23 @@ describe('a batch in a file', () => {
     batch.setInt32(RECORD_COUNT, 0x3fffffff)
   }
 
-  test('that claims the offsets of the batch behind it is damage', async () => {
-    change(true, countMany)
-    const opened = await open()
-    expect(() => opened.values()).toThrowError(expect.objectContaining({ code: 'SEGMENT_CORRUPT' }) as Error)
-    await opened.close()
+  const counting = (records: number) => (batch: DataView) => {
+    batch.setInt32(LAST_OFFSET_DELTA, records - 1)
+    batch.setInt32(RECORD_COUNT, records)
+  }
+
+  test.each([
+    ['that claims every offset there is', countMany],
+    ['that claims the offsets of the batch behind it', counting(2 * RECORDS)],
+    ['that claims an offset of the batch behind it', counting(RECORDS + 1)],
+    ['that claims fewer offsets than it has records', counting(RECORDS - 1)],
+    [
+      'that claims more offsets than it has records',
+      (batch: DataView) => batch.setInt32(LAST_OFFSET_DELTA, RECORDS + 1),
+    ],
+  ])('%s is damage, and the one behind it is not', async (_, edit) => {
+    change(true, edit)
+    await expectRefused('SEGMENT_CORRUPT')
   })
 
   test('with fewer bytes of records than it counts is refused', async () => {

@@ -1,6 +1,8 @@
 import { appendFileSync, cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { crc32c } from '../../src/common/checksum.js'
 import { type RecoveryOptions, recoverPartition } from '../../src/log/recovery.js'
+import { ATTRIBUTES, CRC, LAST_OFFSET_DELTA, RECORD_COUNT } from '../../src/record/batch-header.js'
 import { openLog, RowsAppender, readerOf, readValues, temporaryDirectory } from './log-fixture.js'
 import { envOf, MemoryFileSystem } from './memory-file-system.js'
 
@@ -101,6 +103,29 @@ describe('recovery', () => {
       }
     }
   })
+
+  it.each([
+    ['more offsets than there are', 0x3fffffff],
+    ['the offsets of the one behind it', 5],
+    ['fewer than it has records', 1],
+  ])(
+    'below the recovery point a batch that claims %s is damage by itself, and nothing is cut',
+    (_, lastOffsetDelta) => {
+      const content = Buffer.from(originalContent)
+      const [from, to] = [ends[4] as number, ends[5] as number]
+      content.writeInt32BE(lastOffsetDelta, from + LAST_OFFSET_DELTA)
+      content.writeInt32BE(lastOffsetDelta + 1, from + RECORD_COUNT)
+      content.writeUInt32BE(crc32c(content, from + ATTRIBUTES, to), from + CRC)
+      const fs = withSegment(content)
+      expect(recoverPartition(options(fs, 30))).toMatchObject({
+        logEndOffset: 30,
+        damaged: [{ fromOffset: 12, toOffset: 15, fromByte: from, toByte: to }],
+        cut: undefined,
+        mustRoll: false,
+      })
+      expect(segmentOf(fs).equals(content)).toBe(true)
+    },
+  )
 
   it("cuts above the recovery point even where whole batches follow: their order on the disk was nobody's promise", () => {
     const content = Buffer.from(originalContent)
