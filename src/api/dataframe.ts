@@ -8,11 +8,13 @@ import { type StructType, typeName } from '../types/data-type.js'
 import { type Row, readRows } from '../types/row-reader.js'
 import { type ArrowTable, toArrowTable } from './arrow-table.js'
 import { type BatchProgress, type BoundPlan, heldBlocks, isRunLocally, runBatch } from './batch-run.js'
+import { endsAlready, neverEnds } from './bounded-input.js'
 import type { Column } from './column.js'
 import { columnNamed, expressionOf, expressionOfColumn, named, valueHint } from './column-arguments.js'
 import { copyBlock } from './copied-block.js'
 import type { EngineContext } from './engine-context.js'
 import { aliasOf, type JoinHow, type JoinOn, joinOnOf, joinTypeOf, notADataFrame } from './join-arguments.js'
+import { keyNames, type NameOrList } from './key-names.js'
 import { nextTableId, type PlanTables } from './memory-tables.js'
 import { analyzedSchema, explainPlan, isStreamingPlan, replaceScan } from './planning.js'
 import type {
@@ -170,6 +172,28 @@ export class DataFrame<R extends object = Row> {
     return this.#derive({ op: 'limit', input: this.#plan, count })
   }
 
+  /** Each row once: dropDuplicates() of all columns. */
+  distinct(): DataFrame<R> {
+    return this.#deduplicate([], false, 'distinct')
+  }
+
+  /**
+   * The first row of each key, which is made of the columns named, or of all: `dropDuplicates('user', 'ts')`. In a stream a row leaves at once, and
+   * its key is kept: until the watermark has passed it where the event time is in the key, else for ever. Which row is the first
+   * is certain where the rows of a key come from one partition.
+   */
+  dropDuplicates(...names: readonly NameOrList<R>[]): DataFrame<R> {
+    return this.#deduplicate(names, false, 'dropDuplicates')
+  }
+
+  /**
+   * The same with a key that is forgotten: when the watermark has reached the event time of its row plus the watermark's delay. So what repeats
+   * within the delay is dropped, whatever event time it has, and the state does not grow. Needs withWatermark.
+   */
+  dropDuplicatesWithinWatermark(...names: readonly NameOrList<R>[]): DataFrame<R> {
+    return this.#deduplicate(names, true, 'dropDuplicatesWithinWatermark')
+  }
+
   /**
    * The rows of both, columns put together by their place under the names of this one, duplicates kept (Spark's `union`).
    * A column gets the type that holds both; throws where there is none, or the numbers of columns differ.
@@ -292,12 +316,7 @@ export class DataFrame<R extends object = Row> {
   }
 
   get writeStream(): DataStreamWriter<R, DataFrame<R>> {
-    if (!this.isStreaming) {
-      throw new MillraceError('NOT_STREAMING', 'writeStream needs a stream, and the input of this DataFrame ends', {
-        detail: 'found mill.read, createDataFrame or table, expected mill.readStream',
-        hint: 'read it with mill.readStream, or take the result with collect(), show() or foreach()',
-      })
-    }
+    if (!this.isStreaming) throw endsAlready()
     return new DataStreamWriter(this.#context, { plan: this.#plan, tables: this.#tables }, (schema, blocks) => {
       const tableId = nextTableId()
       const scan: LogicalPlan = {
@@ -326,6 +345,12 @@ export class DataFrame<R extends object = Row> {
     return new DataFrame<T>(this.#context, union, new Map([...this.#tables, ...tables]))
   }
 
+  #deduplicate(given: readonly unknown[], withinWatermark: boolean, method: string): DataFrame<R> {
+    const names = keyNames(given, method)
+    const key = names === undefined ? {} : { names }
+    return this.#derive({ op: 'deduplicate', input: this.#plan, ...key, withinWatermark })
+  }
+
   #derive<T extends object>(plan: LogicalPlan): DataFrame<T> {
     return new DataFrame<T>(this.#context, plan, this.#tables)
   }
@@ -340,15 +365,7 @@ export class DataFrame<R extends object = Row> {
   }
 
   #assertBounded(action: string): void {
-    if (!this.isStreaming) return
-    throw new MillraceError(
-      'STREAMING_ACTION',
-      `${action}() needs an input that ends, and this DataFrame is a stream`,
-      {
-        detail: 'found mill.readStream, expected mill.read, createDataFrame or table',
-        hint: 'start it with writeStream…start(), or read what is stored with mill.read instead of mill.readStream',
-      },
-    )
+    if (this.isStreaming) throw neverEnds(action)
   }
 }
 

@@ -1,3 +1,4 @@
+import { compileFirstRows } from '../codegen/duplicate-compiler.js'
 import { compileKeep, compileProbe } from '../codegen/join-compiler.js'
 import { compileToShuffle } from '../codegen/shuffle-compiler.js'
 import { compileMerge, compileResult, compileToBuilder, compileToTable } from '../codegen/stage-compiler.js'
@@ -17,6 +18,7 @@ function stageFunctions({ input, head, pipeline, output }: Stage, ansi: boolean)
     functions.push(compileMerge(head.grouping, ansi, false).text, compileResult(head, ansi).text)
   }
   if (head?.op === 'join') functions.push(...joinFunctions(head, ansi))
+  if (head?.op === 'deduplicate') functions.push(compileFirstRows(head, ansi).text)
   const spec: PipelineSpec = {
     schema: head?.schema ?? input.schema,
     operators: pipeline,

@@ -4,6 +4,7 @@ import type { Grouping, StageOutput } from '../plan/physical-plan.js'
 import { KEY_GROUPS, keyGroupOf, ownerOf } from '../state/hash.js'
 import type { BlockBuilder } from '../types/block-builder.js'
 import { BlockOutput } from './block-access.js'
+import type { CodeValue } from './code-value.js'
 import { GroupCode } from './group-code.js'
 import { GroupInterpreter } from './group-interpreter.js'
 import { evaluator, interpretRows } from './row-interpreter.js'
@@ -18,6 +19,8 @@ export function compileToShuffle(
   output: Shuffle,
 ): CompiledFunction<RowsFunction<readonly BlockBuilder[]>> {
   const grouping = groupingOf(output)
+  const { stamp } = output
+  const columnsFrom = stamp === undefined ? 1 : 2
   if (!codeGenerationAllowed()) return interpreted(interpretShuffle(spec, output, grouping))
   return compileRows(spec, (source, level, evaluate) => {
     const group = new GroupCode(source, grouping, false, spec.ansi)
@@ -29,17 +32,27 @@ export function compileToShuffle(
         group.hash(keys)
         // The builder is another for each row, so its columns are taken anew.
         source.line(`const O = T[((h >>> 25) * tasks / ${KEY_GROUPS}) | 0];`)
-        const out = new BlockOutput(source, shuffleSchema(output.schema), 'O')
-        for (const slot of out.slots.slice(1)) level().load(slot.index - 1)
+        const out = new BlockOutput(source, shuffleSchema(output.schema, stamp !== undefined), 'O')
+        const columns = out.slots.slice(columnsFrom)
+        for (const slot of columns) level().load(slot.index - columnsFrom)
+        const watermark = stamp === undefined || stamp === 'record' ? undefined : evaluate(stamp, level())
         out.declare()
         out.store(0, { type: { kind: 'int' }, isNull: 'false', value: 'h' })
-        for (const slot of out.slots.slice(1)) out.store(slot.index, level().load(slot.index - 1))
+        if (stamp !== undefined)
+          out.store(1, { type: { kind: 'double' }, isNull: 'false', value: stampText(watermark) })
+        for (const slot of columns) out.store(slot.index, level().load(slot.index - columnsFrom))
         out.endRow()
         out.finish()
       },
       after: () => undefined,
     }
   })
+}
+
+/** Of a row's own time, which may be null; the record's is a local of the row loop. */
+function stampText(time: CodeValue | undefined): string {
+  if (time === undefined) return 'watermark'
+  return time.isNull === 'false' ? time.value : `(${time.isNull} ? -Infinity : ${time.value})`
 }
 
 function groupingOf({ keys }: Shuffle): Grouping {
@@ -59,9 +72,13 @@ function interpretShuffle(
   const group = new GroupInterpreter(grouping, false, spec.ansi)
   return interpretRows(spec, (row, columns) => {
     const keys = output.keys.map((key) => evaluator(key, row, spec))
-    return (targets: readonly BlockBuilder[]) => {
+    const { stamp } = output
+    const timeOf = stamp === undefined || stamp === 'record' ? undefined : evaluator(stamp, row, spec)
+    return (targets: readonly BlockBuilder[], watermark) => {
       const h = group.hash(keys.map((key) => key()))
-      targets[ownerOf(keyGroupOf(h), targets.length)]?.append([h, ...columns.map((slot) => row.load(slot))])
+      const time = timeOf === undefined ? watermark : (timeOf() ?? Number.NEGATIVE_INFINITY)
+      const stamps = stamp === undefined ? [] : [time]
+      targets[ownerOf(keyGroupOf(h), targets.length)]?.append([h, ...stamps, ...columns.map((slot) => row.load(slot))])
       return 'passed'
     }
   })

@@ -58,7 +58,7 @@ export function layOut(options: LayoutOptions): Layout {
   for (const stage of plan.stages) {
     const { input } = stage
     for (const [i, from] of (input.kind === 'scan' ? [] : input.from).entries()) {
-      const watermark = watermarkOf(present(plan.stages[from], `stage ${from}`))
+      const watermark = watermarkOf(plan, present(plan.stages[from], `stage ${from}`))
       const side = (input.kind === 'scan' ? undefined : input.sides?.[i]) ?? 'left'
       outputs[from]?.forEach((out, writer) => {
         inputs[stage.id]?.forEach((into, reader) => {
@@ -109,11 +109,14 @@ export function layOut(options: LayoutOptions): Layout {
 /** Those of stages that hand on what came to them have numbers behind those of the scans. */
 const HANDED_ON = 1 << 20
 
-function watermarkOf({ id, input, head }: Stage): number {
+function watermarkOf(plan: PhysicalPlan, { id, input, head }: Stage): number {
   if (input.kind === 'scan') return input.watermark?.node ?? NO_WATERMARK
+  const isFed = (): boolean =>
+    input.from.some((from) => watermarkOf(plan, present(plan.stages[from], `stage ${from}`)) !== NO_WATERMARK)
   const goesOn =
     (head?.op === 'finalAggregate' && head.grouping.closesWindows && head.grouping.outputMode === 'append') ||
-    (head?.op === 'join' && head.watermarkLagMs !== undefined)
+    (head?.op === 'join' && head.watermarkLagMs !== undefined) ||
+    (head?.op === 'deduplicate' && isFed())
   return goesOn ? HANDED_ON + id : NO_WATERMARK
 }
 

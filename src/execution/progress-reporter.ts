@@ -106,7 +106,7 @@ export class ProgressReporter {
         ? []
         : [
             {
-              operatorName: stage.head?.op === 'join' ? 'symmetricHashJoin' : 'stateStoreSave',
+              operatorName: operatorName(stage),
               numRowsTotal: total(s, (m) => m.stateRows),
               numRowsUpdated: delta(s, (m) => m.stateRowsUpdated),
               numRowsRemoved: delta(s, (m) => m.stateRowsRemoved),
@@ -140,4 +140,11 @@ export class ProgressReporter {
       sink: { description: spec.sink.description, numOutputRows: sum(sinkStages, (s) => delta(s, (m) => m.rowsOut)) },
     }
   }
+}
+
+/** As Spark calls them. */
+function operatorName({ head }: Stage): string {
+  if (head?.op === 'join') return 'symmetricHashJoin'
+  if (head?.op !== 'deduplicate') return 'stateStoreSave'
+  return head.within === undefined ? 'dedupe' : 'dedupeWithinWatermark'
 }

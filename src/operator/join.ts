@@ -5,13 +5,14 @@ import { type Field, type StructType, scalar, structType } from '../types/data-t
 /**
  * What the tasks of a join keep and send. Rows travel with the hash of their key before them, so that it is made once:
  *
- *   shuffle     hash, the row's columns
+ *   shuffle     hash, the row's columns (to other operators than joins: hash, where it is asked for the row's watermark, columns)
  *   state       hash, side (0 left, 1 right), state of the row, its id, the left columns, the right columns (of the other side null)
  *
  * Each side's rows lie in a RowStore (state/row-store.ts), those of one key in a chain. The chains begin in a GroupTable by key.
  */
-export function shuffleSchema(row: StructType): StructType {
-  return structType([{ name: '__hash', type: scalar('int'), nullable: false }, ...row.fields])
+export function shuffleSchema(row: StructType, stamped = false): StructType {
+  const stamp: readonly Field[] = stamped ? [{ name: '__watermark', type: scalar('double'), nullable: false }] : []
+  return structType([{ name: '__hash', type: scalar('int'), nullable: false }, ...stamp, ...row.fields])
 }
 
 /** Columns before those of the rows. */

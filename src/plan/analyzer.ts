@@ -3,6 +3,7 @@ import { type ColumnSlot, columnSlots, type StructType, topLevelSlots, typeName 
 import { bindAggregation } from './aggregation.js'
 import { bindColumn, bindCondition, bindExpression } from './binder.js'
 import { type BoundPlan, nodesOf, type SortKey } from './bound-plan.js'
+import { bindDeduplication } from './deduplication.js'
 import type { BoundExpression, Expression } from './expression.js'
 import { columnPath, resultName } from './expression-name.js'
 import { bindJoin } from './join.js'
@@ -46,6 +47,8 @@ export function analyze(plan: LogicalPlan, options: AnalyzeOptions): BoundPlan {
       return withWatermark(analyze(plan.input, options), plan.column, plan.delayMs)
     case 'aggregate':
       return bindAggregation(analyze(plan.input, options), plan.keys, plan.aggregates, options.ansi)
+    case 'deduplicate':
+      return bindDeduplication(analyze(plan.input, options), plan.names, plan.withinWatermark, options.ansi)
     case 'orderBy':
       return orderBy(analyze(plan.input, options), plan.keys, options)
     case 'join': {
@@ -164,6 +167,12 @@ function withWatermark(input: BoundPlan, column: string, delayMs: number): Bound
       throw new MillraceError('UNSUPPORTED_OPERATION', 'withWatermark stands after a join', {
         detail: 'a watermark is stamped on the records of a source, before anything else',
         hint: 'put withWatermark on each side, before join',
+      })
+    }
+    if (node.op === 'deduplicate') {
+      throw new MillraceError('UNSUPPORTED_OPERATION', 'withWatermark stands after duplicates were dropped', {
+        detail: 'a watermark is stamped on the records of the source, before anything else',
+        hint: 'put withWatermark before distinct or dropDuplicates',
       })
     }
     if (node.op === 'sort' || node.op === 'limit') {

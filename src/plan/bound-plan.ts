@@ -32,6 +32,7 @@ export type BoundPlan =
       readonly schema: StructType
     }
   | BoundAggregation
+  | BoundDeduplication
   | BoundUnion
   | BoundJoin
   | {
@@ -92,6 +93,19 @@ export interface BoundAggregation {
   readonly window?: GroupingWindow
   readonly aggregates: readonly BoundAggregate[]
   /** The keys, the window at its position, then the aggregates. */
+  readonly schema: StructType
+}
+
+/** The first row of each key, as it comes. */
+export interface BoundDeduplication {
+  readonly op: 'deduplicate'
+  readonly input: BoundPlan
+  /** Of types that have a hash; the fields of a struct one by one. */
+  readonly keys: readonly BoundExpression[]
+  /** The rows bear their event time, so those that are late are told apart, and dropped. */
+  readonly dropsLate: boolean
+  /** A key counts until the watermark has reached the event time of its row plus the delay; left out: as long as its own time, or for ever. */
+  readonly within?: { readonly eventTime: BoundExpression; readonly delayMs: number }
   readonly schema: StructType
 }
 

@@ -1,6 +1,12 @@
 import { columnSlots, topLevelSlots } from '../types/data-type.js'
 import { conjuncts, expressionKey } from './bound-expression.js'
-import type { BoundAggregation, BoundJoin, BoundPlan } from './bound-plan.js'
+import {
+  type BoundAggregation,
+  type BoundDeduplication,
+  type BoundJoin,
+  type BoundPlan,
+  inputsOf,
+} from './bound-plan.js'
 import type { BoundExpression } from './expression.js'
 import { boundLiteral, call } from './function-spec.js'
 import { keepsLeftOnly, shifted, sideOf } from './join.js'
@@ -49,6 +55,25 @@ export function eventTimeOffset(e: BoundExpression, plan: BoundPlan): number | u
     }
     default:
       return eventTimeOffset(e, plan.input)
+  }
+}
+
+/** The delay of the watermark that an event time is under; of several inputs the greatest. */
+export function eventTimeDelay(e: BoundExpression, plan: BoundPlan): number {
+  switch (plan.op) {
+    case 'scan':
+      return plan.watermark?.delayMs ?? 0
+    case 'project':
+      return eventTimeDelay(belowProjection(plan.schema, plan.columns)(e), plan.input)
+    case 'aggregate':
+      return plan.window === undefined ? 0 : eventTimeDelay(plan.window.eventTime, plan.input)
+    case 'join': {
+      const leftSlots = columnSlots(plan.left.schema).length
+      if (sideOf(e, leftSlots) === 'left') return eventTimeDelay(e, plan.left)
+      return eventTimeDelay(shifted(e, -leftSlots), plan.right)
+    }
+    default:
+      return Math.max(...inputsOf(plan).map((input) => eventTimeDelay(e, input)))
   }
 }
 
@@ -127,6 +152,14 @@ function inequalities(join: BoundJoin, leftSlots: number): readonly Inequality[]
 function moved(time: BoundExpression, ms: number): BoundExpression {
   if (ms === 0) return time
   return call('addInterval', [time, boundLiteral(ms, types.dayTimeInterval)], types.timestamp, time.nullable)
+}
+
+/** The moments that the watermark has to pass until no row of a key can come any more: the key's own times. Of an optimized plan. */
+export function keyExpiries({ keys, input }: BoundDeduplication): readonly BoundExpression[] {
+  return keys.flatMap((key) => {
+    const offset = key.type.kind === 'timestamp' ? eventTimeOffset(key, input) : undefined
+    return offset === undefined ? [] : [moved(key, -offset)]
+  })
 }
 
 /**

@@ -79,6 +79,8 @@ function logicalLine(plan: LogicalPlan): string {
       return `Watermark ${plan.column}, delay ${plan.delayMs} ms`
     case 'aggregate':
       return `Aggregate [${plan.keys.map(expressionText).join(', ')}], [${plan.aggregates.map(expressionText).join(', ')}]`
+    case 'deduplicate':
+      return `Deduplicate [${plan.names?.join(', ') ?? '*'}]${plan.withinWatermark ? ', within watermark' : ''}`
     case 'orderBy':
       return `Sort [${plan.keys.map(expressionText).join(', ')}]`
     case 'limit':
@@ -117,6 +119,8 @@ function boundLine(plan: BoundPlan): string {
       return `Watermark ${text(plan.eventTime, plan.input)}, delay ${plan.delayMs} ms`
     case 'aggregate':
       return `Aggregate ${groupingText(plan, plan.input.schema)}`
+    case 'deduplicate':
+      return `Deduplicate ${keysText(plan.keys, plan.schema)}${plan.within === undefined ? '' : `, within ${plan.within.delayMs} ms of ${text(plan.within.eventTime, plan.input)}`}`
     case 'sort':
       return `Sort ${sortText(plan.keys, plan.input.schema)}${plan.limit === undefined ? '' : `, first ${plan.limit}`}`
     case 'limit':
@@ -126,6 +130,11 @@ function boundLine(plan: BoundPlan): string {
     case 'union':
       return 'Union'
   }
+}
+
+function keysText(keys: readonly BoundExpression[], schema: StructType): string {
+  const names = slotNames(schema)
+  return `[${keys.map((key) => boundText(key, names)).join(', ')}]`
 }
 
 function joinText(
@@ -251,6 +260,17 @@ function headLine(head: HeadOperator): string {
       )
       return `Join ${head.how} ${joinText(left.keys, right.keys, head.condition, left.schema, right.schema)}, left kept ${kept[0]}, right kept ${kept[1]}`
     }
+    case 'deduplicate': {
+      const { keys, within, expiresAt, schema } = head
+      const names = slotNames(schema)
+      const until =
+        within !== undefined
+          ? `until ${boundText(within.eventTime, names)} + ${within.delayMs} ms`
+          : expiresAt.length === 0
+            ? 'for ever'
+            : `until ${expiresAt.map((e) => boundText(e, names)).join(', ')}`
+      return `Deduplicate ${keysText(keys, schema)}, keys kept ${until}`
+    }
     case 'sort':
       return `Sort ${sortText(head.keys, head.schema)}${head.limit === undefined ? '' : `, first ${head.limit}`}`
     case 'limit':
@@ -270,7 +290,7 @@ function outputLine(output: StageOutput, schema: StructType, mark: string): stri
     case 'partialAggregate':
       return `Exchange by key group\n${mark}PartialAggregate ${groupingText(output.grouping, schema)}`
     case 'shuffle':
-      return `Exchange by key group of [${output.keys.map((key) => boundText(key, slotNames(schema))).join(', ')}]`
+      return `Exchange by key group of ${keysText(output.keys, schema)}`
     case 'exchange':
       return 'Exchange to one task'
     case 'sink':

@@ -19,6 +19,14 @@ export type LogicalPlan =
       readonly keys: readonly Expression[]
       readonly aggregates: readonly Expression[]
     }
+  | {
+      readonly op: 'deduplicate'
+      readonly input: LogicalPlan
+      /** The key's columns; left out: all of them. */
+      readonly names?: readonly string[]
+      /** A key is forgotten when the watermark has passed the event time of its row plus the delay. */
+      readonly withinWatermark: boolean
+    }
   | { readonly op: 'orderBy'; readonly input: LogicalPlan; readonly keys: readonly Expression[] }
   | { readonly op: 'limit'; readonly input: LogicalPlan; readonly count: number }
   | {

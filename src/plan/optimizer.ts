@@ -90,6 +90,8 @@ function planKey(plan: BoundPlan): string {
       return `watermark ${planKey(plan.input)}`
     case 'aggregate':
       return `aggregate(${plan.keys.map((k) => expressionKey(k.value)).join(', ')}) ${planKey(plan.input)}`
+    case 'deduplicate':
+      return `deduplicate(${plan.keys.map(expressionKey).join(', ')}) ${planKey(plan.input)}`
     case 'sort':
       return `sort(${plan.limit ?? ''}) ${planKey(plan.input)}`
     case 'limit':

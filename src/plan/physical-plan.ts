@@ -7,7 +7,7 @@ import type { JoinType, SourceSpec } from './logical-plan.js'
 /**
  * What the workers run: stages cut at exchanges, every expression bound and typed. Frozen data.
  *
- *   stage = input (scan | exchange) → head (final aggregate | join | sort | limit)? → pipeline (drop late, filter, project)* → output
+ *   stage = input (scan | exchange) → head (final aggregate | join | deduplicate | sort | limit)? → pipeline (drop late, filter, project)* → output
  *   output = partial aggregate → exchange by key group | rows → exchange by key group | exchange to one task | sink
  *
  * The stages are a tree: each hands its rows to one stage behind it, or to the sink. Several may feed the same exchange, or the sink
@@ -67,7 +67,7 @@ export interface ExchangeInput {
 
 export type JoinSideName = 'left' | 'right'
 
-export type HeadOperator = FinalAggregate | Join | Sort | Limit
+export type HeadOperator = FinalAggregate | Join | Deduplicate | Sort | Limit
 
 /** Pairs the rows of two sides that meet in the same key. Both are kept, for as long as the other may bring a match. */
 export interface Join {
@@ -92,6 +92,24 @@ export interface JoinSide {
   readonly keys: readonly BoundExpression[]
   /** Timestamps: once the watermark is behind the least of them no match can come any more. Empty: that is never known. */
   readonly expiresAt: readonly BoundExpression[]
+}
+
+/** Hands on the first row of each key. */
+export interface Deduplicate {
+  readonly op: 'deduplicate'
+  /** Of the rows that come, and of those that leave. */
+  readonly schema: StructType
+  /** Bound to them. */
+  readonly keys: readonly BoundExpression[]
+  /**
+   * Timestamps made of the key: once the watermark is behind the least of them no row of the key can come any more that is not late. Empty: that
+   * is never known.
+   */
+  readonly expiresAt: readonly BoundExpression[]
+  /** A key counts until the watermark has reached the event time of its row plus the delay, whatever its own time. */
+  readonly within?: { readonly eventTime: BoundExpression; readonly delayMs: number }
+  /** By Spark's rule what is at the watermark is late, and a key is forgotten between two epochs alone. */
+  readonly rule?: 'spark'
 }
 
 export interface FinalAggregate {
@@ -139,7 +157,7 @@ export interface Grouping {
 
 /** Whether what the operator keeps goes from one epoch to the next, and with it into the checkpoint. */
 export function hasState(head: HeadOperator | undefined): boolean {
-  return head?.op === 'finalAggregate' || head?.op === 'join'
+  return head?.op === 'finalAggregate' || head?.op === 'join' || head?.op === 'deduplicate'
 }
 
 /** The stages that read sources, from left to right: the one at place k reads source k. */
@@ -151,5 +169,14 @@ export type StageOutput =
   | { readonly kind: 'partialAggregate'; readonly grouping: Grouping }
   | { readonly kind: 'exchange'; readonly schema: StructType }
   /** Rows to the tasks that own the key groups of their keys, the hash before them: see shuffleSchema() in operator/join.ts. */
-  | { readonly kind: 'shuffle'; readonly schema: StructType; readonly keys: readonly BoundExpression[] }
+  | {
+      readonly kind: 'shuffle'
+      readonly schema: StructType
+      readonly keys: readonly BoundExpression[]
+      /**
+       * The watermark of each row travels with it: that which its record is stamped with, or, where rows come from an operator that keeps
+       * none, a time of the row itself.
+       */
+      readonly stamp?: 'record' | BoundExpression
+    }
   | { readonly kind: 'sink'; readonly schema: StructType }

@@ -1,15 +1,17 @@
 import { present } from '../common/assert.js'
 import { MillraceError } from '../common/errors.js'
-import { type StructType, sameType, topLevelSlots, typeName } from '../types/data-type.js'
+import { columnSlots, type StructType, sameType, topLevelSlots, typeName } from '../types/data-type.js'
 import { analyze } from './analyzer.js'
 import { expressionKey } from './bound-expression.js'
-import type { BoundAggregation, BoundJoin, BoundPlan, BoundScan } from './bound-plan.js'
-import { closesWindows, joinBounds, joinLag } from './event-time.js'
+import type { BoundAggregation, BoundDeduplication, BoundJoin, BoundPlan, BoundScan } from './bound-plan.js'
+import { closesWindows, joinBounds, joinLag, keyExpiries } from './event-time.js'
 import type { BoundExpression } from './expression.js'
+import { boundText } from './expression-name.js'
 import { windowSignature } from './grouping-window.js'
 import type { LogicalPlan } from './logical-plan.js'
 import { optimize } from './optimizer.js'
 import type {
+  Deduplicate,
   ExchangeInput,
   Grouping,
   HeadOperator,
@@ -110,6 +112,8 @@ class StageCutter {
         return [this.#aggregate(node)]
       case 'join':
         return [this.#join(node)]
+      case 'deduplicate':
+        return [this.#deduplicate(node)]
       case 'sort': {
         const { schema, keys, limit } = node
         return [this.#single(node.input, { op: 'sort', schema, keys, ...(limit === undefined ? {} : { limit }) })]
@@ -190,6 +194,27 @@ class StageCutter {
     }
   }
 
+  #deduplicate(node: BoundDeduplication): OpenStage {
+    const { input, keys, within, schema } = node
+    const from = this.open(input).flatMap((stage) => {
+      const isStamped = stage.input.kind === 'scan' && stage.input.watermark !== undefined
+      // The row that a late one repeats may be forgotten: whether it is late must not depend on that.
+      if (isStamped && node.dropsLate) stage.pipeline.unshift({ op: 'dropLate' })
+      const stamp = within === undefined || this.sparkRule ? undefined : isStamped ? 'record' : within.eventTime
+      return this.close([stage], { kind: 'shuffle', schema, keys, ...(stamp === undefined ? {} : { stamp }) })
+    })
+    const head: Deduplicate = {
+      op: 'deduplicate',
+      schema,
+      keys,
+      expiresAt: within === undefined ? keyExpiries(node) : [],
+      ...(within === undefined ? {} : { within }),
+      ...(this.sparkRule ? { rule: 'spark' } : {}),
+    }
+    this.signatures.push(deduplicateSignature(head))
+    return { input: { kind: 'exchange', from, schema }, head, pipeline: [], parallelism: 'parallel' }
+  }
+
   /** What needs all rows in one place. */
   #single(input: BoundPlan, head: HeadOperator): OpenStage {
     const { schema } = head
@@ -203,6 +228,15 @@ function joinSignature({ how, left, right }: Join): string {
   const text = ({ schema, keys }: Join['left']): string =>
     `(${schema.fields.map((f) => `${f.name}:${typeName(f.type)}${f.nullable ? '?' : ''}`).join(', ')}) by (${keys.map(expressionKey).join(', ')})`
   return `${how} join of ${text(left)} and ${text(right)}`
+}
+
+/** What the keys that are kept depend on. */
+function deduplicateSignature({ keys, within, schema }: Deduplicate): string {
+  const names = columnSlots(schema).map((slot) => slot.path.join('.'))
+  // By names alone: the number of a slot depends on what else is selected.
+  const text = (key: BoundExpression): string => boundText(key, names).replaceAll(/#\d+/g, '')
+  const of = keys.map((key) => `${text(key)}:${typeName(key.type)}${key.nullable ? '?' : ''}`)
+  return `duplicates by (${of.join(', ')})${within === undefined ? '' : ' within the watermark'}`
 }
 
 function scanInput(scan: BoundScan, sparkRule: boolean): ScanInput {
@@ -252,6 +286,7 @@ function groupingPlaces(plan: BoundPlan): readonly (number | undefined)[] {
     case 'scan':
     case 'union':
     case 'join':
+    case 'deduplicate':
       return []
     case 'aggregate':
       return plan.schema.fields.slice(0, plan.keys.length + (plan.window === undefined ? 0 : 1)).map((_, i) => i)

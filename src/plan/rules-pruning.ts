@@ -69,6 +69,15 @@ function prune(plan: BoundPlan, required: readonly number[]): Pruned {
       const keys = plan.keys.map((k) => ({ ...k, value: move(k.value) }))
       return { plan: { ...plan, input: below.plan, keys, schema: below.plan.schema }, kept: below.kept }
     }
+    case 'deduplicate': {
+      const { within } = plan
+      const used = [...plan.keys, ...(within === undefined ? [] : [within.eventTime])]
+      const below = prune(plan.input, need(used, plan.input, required))
+      const move = afterPruning(plan.input.schema, below.kept)
+      const moved = within === undefined ? {} : { within: { ...within, eventTime: move(within.eventTime) } }
+      const schema = below.plan.schema
+      return { plan: { ...plan, input: below.plan, keys: plan.keys.map(move), ...moved, schema }, kept: below.kept }
+    }
     case 'limit':
     case 'watermark': {
       const below = prune(plan.input, required)

@@ -50,9 +50,29 @@ export function belowProjection(
       const { field, offset } = topOf(slot)
       const column = columns[field]
       assert(column !== undefined, `slot ${slot} has no column`)
-      if (offset === 0) return column
-      // A struct is only ever handed through, so its fields lie behind it in the same order.
-      assert(column.kind === 'input' && input.kind === 'input', 'a computed struct')
-      return { ...input, slot: column.slot + offset }
+      return partOf(column, offset, input)
     })
+}
+
+/** Of a struct's value what lies `offset` slots behind the struct itself; it has the type that `part` says. */
+function partOf(column: BoundExpression, offset: number, part: BoundExpression): BoundExpression {
+  if (offset === 0) return column
+  // One that is handed through has its fields behind it in the same order.
+  if (column.kind === 'input') return { ...part, kind: 'input', slot: column.slot + offset }
+  const { type, nullable } = column
+  assert(type.kind === 'struct', 'a part of what has no parts')
+  const children = columnSlots(structType([{ name: '', type, nullable }]))[0]?.children ?? []
+  const index = children.findLastIndex((child) => child <= offset)
+  const field = type.fields[index]
+  const start = children[index]
+  assert(field !== undefined && start !== undefined, `slot ${offset} of a struct of ${children.length} fields`)
+  const own = column.kind === 'call' && column.fn === 'makeStruct' ? column.args[index] : undefined
+  const value: BoundExpression = own ?? {
+    kind: 'field',
+    arg: column,
+    index,
+    type: field.type,
+    nullable: nullable || field.nullable,
+  }
+  return partOf(value, offset - start, part)
 }

@@ -32,6 +32,14 @@ export function checkStreaming(plan: BoundPlan, outputMode: OutputMode): void {
   for (const node of nodes) if (node.op === 'join') checkJoin(node, outputMode)
   const isFinal = (node: BoundPlan): boolean =>
     node.op !== 'aggregate' || (outputMode === 'append' && closesWindows(node))
+  for (const node of nodes) {
+    if (node.op !== 'deduplicate' || nodesOf(node.input).every(isFinal)) continue
+    throw refused(
+      'dropDuplicates behind an aggregation',
+      'it would keep the first update of a group, and not its result',
+      "use output mode 'append' and a window with a watermark in the aggregation, or drop the duplicates before it",
+    )
+  }
   if (aggregations.some((node) => !nodesOf(node.input).every(isFinal))) {
     throw refused(
       'two aggregations in one streaming query',

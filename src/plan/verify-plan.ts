@@ -68,6 +68,13 @@ export function verifyPlan(plan: BoundPlan): void {
       )
       assert(sameType(plan.schema, plan.input.schema), 'schema of a sort')
       break
+    case 'deduplicate':
+      verifyExpressions(
+        [...plan.keys, ...(plan.within === undefined ? [] : [plan.within.eventTime])],
+        plan.input.schema,
+      )
+      assert(sameType(plan.schema, plan.input.schema), 'schema of a deduplication')
+      break
     case 'union':
       for (const { schema } of plan.inputs) {
         assert(schema.fields.length === plan.schema.fields.length, 'fields of an input of a union')

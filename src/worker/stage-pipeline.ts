@@ -43,7 +43,7 @@ export class StagePipeline {
   static outputSchema(stage: Stage): StructType {
     const { output } = stage
     if (output.kind === 'partialAggregate') return aggregateStateSchema(output.grouping)
-    return output.kind === 'shuffle' ? shuffleSchema(output.schema) : output.schema
+    return output.kind === 'shuffle' ? shuffleSchema(output.schema, output.stamp !== undefined) : output.schema
   }
 
   get rowsOut(): number {

@@ -8,20 +8,30 @@ import { physicalSlotsOf } from '../connector/physical-slots.js'
 import { ChannelReader, ChannelWriter } from '../exchange/channel.js'
 import { LogMemory } from '../log/shared-memory.js'
 import { aggregateStateSchema } from '../operator/aggregate.js'
+import { seenKeys } from '../operator/deduplicate.js'
 import { joinStateSchema } from '../operator/join.js'
-import type { FinalAggregate, Join, JoinSideName, ScanInput, Stage } from '../plan/physical-plan.js'
-import { type BufferViews, viewsOf } from '../types/block.js'
+import type { Deduplicate, FinalAggregate, Join, JoinSideName, ScanInput, Stage } from '../plan/physical-plan.js'
+import { type BlockRef, type BufferViews, viewsOf } from '../types/block.js'
 import type { StructType } from '../types/data-type.js'
 import { AggregateTask } from './aggregate-task.js'
 import type { WatermarkedInput } from './barrier-inputs.js'
+import { DeduplicateTask } from './deduplicate-task.js'
 import { JoinTask } from './join-task.js'
 import { OrderTask } from './order-task.js'
 import { OutputPort } from './output-port.js'
-import type { BlockDescriptor, Deployment, FromWorker, TaskSpec, ToWorker, WorkerStart } from './protocol.js'
+import type {
+  BlockDescriptor,
+  Deployment,
+  FromWorker,
+  PartitionPosition,
+  TaskSpec,
+  ToWorker,
+  WorkerStart,
+} from './protocol.js'
 import { type ScannedPartition, ScanTask } from './scan-task.js'
 import { Scheduler } from './scheduler.js'
 import { StagePipeline } from './stage-pipeline.js'
-import { type Task, toMetrics } from './task.js'
+import { type Counters, type Task, toMetrics } from './task.js'
 
 interface Deployed {
   readonly query: string
@@ -125,6 +135,8 @@ export class Worker {
         tasks.push(this.#aggregateTask(deployment, stage, spec))
       } else if (stage.head?.op === 'join') {
         tasks.push(this.#joinTask(deployment, stage, spec, stage.head))
+      } else if (stage.head?.op === 'deduplicate') {
+        tasks.push(this.#deduplicateTask(deployment, stage, spec, stage.head))
       } else {
         tasks.push(this.#orderTask(deployment, stage, spec))
       }
@@ -142,18 +154,7 @@ export class Worker {
       this.#outputs(deployment, spec, StagePipeline.outputSchema(stage)),
       this.env,
       deployment.idleAfterMs,
-      (epoch, positions) => {
-        this.#say({
-          type: 'barrier',
-          query: deployment.query,
-          stage: spec.stage,
-          task: spec.task,
-          epoch,
-          positions,
-          closedUntil: Number.NEGATIVE_INFINITY,
-          metrics: toMetrics(task.counters),
-        })
-      },
+      (epoch, positions) => this.#barrier(deployment, spec, task.counters, epoch, positions, Number.NEGATIVE_INFINITY),
       (rowsIn) => this.#say({ type: 'advance', query: deployment.query, stage: spec.stage, task: spec.task, rowsIn }),
     )
     return task
@@ -176,18 +177,7 @@ export class Worker {
       outputs: this.#outputs(deployment, spec, StagePipeline.outputSchema(stage)),
       stateLog: this.#stateLog(deployment, spec, aggregateStateSchema(final.grouping)),
       emitEagerly: deployment.emitEagerly,
-      onBarrier: (epoch, closedUntil) => {
-        this.#say({
-          type: 'barrier',
-          query: deployment.query,
-          stage: spec.stage,
-          task: spec.task,
-          epoch,
-          positions: [],
-          closedUntil,
-          metrics: toMetrics(task.counters),
-        })
-      },
+      onBarrier: (epoch, closedUntil) => this.#barrier(deployment, spec, task.counters, epoch, [], closedUntil),
     })
     if (spec.restore !== undefined) task.restore(spec.restore.blocks, spec.restore.closedUntil, viewsOfDescriptor)
     return task
@@ -203,24 +193,40 @@ export class Worker {
       watermarkPolicy: deployment.watermarkPolicy,
       outputs: this.#outputs(deployment, spec, StagePipeline.outputSchema(stage)),
       stateLog: this.#stateLog(deployment, spec, joinStateSchema(join)),
-      onBarrier: (epoch, closedUntil) => {
-        this.#say({
-          type: 'barrier',
-          query: deployment.query,
-          stage: spec.stage,
-          task: spec.task,
-          epoch,
-          positions: [],
-          closedUntil,
-          metrics: toMetrics(task.counters),
-        })
-      },
+      onBarrier: (epoch, closedUntil) => this.#barrier(deployment, spec, task.counters, epoch, [], closedUntil),
     })
     if (spec.restore !== undefined) {
-      const blocks = spec.restore.blocks.map((block) => ({ views: viewsOfDescriptor(block), position: block.position }))
-      task.restore(blocks, spec.restore.closedUntil)
+      task.restore(refsOf(spec.restore.blocks), spec.restore.closedUntil)
     }
     return task
+  }
+
+  #deduplicateTask(deployment: Deployment, stage: Stage, spec: TaskSpec, head: Deduplicate): DeduplicateTask {
+    const task: DeduplicateTask = new DeduplicateTask({
+      stage,
+      ansi: deployment.plan.ansi,
+      task: spec.task,
+      tasks: spec.tasks,
+      inputs: this.#inputs(spec),
+      watermarkPolicy: deployment.watermarkPolicy,
+      outputs: this.#outputs(deployment, spec, StagePipeline.outputSchema(stage)),
+      stateLog: this.#stateLog(deployment, spec, aggregateStateSchema(seenKeys(head))),
+      onBarrier: (epoch, closedUntil) => this.#barrier(deployment, spec, task.counters, epoch, [], closedUntil),
+    })
+    if (spec.restore !== undefined) task.restore(refsOf(spec.restore.blocks), spec.restore.closedUntil)
+    return task
+  }
+
+  #barrier(
+    deployment: Deployment,
+    { stage, task }: TaskSpec,
+    counters: Counters,
+    epoch: number,
+    positions: readonly PartitionPosition[],
+    closedUntil: number,
+  ): void {
+    const metrics = toMetrics(counters)
+    this.#say({ type: 'barrier', query: deployment.query, stage, task, epoch, positions, closedUntil, metrics })
   }
 
   #stateLog(deployment: Deployment, spec: TaskSpec, schema: StructType): OutputPort | undefined {
@@ -230,18 +236,9 @@ export class Worker {
 
   #orderTask(deployment: Deployment, stage: Stage, spec: TaskSpec): OrderTask {
     const outputs = this.#outputs(deployment, spec, StagePipeline.outputSchema(stage))
-    const task: OrderTask = new OrderTask(stage, deployment.plan.ansi, this.#inputs(spec), outputs, (epoch) => {
-      this.#say({
-        type: 'barrier',
-        query: deployment.query,
-        stage: spec.stage,
-        task: spec.task,
-        epoch,
-        positions: [],
-        closedUntil: Number.NEGATIVE_INFINITY,
-        metrics: toMetrics(task.counters),
-      })
-    })
+    const task: OrderTask = new OrderTask(stage, deployment.plan.ansi, this.#inputs(spec), outputs, (epoch) =>
+      this.#barrier(deployment, spec, task.counters, epoch, [], Number.NEGATIVE_INFINITY),
+    )
     return task
   }
 
@@ -278,6 +275,9 @@ export class Worker {
     this.#control.postMessage(message)
   }
 }
+
+const refsOf = (blocks: readonly BlockDescriptor[]): readonly BlockRef[] =>
+  blocks.map((block) => ({ views: viewsOfDescriptor(block), position: block.position }))
 
 const viewsByBuffer = new WeakMap<SharedArrayBuffer, BufferViews>()
 

@@ -1,4 +1,4 @@
-import { avg, col, count, type DataFrame, Millrace, sessionWindow, sum, t, window } from 'millrace'
+import { avg, col, count, type DataFrame, expr, Millrace, sessionWindow, sum, t, window } from 'millrace'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { assertHelpful, refusal } from './refusal.js'
 
@@ -37,6 +37,8 @@ test.each<[string, () => unknown]>([
   ],
   ['orderBy', () => stored().orderBy('pages')],
   ['withWatermark', () => stored().withWatermark('pages', '1 second')],
+  ['dropDuplicates', () => stored().dropDuplicates('userId', 'pages')],
+  ['dropDuplicatesWithinWatermark', () => stored().dropDuplicatesWithinWatermark(['pages'])],
 ])('%s of a column that does not exist lists those that do, and the nearest', async (_, call) => {
   const error = await refusal(call)
   expect(error.code).toBe('UNRESOLVED_COLUMN')
@@ -253,3 +255,66 @@ test.each([{ processingTime: 0 }, { continuous: '20 ms' }])(
     assertHelpful(query.exception() as typeof error)
   },
 )
+
+describe('dropping duplicates', () => {
+  const watermarked = (): DataFrame => stream().withWatermark('ts', '10 seconds')
+
+  test('a key is of names', async () => {
+    for (const wrong of [[5], [[]], [col('page')], [null], [['page', 3]]]) {
+      const error = await refusal(() => stored().dropDuplicates(...(wrong as unknown as string[])))
+      assertHelpful(error)
+      expect(error.code).toBe('INVALID_ARGUMENT')
+      expect(error.hint).toContain("dropDuplicates('user', 'page')")
+    }
+  })
+
+  test('within the watermark there must be one, in batch too', async () => {
+    for (const frame of [stored(), stream()]) {
+      const error = await refusal(() => frame.dropDuplicatesWithinWatermark('userId'))
+      expect(error.code).toBe('UNSUPPORTED_OPERATION')
+      expect(error.detail).toBe('found no withWatermark below it')
+      expect(error.hint).toContain('.withWatermark(')
+    }
+  })
+
+  test('and the event time must still be there, and be one', async () => {
+    const gone = await refusal(() => watermarked().select('userId').dropDuplicatesWithinWatermark('userId'))
+    expect(gone.detail).toContain('the watermark is of ts, which is not among the columns: userId')
+    const joined = watermarked().as('a').join(watermarked().as('b'), expr('a.userId = b.userId and a.ts = b.ts'))
+    const two = await refusal(() => joined.dropDuplicatesWithinWatermark('a.userId' as never))
+    expect(two.detail).toContain('a.ts and b.ts')
+  })
+
+  test('the whole result of a stream is not given again without an aggregation', async () => {
+    for (const frame of [stream().distinct(), watermarked().dropDuplicatesWithinWatermark('userId')]) {
+      const error = await refusal(() => started(frame, 'complete'))
+      expect(error.code).toBe('UNSUPPORTED_OPERATION')
+      expect(error.hint).toContain("'append' or 'update'")
+    }
+  })
+
+  test('a group that changes has no first row', async () => {
+    const error = await refusal(() => started(stream().groupBy('page').count().distinct(), 'update'))
+    expect(error.code).toBe('UNSUPPORTED_OPERATION')
+    expect(error.message).toContain('dropDuplicates behind an aggregation')
+  })
+
+  test('a watermark stands before it', async () => {
+    const error = await refusal(() => stream().distinct().withWatermark('ts', '10 seconds'))
+    expect(error.code).toBe('UNSUPPORTED_OPERATION')
+    expect(error.hint).toContain('before distinct')
+  })
+
+  test('maps are not compared', async () => {
+    const frame = stored().selectExpr("map('a', price) as prices", 'userId')
+    expect((await refusal(() => frame.distinct())).hint).toContain("dropDuplicates('id')")
+    expect(await frame.dropDuplicates('userId').count()).toBe(100)
+  })
+
+  test('of two columns of one name the key says which', async () => {
+    const both = stored().as('a').join(stored().as('b'), expr('a.userId = b.userId'))
+    const error = await refusal(() => both.dropDuplicates('page' as never))
+    expect(error.code).toBe('AMBIGUOUS_REFERENCE')
+    expect(error.detail).toContain('a.page, b.page')
+  })
+})

@@ -43,7 +43,8 @@ type CaseOperator =
   | { readonly op: 'union'; readonly with: CasePlan }
   | { readonly op: 'orderBy'; readonly sql: readonly string[] }
   | { readonly op: 'limit'; readonly n: number }
-  | { readonly op: 'distinct' | 'dropDuplicates' | 'dropDuplicatesWithinWatermark' }
+  | { readonly op: 'distinct' }
+  | { readonly op: 'dropDuplicates' | 'dropDuplicatesWithinWatermark'; readonly columns?: readonly string[] }
 
 class Unsupported extends Error {}
 
@@ -100,8 +101,12 @@ function applied(id: string, frame: DataFrame, operator: CaseOperator, next: Cas
       return frame.orderBy(...operator.sql.map((sql) => expr(sql)))
     case 'limit':
       return frame.limit(operator.n)
-    default:
-      throw new Unsupported(operator.op)
+    case 'distinct':
+      return frame.distinct()
+    case 'dropDuplicates':
+      return frame.dropDuplicates(...(operator.columns ?? []))
+    case 'dropDuplicatesWithinWatermark':
+      return frame.dropDuplicatesWithinWatermark(...(operator.columns ?? []))
   }
 }
 
@@ -200,8 +205,6 @@ test('what is not supported yet is no more than this', () => {
   const byReason = new Map<string, number>()
   for (const reason of unsupported) byReason.set(reason, (byReason.get(reason) ?? 0) + 1)
   expect(Object.fromEntries([...byReason].sort())).toEqual({
-    dropDuplicates: 2,
-    dropDuplicatesWithinWatermark: 4,
     "output mode 'append' of an aggregation without a window is not supported": 1,
     'window() as a column': 1,
   })

@@ -26,6 +26,15 @@ export function buildQuery(input: DataFrame, operators: Operators, other?: DataF
       case 'drop':
         frame = frame.drop(...args.map(columnName))
         break
+      case 'distinct':
+        frame = frame.distinct()
+        break
+      case 'dropDuplicates':
+        frame = frame.dropDuplicates(...args.map(columnName))
+        break
+      case 'dropDuplicatesWithinWatermark':
+        frame = frame.dropDuplicatesWithinWatermark(...args.map(columnName))
+        break
       case 'union':
         frame = frame.union(otherOf(other))
         break

@@ -87,7 +87,8 @@ function keep(epochs: Map<string, Map<number, Epoch>>, epoch: Epoch): void {
 function finalRows(query: QueryCase, epochs: ReadonlyMap<number, Epoch>): readonly Row[] {
   const inOrder = [...epochs.values()].sort((a, b) => a.epoch - b.epoch).map(({ rows }) => rows)
   if (query.output === 'complete') return inOrder.at(-1) ?? []
-  if (query.output === 'append') return inOrder.flat()
+  const isGrouped = query.operators.some(({ name }) => name === 'agg')
+  if (query.output === 'append' || !isGrouped) return inOrder.flat()
   const key = groupKey(query)
   const last = new Map<string, Row>()
   for (const row of inOrder.flat()) last.set(key(row), row)
