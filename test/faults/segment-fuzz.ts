@@ -11,7 +11,7 @@ import {
   RECORD_COUNT,
 } from '../../src/record/batch-header.js'
 import { below, type Experiment } from './report.js'
-import { type BuiltSegment, SegmentBench } from './segment-harness.js'
+import { type BuiltSegment, SegmentBench, wholeBatches } from './segment-harness.js'
 
 /** Files that one reader goes through: as many mutations, one in each. */
 const SEGMENTS = 32
@@ -57,6 +57,7 @@ export function fuzzSegments(run: Experiment, mutations: number): void {
     const found = readOrExplain(bench, !isResealed, round)
     run.count('records given', found.given)
     if (!isResealed) run.count('offsets skipped', found.skipped)
+    if (found.untold > 0) run.count('batches in the place of another, and nothing told', found.untold)
     run.count('batches refused', found.refused)
     if (!isResealed) assert.ok(found.given + found.skipped >= bench.endOffset, 'an offset is missing without a word')
     if (round % 256 === 0) assert.ok(process.memoryUsage().arrayBuffers - before < BUFFER_BYTES_MAX)
@@ -83,25 +84,14 @@ function readOrExplain(bench: SegmentBench, isTrusted: boolean, round: number): 
 
 /** The whole batches of a segment, and what is between them. */
 function layout(bytes: Uint8Array): string {
-  const dv = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   const lines: string[] = []
-  let damage = 0
-  for (let at = 0; at < bytes.length; ) {
-    const length = at + BATCH_HEADER_BYTES <= bytes.length ? dv.getInt32(at + BATCH_LENGTH) + 12 : 0
-    const isWhole =
-      length >= BATCH_HEADER_BYTES &&
-      at + length <= bytes.length &&
-      dv.getUint32(at + CRC) === crc32c(bytes, at + ATTRIBUTES, at + length)
-    if (isWhole || at === bytes.length - 1) {
-      if (damage > 0) lines.push(`  ${at - damage}: ${damage} bytes of no batch`)
-      damage = 0
-    } else damage += 1
-    if (isWhole) {
-      const base = dv.getBigInt64(at + BASE_OFFSET)
-      lines.push(`  ${at}: offsets ${base} to ${base + BigInt(dv.getInt32(at + LAST_OFFSET_DELTA))}, ${length} bytes`)
-    }
-    at += isWhole ? length : 1
+  let at = 0
+  for (const { start, end, baseOffset, nextOffset } of wholeBatches(bytes)) {
+    if (start > at) lines.push(`  ${at}: ${start - at} bytes of no batch`)
+    lines.push(`  ${start}: offsets ${baseOffset} to ${nextOffset - 1}, ${end - start} bytes`)
+    at = end
   }
+  if (at < bytes.length) lines.push(`  ${at}: ${bytes.length - at} bytes of no batch`)
   return lines.join('\n')
 }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { crc32c } from '../../src/common/checksum.js'
 import type { FileHandle } from '../../src/common/env.js'
 import { MillraceError } from '../../src/common/errors.js'
 import { ControlArena } from '../../src/log/control-arena.js'
@@ -8,7 +9,15 @@ import { PartitionReader } from '../../src/log/partition-reader.js'
 import { segmentPath } from '../../src/log/segment-files.js'
 import { createSharedLogMemory, LogMemory } from '../../src/log/shared-memory.js'
 import { packBatches } from '../../src/record/batch-compression.js'
-import { batchByteLength } from '../../src/record/batch-header.js'
+import {
+  ATTRIBUTES,
+  BATCH_HEADER_BYTES,
+  BATCH_LENGTH,
+  baseOffsetOf,
+  batchByteLength,
+  CRC,
+  nextOffsetOf,
+} from '../../src/record/batch-header.js'
 import { Codec, canCompress, defaultLevels } from '../../src/record/codec.js'
 import { ControlType, markerWriter, transactionMarker } from '../../src/record/control-record.js'
 import type { Message } from '../../src/record/key-scatter.js'
@@ -120,12 +129,13 @@ export class SegmentBench {
 
   /**
    * Reads everything there is. `isTrusted`: checksums were not made anew, so a record that is given is the one that was written. How
-   * many records were given, skipped and refused.
+   * many records were given, skipped and refused, and how many batches stood in another's place with nobody to say so.
    */
-  readAll(isTrusted: boolean): { given: number; skipped: number; refused: number } {
+  readAll(isTrusted: boolean): { given: number; skipped: number; refused: number; untold: number } {
     const reader = this.reader()
     let given = 0
     let refused = 0
+    let untold = 0
     reader.seek(0)
     // A reader that goes round in circles has been here too often.
     for (let batches = 0; reader.next(); batches++) {
@@ -134,8 +144,12 @@ export class SegmentBench {
         const cursor = RecordCursor.ofBatch(reader.views, reader.position)
         while (cursor.next()) {
           if (cursor.hasHeaders) cursor.headers()
-          if (isTrusted) this.#expectKnown(cursor)
           given += 1
+          if (!isTrusted || this.#isKnown(cursor)) continue
+          if (!this.#isUntellable(reader.baseOffset)) throw new Error(`offset ${cursor.offset} is not what was written`)
+          untold += 1
+          given += Math.max(0, reader.lastOffset - cursor.offset)
+          break
         }
       } catch (error) {
         refused += 1
@@ -146,18 +160,44 @@ export class SegmentBench {
     const { skipped } = reader
     reader.close()
     // Markers are shown to nobody: they are given where nothing of them was skipped, and counted as both where it was.
-    return { given: given + this.#markers.size, skipped, refused }
+    return { given: given + this.#markers.size, skipped, refused, untold }
   }
 
-  #expectKnown(cursor: RecordCursor): void {
+  #isKnown(cursor: RecordCursor): boolean {
     const known = this.#known.get(cursor.offset)
-    const isSame =
+    return (
       known !== undefined &&
       cursor.timestamp === known.timestamp &&
       sameBytes(cursor.u8, cursor.keyStart, cursor.keyEnd, known.key) &&
       sameBytes(cursor.u8, cursor.valueStart, cursor.valueEnd, known.value) &&
       sameBytes(cursor.u8, cursor.headersStart, cursor.headersEnd, known.headers)
-    if (!isSame) throw new Error(`offset ${cursor.offset} is not what was written`)
+    )
+  }
+
+  /**
+   * The one thing that Kafka's format cannot tell (docs/guarantees.md): a batch as it was written but for its base offset, which its checksum does
+   * not cover, stands where another is gone, and none of the whole batches on its sides contradicts what it claims.
+   */
+  #isUntellable(baseOffset: number): boolean {
+    const segment = this.segments.findLast((each) => each.baseOffset <= baseOffset)
+    if (segment === undefined) return false
+    const bytes = this.get(segment.baseOffset)
+    const whole = wholeBatches(bytes)
+    const at = whole.findIndex((batch) => batch.baseOffset === baseOffset)
+    const batch = whole[at]
+    if (batch === undefined) return false
+    const content = Buffer.from(bytes.subarray(batch.start + BATCH_LENGTH, batch.end))
+    const written = this.segments.some((each) =>
+      wholeBatches(each.bytes).some(
+        (one) =>
+          one.baseOffset !== baseOffset && content.equals(each.bytes.subarray(one.start + BATCH_LENGTH, one.end)),
+      ),
+    )
+    const [before, behind] = [whole[at - 1], whole[at + 1]]
+    const isContradicted =
+      (before?.end === batch.start && before.nextOffset !== baseOffset) ||
+      (behind?.start === batch.end && behind.baseOffset !== batch.nextOffset)
+    return written && !isContradicted
   }
 
   #build(segmentBytes: number): void {
@@ -245,6 +285,29 @@ function sameBytes(u8: Uint8Array, from: number, to: number, known: Buffer | nul
   if (to - from !== known.length) return false
   for (let i = from, k = 0; i < to; i++, k++) if (u8[i] !== known[k]) return false
   return true
+}
+
+export interface WholeBatch {
+  readonly start: number
+  readonly end: number
+  readonly baseOffset: number
+  readonly nextOffset: number
+}
+
+/** The batches of a file whose checksums hold, wherever they lie. */
+export function wholeBatches(bytes: Uint8Array): WholeBatch[] {
+  const dv = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  const found: WholeBatch[] = []
+  for (let start = 0; start + BATCH_HEADER_BYTES <= bytes.length; ) {
+    const end = batchEnd(bytes, start)
+    const isWhole =
+      end >= start + BATCH_HEADER_BYTES &&
+      end <= bytes.length &&
+      dv.getUint32(start + CRC) === crc32c(bytes, start + ATTRIBUTES, end)
+    if (isWhole) found.push({ start, end, baseOffset: baseOffsetOf(dv, start), nextOffset: nextOffsetOf(dv, start) })
+    start = isWhole ? end : start + 1
+  }
+  return found
 }
 
 /** The end of the batch at `start`, by its own length. */

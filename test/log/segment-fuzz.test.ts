@@ -123,3 +123,13 @@ test('a segment holds no offsets of the one behind it', () => {
   bench.put(second.baseOffset, new Uint8Array(0))
   expectEverythingAccountedFor(bench)
 })
+
+test('a batch in the place of another that is gone is not told only where no whole neighbour contradicts it', () => {
+  const { bench, batches } = twoSegments()
+  const [gone, impostor] = [batches[4], batches[5]] as [(typeof batches)[number], (typeof batches)[number]]
+  const before = bytesOf(batches.slice(0, 4))
+  bench.put(0, Buffer.concat([...before, claiming(impostor, gone.offset)]))
+  expect(bench.readAll(true).untold).toBe(1)
+  bench.put(0, Buffer.concat([...before, claiming(impostor, gone.offset), ...bytesOf(batches.slice(6))]))
+  expect(bench.readAll(true).untold).toBe(0)
+})
