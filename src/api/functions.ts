@@ -136,7 +136,7 @@ export function window(
 }
 
 /**
- * A session as a grouping key: it lasts as long as the records of its group come less than `gap` apart, and ends `gap` after the
+ * A session as a grouping key: it lasts as long as the records of its group come no more than `gap` apart, and ends `gap` after the
  * last one. Needs another key beside it. The gap is a duration, or a column of durations, so that each record says for how long it keeps
  * its session open. The result is the column `session_window`, a struct of `start` and `end`.
  */

@@ -66,7 +66,7 @@ export class GroupInterpreter {
     if (e >= 0) {
       const w = e * places.cellDoubles + places.window
       const held = T.cells.subarray(w, w + 3)
-      if ((held[1] as number) < end && from < (held[2] as number)) {
+      if ((held[1] as number) <= end && from <= (held[2] as number)) {
         held[0] = Math.min(held[0] as number, start)
         held[1] = Math.min(held[1] as number, from)
         held[2] = Math.max(held[2] as number, end)

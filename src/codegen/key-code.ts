@@ -132,7 +132,7 @@ export class KeyCode {
     if (session) {
       // A key leads to the session that was begun last; one that the row does not touch stays in the table as it is.
       source.line('let before = -1;')
-      source.line(`if (e >= 0 && !(${from} < we && wf < ${end})) { before = at; e = -1; }`)
+      source.line(`if (e >= 0 && !(${from} <= we && wf <= ${end})) { before = at; e = -1; }`)
     }
     source.block('if (e < 0)', () => {
       source.line(session ? 'e = before < 0 ? T.insert(sh, h) : T.succeed(before, sh, h);' : 'e = T.insert(sh, h);')

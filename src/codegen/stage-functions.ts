@@ -37,7 +37,7 @@ export interface PipelineSpec {
 export type TableFor = (start: number, countsFrom: number) => GroupTable | undefined
 
 /**
- * The entry of the session that touches [from, end), of the key that `entry` has, made where there is none; -1 where it is over
+ * The entry of the session that touches [from, end], of the key that `entry` has, made where there is none; -1 where it is over
  * already. May replace the table's columns.
  */
 export type PlaceSession = (entry: number, start: number, from: number, end: number) => number

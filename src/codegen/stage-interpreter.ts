@@ -58,7 +58,7 @@ function interpretWindow(
       case 'session': {
         const gap = gapOf?.() as number | null
         if (gap === null || !(gap > 0)) return 'nullEventTime'
-        return time + gap <= until ? 'late' : [time, Math.max(time, until), time + gap]
+        return time + gap <= until ? 'late' : [time, Math.max(time, until + 1), time + gap]
       }
     }
   }

@@ -19,7 +19,7 @@ import type { CodeValue } from './code-value.js'
  * *A row is late for a window that ends at or before its watermark.* It is late for the older windows of its slice before it is for the
  * newer ones, and counts in those that are left; so what it adds to its slice is kept apart from what counts in all of
  * the slice's windows, by `wf`. With a session it is the same: no session that ended at or before the watermark may have it, so it takes
- * other records from the watermark on, and not from its own time. It depends on the row and its partition alone, so it is equal in all modes.
+ * other records from the millisecond behind the watermark on, and not from its own time. It depends on the row and its partition alone, so it is equal in all modes.
  */
 export class WindowCode {
   constructor(
@@ -93,7 +93,7 @@ export class WindowCode {
     if (!this.late) source.line('const wf = ws;')
     else {
       source.line('if (we <= watermark) { late++; continue; }')
-      source.line('const wf = watermark > ws ? watermark : ws;')
+      source.line('const wf = watermark >= ws ? watermark + 1 : ws;')
     }
   }
 }

@@ -36,7 +36,7 @@ export interface SlidingWindow extends WindowKey {
   readonly startMs: number
 }
 
-/** A session lasts from its first record to the last moment at which a record keeps it open: time + gap. */
+/** A session lasts from its first record to the last moment at which a record keeps it open: time + gap. A record of that very moment belongs to it, as in Spark. */
 export interface SessionWindow extends WindowKey {
   readonly kind: 'session'
   /** Milliseconds, a long; a record whose gap is null or not positive belongs to no session. */

@@ -59,7 +59,7 @@ export class SessionState implements AggregateState {
     this.#place = (entry, start, from, end) => {
       if (end <= this.closedUntil) return -1
       // Behind the global watermark are only the records of a partition that was idle: what has ended does not have them.
-      return this.#sessions.place(entry, start, Math.max(from, this.closedUntil), end, false)
+      return this.#sessions.place(entry, start, Math.max(from, this.closedUntil + 1), end, false)
     }
     this.#placeAgain = (entry, start, from, end) => this.#sessions.place(entry, start, from, end, true)
   }

@@ -43,7 +43,7 @@ export class SessionTable {
   }
 
   /**
-   * The session of the anchor's key that is in [from, end) and all that this touches: made where there is none, and one out of
+   * The session of the anchor's key that is in [from, end] and all that this touches: made where there is none, and one out of
    * several where it joins them. With `replacing` it has these times and no cells: what it touches were earlier states of it.
    */
   place(anchor: number, start: number, from: number, end: number, replacing: boolean): number {
@@ -56,9 +56,9 @@ export class SessionTable {
       this.#lists[anchor] = this.#number(anchor, FROM) < from ? [anchor, entry] : [entry, anchor]
       return entry
     }
-    const first = this.#firstBehind(list, from)
+    const first = this.#firstUntil(list, from)
     let last = first
-    while (last < list.length && this.#number(list[last] as number, FROM) < end) last++
+    while (last < list.length && this.#number(list[last] as number, FROM) <= end) last++
     if (first === last) {
       const free = this.#number(anchor, END) === NONE
       const entry = this.#begin(free ? anchor : this.table.twin(anchor), anchor, start, from, end)
@@ -162,18 +162,18 @@ export class SessionTable {
   }
 
   #touches(entry: number, from: number, end: number): boolean {
-    return this.#number(entry, FROM) < end && from < this.#number(entry, END)
+    return this.#number(entry, FROM) <= end && from <= this.#number(entry, END)
   }
 
-  /** Place of the first session that ends behind `time`. */
-  #firstBehind(list: readonly number[], time: number): number {
+  /** Place of the first session that lasts until `time` or longer. */
+  #firstUntil(list: readonly number[], time: number): number {
     let low = 0
     let high = list.length
     // Mostly it is the last one.
-    if (high > 0 && this.#number(list[high - 1] as number, END) <= time) return high
+    if (high > 0 && this.#number(list[high - 1] as number, END) < time) return high
     while (low < high) {
       const middle = (low + high) >> 1
-      if (this.#number(list[middle] as number, END) <= time) low = middle + 1
+      if (this.#number(list[middle] as number, END) < time) low = middle + 1
       else high = middle
     }
     return low

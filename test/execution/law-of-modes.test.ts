@@ -133,7 +133,7 @@ function expectedGroups({ sends, delayMs, windows: kind }: Run): readonly Group[
       if (event.ts === null) continue
       const { slide, gap } = spacing
       if (gap > 0) {
-        const from = Math.max(event.ts, watermark)
+        const from = Math.max(event.ts, watermark + 1)
         if (event.ts + gap > watermark) stays.push({ event, start: event.ts, from, end: event.ts + gap })
         continue
       }
@@ -146,13 +146,13 @@ function expectedGroups({ sends, delayMs, windows: kind }: Run): readonly Group[
   return [...groups.values(), ...sessionsOf(stays)]
 }
 
-/** What overlaps is one session. A record takes others from its watermark on, where that is later than itself. */
+/** What touches is one session. A record takes others from behind its watermark on, where that is later than itself. */
 function sessionsOf(stays: { event: Event; start: number; from: number; end: number }[]): Group[] {
   const last = new Map<string | null, Group & { readonly window: { start: number; end: number } }>()
   const sessions: Group[] = []
   for (const { event, start, from, end } of stays.sort((a, b) => a.from - b.from)) {
     let session = last.get(event.key)
-    if (session === undefined || session.window.end <= from) {
+    if (session === undefined || session.window.end < from) {
       session = { key: event.key, window: { start, end }, events: [] }
       last.set(event.key, session)
       sessions.push(session)

@@ -132,7 +132,7 @@ function expectedRows(
         const gap = gapOf(spacing.gap, price)
         if (gap <= 0) continue
         if (ts + gap <= watermark) late += 1
-        else pieces.push({ key, start: ts, from: Math.max(ts, watermark), end: ts + gap, event })
+        else pieces.push({ key, start: ts, from: Math.max(ts, watermark + 1), end: ts + gap, event })
         continue
       }
       const { size, slide, start } = spacing
@@ -148,13 +148,13 @@ function expectedRows(
       if (!counted) late += 1
     }
   }
-  // Sessions: what overlaps is one.
+  // Sessions: what touches is one.
   pieces.sort((a, b) => a.from - b.from)
   const open = new Map<string | null, { group: Group; end: number }>()
   const sessions: Group[] = []
   for (const { key, start, end, from, event } of pieces) {
     let session = open.get(key)
-    if (session === undefined || session.end <= from) {
+    if (session === undefined || session.end < from) {
       session = { group: { window: [start, end], key, events: [] }, end }
       open.set(key, session)
       sessions.push(session.group)
