@@ -31,7 +31,7 @@ export function compileFirstRows(head: Deduplicate, ansi: boolean): CompiledFunc
   output.declare()
   source.line('let size = T.size, late = 0, nullEventTime = 0, again = 0;')
   source.block('for (let r = from; r < to; r++)', () => {
-    const expires = expiryCode(source, head, evaluate)
+    const expires = expiryCode(source, head, evaluate, () => input.load(1).value)
     const keys = head.keys.map((key) => asBytes(source, evaluate(key)))
     source.line(`const h = ${input.load(0).value};`)
     group.words(keys)
@@ -66,8 +66,9 @@ export function compileFirstRows(head: Deduplicate, ansi: boolean): CompiledFunc
 /** When the row's key is to be forgotten, after the rows that are late have been left out. */
 function expiryCode(
   source: FunctionSource,
-  { within, expiresAt }: Deduplicate,
+  { within, expiresAt, lateByKey }: Deduplicate,
   evaluate: (e: BoundExpression) => CodeValue,
+  stamp: () => string,
 ): string | undefined {
   if (within !== undefined) {
     const { isNull, value } = evaluate(within.eventTime)
@@ -82,6 +83,7 @@ function expiryCode(
     return isNull === 'false' ? value : `(${isNull} ? Infinity : ${value})`
   })
   source.line(`const expires = ${times.length === 1 ? times[0] : `Math.min(${times.join(', ')})`};`)
-  source.line('if (expires < lateBefore) { late++; continue; }')
+  const isLate = lateByKey === true ? `expires < lateBefore || expires < ${stamp()}` : 'expires < lateBefore'
+  source.line(`if (${isLate}) { late++; continue; }`)
   return 'expires'
 }

@@ -10,7 +10,7 @@ import type { Value } from './value.js'
 
 /** The function of duplicate-compiler.ts, interpreted: the reference for tests, and the fallback where code generation is forbidden. */
 export function interpretFirstRows(head: Deduplicate, ansi: boolean): FirstRowsFunction {
-  const { within, expiresAt, schema } = head
+  const { within, expiresAt, lateByKey, schema } = head
   const stamped = isStamped(head)
   const readers = slotReaders(shuffleSchema(schema, stamped), undefined)
   const columnsFrom = stamped ? 2 : 1
@@ -32,7 +32,7 @@ export function interpretFirstRows(head: Deduplicate, ansi: boolean): FirstRowsF
         count(DuplicateCell.nullEventTime)
         continue
       }
-      if (time < lateBefore) {
+      if (time < lateBefore || (lateByKey === true && time < (values[1] as number))) {
         count(DuplicateCell.late)
         continue
       }

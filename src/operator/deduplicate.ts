@@ -21,9 +21,9 @@ export function forgets({ expiresAt, within }: Deduplicate): boolean {
   return expiresAt.length > 0 || within !== undefined
 }
 
-/** Whether a row comes with the watermark of its record: by Spark's rule one for all rows of an epoch decides. */
-export function isStamped({ within, rule }: Deduplicate): boolean {
-  return within !== undefined && rule !== 'spark'
+/** Whether a row comes with the watermark of its record. By Spark's rule what is within the watermark is decided for all rows of an epoch at once. */
+export function isStamped({ within, lateByKey, rule }: Deduplicate): boolean {
+  return within === undefined ? lateByKey === true : rule !== 'spark'
 }
 
 /** In place of its time: the key is forgotten, and its entry waits to be taken out. */

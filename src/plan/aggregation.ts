@@ -16,7 +16,8 @@ import type { AggregateName, BoundAggregate, BoundExpression, Expression } from 
 import { expressionText, resultName } from './expression-name.js'
 import { project } from './projection.js'
 import { castTo, decimal, isIntegral, isNested, isNumeric, isOrderable, types } from './type-rules.js'
-import { bindWindow, windowType } from './window-binding.js'
+import { bindWindow } from './window-binding.js'
+import { windowType } from './window-value.js'
 
 /**
  * groupBy(keys).agg(aggregates): one aggregation of plain keys, at most one window, and

@@ -8,7 +8,8 @@ import { boundLiteral, coerce, unify } from './function-spec.js'
 import { bindCall, checkArguments } from './functions.js'
 import { fieldOf } from './functions-collections.js'
 import { higherOrderFunctions, type LambdaParameter, type OpenLambda } from './functions-lambdas.js'
-import { castTo, types } from './type-rules.js'
+import { castTo } from './type-rules.js'
+import { windowField, windowValue } from './window-value.js'
 
 /** Names become slots, and every node gets its type. What may stand where is the analyzer's affair. */
 export interface BindOptions {
@@ -48,6 +49,7 @@ function bindIn(e: Expression, scope: Scope, options: BindOptions): BoundExpress
             : 'aggregates stand in agg(), after groupBy()',
         )
       case 'window':
+        return windowValue(x, bind(x.arg), options.ansi)
       case 'sessionWindow':
         throw misplaced(
           `${x.kind}() cannot stand in ${options.place}`,
@@ -81,7 +83,10 @@ function bindFunction(
     })
   }
   const [first] = e.args
-  if (e.fn === 'getItem' && first?.kind === 'window') return windowField(first, e.args[1], bind, options.ansi)
+  if (e.fn === 'getItem' && first?.kind === 'window') {
+    const [, field] = e.args
+    return windowField(first, field?.kind === 'literal' ? field.value : undefined, bind(first.arg), options.ansi)
+  }
   if (e.fn === 'struct') return bindStruct(e.args, bind)
   if (e.fn === 'arraysZip') return namedZip(e.args, bind, options.ansi)
   return bindCall(e.fn, e.args.map(bind), options.ansi)
@@ -116,27 +121,6 @@ function namedZip(
   if (zipped.type.kind !== 'array' || zipped.type.element.kind !== 'struct') return zipped
   const fields = zipped.type.element.fields.map((f, i) => ({ ...f, name: fieldName(args[i] as Expression) ?? f.name }))
   return { ...zipped, type: arrayType(structType(fields), false) }
-}
-
-/** `window(ts, '1 minute').start` of a row, outside of a grouping: of a tumbling window, which is one for each time. */
-function windowField(
-  window: Expression & { kind: 'window' },
-  field: Expression | undefined,
-  bind: (x: Expression) => BoundExpression,
-  ansi: boolean,
-): BoundExpression {
-  const name = field?.kind === 'literal' ? field.value : undefined
-  if (window.slideMs !== window.sizeMs || (name !== 'start' && name !== 'end')) {
-    throw misplaced(
-      'window() outside of groupBy is a tumbling window, with a start and an end',
-      "group by it: groupBy(window('ts', '1 hour', '10 minutes'))",
-    )
-  }
-  const long = (value: number): BoundExpression => boundLiteral(value, types.long)
-  const start = bindCall('windowStart', [bind(window.arg), long(window.sizeMs), long(window.startMs)], ansi)
-  if (name === 'start') return start
-  const end = bindCall('add', [bindCall('unixMillis', [start], ansi), long(window.sizeMs)], ansi)
-  return bindCall('timestampMillis', [end], ansi)
 }
 
 /** A name is a parameter of the lambda, or what it means outside, which the lambda's row then holds as well. */

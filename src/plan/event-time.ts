@@ -33,6 +33,15 @@ export function eventTimeOffset(e: BoundExpression, plan: BoundPlan): number | u
     const offset = eventTimeOffset(time, plan)
     return offset === undefined ? undefined : offset + step.value
   }
+  // Null, or what it says.
+  if (e.kind === 'case' && e.branches.length === 1 && e.otherwise === undefined)
+    return eventTimeOffset((e.branches[0] as (typeof e.branches)[0]).then, plan)
+  if (e.kind === 'call' && e.fn === 'windowStart') {
+    const [time, size] = e.args
+    const offset = time === undefined ? undefined : eventTimeOffset(time, plan)
+    // A window begins less than its length before the times that are in it.
+    return offset === undefined || size?.kind !== 'literal' ? undefined : offset + 1 - (size.value as number)
+  }
   if (e.kind === 'call' && e.fn === 'windowTime') {
     const offset = eventTimeOffset(e.args[0] as BoundExpression, plan)
     return offset === undefined ? undefined : offset - 1

@@ -87,15 +87,34 @@ function splitCondition(
   for (const one of condition === undefined ? [] : conjuncts(condition)) {
     const [a, b] = one.kind === 'call' && one.fn === 'eq' ? one.args : []
     const sides = [a, b].map((e) => (e === undefined ? undefined : sideOf(e, leftSlots)))
-    if (a === undefined || b === undefined || isNested(a.type) || !sides.includes('left') || !sides.includes('right')) {
+    if (
+      a === undefined ||
+      b === undefined ||
+      !isKey(a) ||
+      !isKey(b) ||
+      !sides.includes('left') ||
+      !sides.includes('right')
+    ) {
       rest = rest === undefined ? one : both_(rest, one)
       continue
     }
     const [own, other] = sides[0] === 'left' ? [a, b] : [b, a]
-    leftKeys.push(own)
-    rightKeys.push(shifted(other, -leftSlots))
+    leftKeys.push(...fieldsOf(own))
+    rightKeys.push(...fieldsOf(shifted(other, -leftSlots)))
   }
   return { leftKeys, rightKeys, ...(rest === undefined ? {} : { condition: rest }) }
+}
+
+/** A struct of fields that are never null, such as a window, is equal where its fields are. */
+function isKey({ kind, type }: BoundExpression): boolean {
+  if (type.kind !== 'struct') return !isNested(type)
+  return kind === 'input' && type.fields.every((field) => !field.nullable && !isNested(field.type))
+}
+
+function fieldsOf(key: BoundExpression): readonly BoundExpression[] {
+  if (key.kind !== 'input' || key.type.kind !== 'struct') return [key]
+  const { slot, type, nullable } = key
+  return type.fields.map((field, i) => ({ kind: 'input', slot: slot + 1 + i, type: field.type, nullable }))
 }
 
 /** The side whose columns alone the expression reads. */

@@ -108,6 +108,8 @@ export interface Deduplicate {
   readonly expiresAt: readonly BoundExpression[]
   /** A key counts until the watermark has reached the event time of its row plus the delay, whatever its own time. */
   readonly within?: { readonly eventTime: BoundExpression; readonly delayMs: number }
+  /** Rows do not bear their event time, so late ones are not told before: a row is late where its key's time is, by the watermark that it comes with. */
+  readonly lateByKey?: true
   /** By Spark's rule what is at the watermark is late, and a key is forgotten between two epochs alone. */
   readonly rule?: 'spark'
 }

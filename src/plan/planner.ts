@@ -196,18 +196,23 @@ class StageCutter {
 
   #deduplicate(node: BoundDeduplication): OpenStage {
     const { input, keys, within, schema } = node
+    const expiresAt = within === undefined ? keyExpiries(node) : []
+    const lateByKey = expiresAt.length > 0 && !node.dropsLate
+    // Where rows come from an operator that keeps no stamps: what is never late, by the key's own time.
+    const ownTime = lateByKey ? expiresAt[0] : this.sparkRule ? undefined : within?.eventTime
     const from = this.open(input).flatMap((stage) => {
       const isStamped = stage.input.kind === 'scan' && stage.input.watermark !== undefined
       // The row that a late one repeats may be forgotten: whether it is late must not depend on that.
       if (isStamped && node.dropsLate) stage.pipeline.unshift({ op: 'dropLate' })
-      const stamp = within === undefined || this.sparkRule ? undefined : isStamped ? 'record' : within.eventTime
+      const stamp = ownTime !== undefined && isStamped ? 'record' : ownTime
       return this.close([stage], { kind: 'shuffle', schema, keys, ...(stamp === undefined ? {} : { stamp }) })
     })
     const head: Deduplicate = {
       op: 'deduplicate',
       schema,
       keys,
-      expiresAt: within === undefined ? keyExpiries(node) : [],
+      expiresAt,
+      ...(lateByKey ? { lateByKey } : {}),
       ...(within === undefined ? {} : { within }),
       ...(this.sparkRule ? { rule: 'spark' } : {}),
     }

@@ -66,6 +66,11 @@ function partOf(column: BoundExpression, offset: number, part: BoundExpression):
   const field = type.fields[index]
   const start = children[index]
   assert(field !== undefined && start !== undefined, `slot ${offset} of a struct of ${children.length} fields`)
+  if (column.kind === 'case' && column.branches.length === 1 && column.otherwise === undefined) {
+    // A struct that may be missing: its part is then.
+    const [{ when, then }] = column.branches as [(typeof column.branches)[0]]
+    return { ...column, branches: [{ when, then: partOf(then, offset, part) }], type: part.type, nullable: true }
+  }
   const own = column.kind === 'call' && column.fn === 'makeStruct' ? column.args[index] : undefined
   const value: BoundExpression = own ?? {
     kind: 'field',

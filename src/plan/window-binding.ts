@@ -1,18 +1,14 @@
 import { MillraceError } from '../common/errors.js'
-import { type StructType, scalar, structType, typeName } from '../types/data-type.js'
+import { type StructType, typeName } from '../types/data-type.js'
 import { bindExpression } from './binder.js'
 import type { BoundExpression, Expression } from './expression.js'
 import { expressionText, resultName } from './expression-name.js'
 import { bindCall } from './functions.js'
 import type { GroupingWindow } from './grouping-window.js'
 import { castTo, isIntegral, types } from './type-rules.js'
+import { checkSpacing } from './window-value.js'
 
 /** The window among the grouping keys: `window(…)` and `sessionWindow(…)` with their times checked and bound. */
-export const windowType: StructType = structType([
-  { name: 'start', type: scalar('timestamp'), nullable: false },
-  { name: 'end', type: scalar('timestamp'), nullable: false },
-])
-
 type WindowExpression = Expression & { kind: 'window' | 'sessionWindow' }
 
 export function bindWindow(
@@ -42,19 +38,6 @@ export function bindWindow(
   return sizeMs === slideMs
     ? { kind: 'tumbling', name, position, eventTime, sizeMs, startMs }
     : { kind: 'sliding', name, position, eventTime, sizeMs, slideMs, startMs }
-}
-
-function checkSpacing({ sizeMs, slideMs, startMs }: WindowExpression & { kind: 'window' }): void {
-  const invalid = (rule: string): MillraceError =>
-    new MillraceError('INVALID_WINDOW', rule, {
-      detail: `length ${sizeMs} ms, slide ${slideMs} ms, start ${startMs} ms`,
-      hint: "window('ts', '1 minute'), window('ts', '1 hour', '10 minutes'), or with a start window('ts', '1 hour', '1 hour', '15 minutes')",
-    })
-  if (!Number.isSafeInteger(sizeMs) || sizeMs <= 0 || !Number.isSafeInteger(slideMs) || slideMs <= 0)
-    throw invalid('a window needs a positive length and a positive slide')
-  if (slideMs > sizeMs) throw invalid('a window slides by no more than its length, or records would fall in between')
-  if (!Number.isSafeInteger(startMs) || Math.abs(startMs) >= slideMs)
-    throw invalid("a window's start is less than its slide")
 }
 
 /** Milliseconds, from a number of them, a text such as '5 minutes', or an interval. */

@@ -50,9 +50,10 @@ export class SeenKeys {
     this.#writeState = compileState(grouping, false, ansi).run
     this.#marks = logged ? CHANGED_FOR_LOG : 0
     this.#forgets = forgets(head)
-    this.#lateLead = head.rule === 'spark' ? 1 : 0
+    // A key that rows are late by, such as a window, is over at its end by either rule.
+    this.#lateLead = head.rule === 'spark' && head.lateByKey !== true ? 1 : 0
     // Within the watermark a key counts for less than the delay: at its end it is forgotten.
-    this.#expiryLead = head.rule === 'spark' || head.within !== undefined ? 1 : 0
+    this.#expiryLead = head.within === undefined ? this.#lateLead : 1
   }
 
   /** The rows of a frame whose keys are new, to the builder. */

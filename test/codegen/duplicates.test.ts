@@ -30,7 +30,7 @@ const heads: fc.Arbitrary<Deduplicate> = fc
   .record({
     keys: fc.uniqueArray(fc.constantFrom(...comparable.map((slot) => slot.index)), { minLength: 1, maxLength: 3 }),
     computed: fc.boolean(),
-    kind: fc.constantFrom('for ever', 'one time', 'all times', 'within', 'within by Spark'),
+    kind: fc.constantFrom('for ever', 'one time', 'late by key', 'all times', 'within', 'within by Spark'),
     delayMs: fc.nat(100_000),
   })
   .map(({ keys, computed, kind, delayMs }): Deduplicate => {
@@ -40,7 +40,13 @@ const heads: fc.Arbitrary<Deduplicate> = fc
       op: 'deduplicate',
       schema,
       keys: [...keys.map(input), ...(computed ? [bindCall('isNull', [first], true)] : [])],
-      expiresAt: kind === 'one time' ? [eventTime] : kind === 'all times' ? times.map((slot) => input(slot.index)) : [],
+      ...(kind === 'late by key' ? { lateByKey: true } : {}),
+      expiresAt:
+        kind === 'one time' || kind === 'late by key'
+          ? [eventTime]
+          : kind === 'all times'
+            ? times.map((slot) => input(slot.index))
+            : [],
       ...(kind.startsWith('within') ? { within: { eventTime, delayMs } } : {}),
       ...(kind === 'within by Spark' ? { rule: 'spark' } : {}),
     }

@@ -105,7 +105,8 @@ describe('what is refused, and how', () => {
     ['an unknown function', select(scan(), new Column({ kind: 'call', fn: 'uper', args: [] })), 'UNRESOLVED_ROUTINE'],
     ['an aggregate in a filter', filter(scan(), count().gt(1)), 'UNSUPPORTED_OPERATION'],
     ['an aggregate in select', select(scan(), sum('price')), 'UNSUPPORTED_OPERATION'],
-    ['a window in select', select(scan(), window('ts', '1 minute')), 'UNSUPPORTED_OPERATION'],
+    ['a sliding window in select', select(scan(), window('ts', '1 hour', '1 minute')), 'UNSUPPORTED_OPERATION'],
+    ['a window of nothing in select', select(scan(), window('ts', 0)), 'INVALID_WINDOW'],
     ['a filter that is no boolean', filter(scan(), col('clicks')), 'DATATYPE_MISMATCH.FILTER_NOT_BOOLEAN'],
     [
       'a comparison of a number with a struct',
