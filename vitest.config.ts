@@ -24,6 +24,7 @@ export const shared = {
   },
   test: {
     pool: 'forks',
+    setupFiles: [fileURLToPath(new URL('./test/setup.ts', import.meta.url))],
     // What is built is loaded by Node itself, as its users load it, and not transformed once more for each file.
     server: { deps: { external: [/\/dist\//] } },
     // Tests wait for the disk and for other processes more than they compute: two files at a time, also on two cores.

@@ -1,5 +1,6 @@
 import { parseDuration } from '../common/duration.js'
 import { MillraceError } from '../common/errors.js'
+import { lazyModule } from '../common/lazy-module.js'
 import type { AggregateName, Expression } from '../plan/expression.js'
 import type { LogicalPlan } from '../plan/logical-plan.js'
 import { parseExpression, parseSelected } from '../plan/sql-parser.js'
@@ -35,8 +36,10 @@ import type {
 } from './row-types.js'
 import { schemaTree } from './schema-tree.js'
 import type { ExplainMode } from './streaming-query.js'
-import { renderTable } from './table-renderer.js'
-import { DataStreamWriter } from './writer.js'
+import type { DataStreamWriter } from './writer.js'
+
+const rendering = lazyModule(import.meta.url, './table-renderer.js', () => import('./table-renderer.js'))
+const writing = lazyModule(import.meta.url, './writer.js', () => import('./writer.js'))
 
 /** Plans and tables of another DataFrame that a method is given. */
 let partsOf: <O extends object>(other: DataFrame<O>, method: string) => BoundPlan
@@ -304,7 +307,7 @@ export class DataFrame<R extends object = Row> {
   async show(count = 20, truncate: boolean | number = true): Promise<void> {
     this.#assertBounded('show')
     const rows = await this.limit(count + 1).collect()
-    const table = renderTable(this.schema, rows.slice(0, count), { truncate, more: rows.length > count })
+    const table = rendering().renderTable(this.schema, rows.slice(0, count), { truncate, more: rows.length > count })
     this.#context.print(table)
   }
 
@@ -317,6 +320,7 @@ export class DataFrame<R extends object = Row> {
 
   get writeStream(): DataStreamWriter<R, DataFrame<R>> {
     if (!this.isStreaming) throw endsAlready()
+    const { DataStreamWriter } = writing()
     return new DataStreamWriter(this.#context, { plan: this.#plan, tables: this.#tables }, (schema, blocks) => {
       const tableId = nextTableId()
       const scan: LogicalPlan = {

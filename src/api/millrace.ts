@@ -1,4 +1,5 @@
 import { engineClosed, MillraceError } from '../common/errors.js'
+import { modulesLoaded } from '../common/lazy-module.js'
 import type { EngineSession } from '../execution/session.js'
 import type { VerifyReport } from '../log/log-verify.js'
 import type { FsyncMode } from '../log/log-writer.js'
@@ -76,7 +77,7 @@ export class Millrace {
     const threads = resolved.dir === undefined ? undefined : await import('../execution/threads.js')
     const early = threads && new threads.Threads(resolved)
     const [{ EngineSession }, frames] = await Promise.all([import('../execution/session.js'), import('./frames.js')])
-    await frames.prepareGeneratedCode()
+    await modulesLoaded()
     return new Millrace(await EngineSession.open(resolved, early), resolved, frames)
   }
 
@@ -106,13 +107,13 @@ export class Millrace {
   /** Reads what is stored, and ends. */
   get read(): DataFrameReader {
     this.#open()
-    return new this.#frames.DataFrameReader(this.#context, false)
+    return new (this.#frames.reading().DataFrameReader)(this.#context, false)
   }
 
   /** Reads what comes, without an end. */
   get readStream(): DataFrameReader {
     this.#open()
-    return new this.#frames.DataFrameReader(this.#context, true)
+    return new (this.#frames.reading().DataFrameReader)(this.#context, true)
   }
 
   /** Bounded rows from this thread. A value that does not fit the schema is refused with its path. */

@@ -1,15 +1,18 @@
 import { evaluateConstant } from '../codegen/interpreter.js'
 import { MillraceError } from '../common/errors.js'
+import { lazyModule } from '../common/lazy-module.js'
 import { analyze } from '../plan/analyzer.js'
-import { explain, explainPhysical } from '../plan/explain.js'
 import { type LogicalPlan, logicalInputs, logicalScans, withLogicalInputs } from '../plan/logical-plan.js'
 import type { OutputMode, PhysicalPlan } from '../plan/physical-plan.js'
 import { type PlannedQuery, planQuery } from '../plan/planner.js'
 import type { BlockRef } from '../types/block.js'
 import { type StructType, sameType, typeName } from '../types/data-type.js'
-import { generatedCode } from './generated-code.js'
 import type { PlanTables } from './memory-tables.js'
 import type { ExplainMode } from './streaming-query.js'
+
+const explaining = lazyModule(import.meta.url, '../plan/explain.js', () => import('../plan/explain.js'))
+/** The stage compiler is much to load, and of no other use in this thread. */
+const compiling = lazyModule(import.meta.url, './stage-code.js', () => import('./stage-code.js'))
 
 /** The API's way through the rooms of the plan: checked, optimized, planned, explained. */
 export interface PlanningOptions {
@@ -38,12 +41,15 @@ export function explainPlan(
   options: PlanningOptions,
   isLocal: (physical: PhysicalPlan) => boolean = () => false,
 ): string {
+  const { explain, explainPhysical } = explaining()
   const query = planned(plan, options)
   const local = isLocal(query.physical)
   if (mode === 'simple') return `== Physical Plan ==\n${explainPhysical(query.physical, local)}`
   if (mode === 'extended') return explain(query, local)
   if (mode === 'codegen') {
-    const code = local ? '(none: so few rows are interpreted where the query is called)' : generatedCode(query.physical)
+    const code = local
+      ? '(none: so few rows are interpreted where the query is called)'
+      : compiling().stageCode(query.physical)
     return `${explain(query, local)}\n\n== Generated Code ==\n${code}`
   }
   throw new MillraceError('INVALID_ARGUMENT', `explain() has no mode '${String(mode)}'`, {

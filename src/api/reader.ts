@@ -3,13 +3,13 @@ import { logSchema, rateSchema } from '../connector/source-schemas.js'
 import type { LogicalPlan, SourceSpec } from '../plan/logical-plan.js'
 import { blocksFromRows } from '../types/column-builder.js'
 import { type StructType, sameType, typeName } from '../types/data-type.js'
-import { describe } from '../types/invalid-value.js'
 import type { Row } from '../types/row-reader.js'
-import { SchemaType, type StructSchema } from '../types/schema.js'
+import type { StructSchema } from '../types/schema.js'
 import { DataFrame } from './dataframe.js'
 import type { EngineContext } from './engine-context.js'
 import { nextTableId, type PlanTables } from './memory-tables.js'
 import { checkNamedPartitions, checkSourceOptions, type SourceFormat, sourceFormats } from './source-options.js'
+import { structOf } from './struct-of.js'
 import { unknownName } from './unknown-name.js'
 
 /**
@@ -170,18 +170,4 @@ export class DataFrameReader<R extends object = Row> {
     const plan: LogicalPlan = { op: 'scan', source: { ...source, streaming: this.#streaming, options } }
     return new DataFrame<Out>(this.#context, plan, tables)
   }
-}
-
-/** The struct of a schema, or of another DataFrame's `schema`; JavaScript lets anything through. */
-export function structOf(schema: unknown): StructType {
-  if (isStructType(schema)) return schema
-  if (schema instanceof SchemaType && schema.type.kind === 'struct') return schema.type
-  throw new MillraceError('SCHEMA_EXPECTED', 'a schema is expected', {
-    detail: `found ${schema instanceof SchemaType ? typeName(schema.type) : describe(schema)}, expected a struct`,
-    hint: "t.struct({ page: t.string }) or t.ddl('page string')",
-  })
-}
-
-function isStructType(schema: unknown): schema is StructType {
-  return typeof schema === 'object' && schema !== null && 'kind' in schema && schema.kind === 'struct'
 }

@@ -9,7 +9,7 @@ import type { EngineContext } from './engine-context.js'
 import { explainPlan, physicalPlan, tablesOf } from './planning.js'
 import type { ForeachFunction, ForeachWriter } from './sink/foreach-sink.js'
 import type { IteratorSink } from './sink/iterator-sink.js'
-import type { SinkTarget } from './sink/query-sink.js'
+import { type SinkTarget, sinkOf } from './sink/query-sink.js'
 import { type ExplainMode, StreamingQuery } from './streaming-query.js'
 import { checkTrigger, defaultTrigger, queryMode, type Trigger } from './trigger.js'
 import { unknownName } from './unknown-name.js'
@@ -187,8 +187,6 @@ export class DataStreamWriter<R extends object, F> {
     const checkpoint = this.#checkpoint(format)
     const release = context.queries.claim(this.#name, checkpoint)
     try {
-      // Loaded with the first query that is started: who only asks for rows needs none.
-      const { sinkOf } = await import('./sink/query-sink.js')
       const sink = sinkOf(target, plan, { context, name: this.#name, options: this.#options })
       const handle = await context.session.start({
         name: this.#name ?? '',

@@ -91,7 +91,6 @@ export class Consumer extends EventEmitter {
     this.#log.assertOpen()
     if (this.#running !== undefined || this.#isIterating) throw isRunning('subscribe() comes before run()')
     await this.#subscription.add(subscription)
-    await this.#opener.load()
     if (this.#endListening.length === 0) {
       this.#endListening = [
         this.#log.onRing(() => this.#partitions.ring()),
@@ -331,7 +330,6 @@ export class Consumer extends EventEmitter {
     if (groupId === undefined) return
     const coordinator = this.#coordinator
     if (coordinator === undefined) throw new Error('assertion failed: a consumer with a group has no coordinator')
-    await this.#opener.load()
     const membership = new GroupMembership({
       groupId,
       memberId: `${clientId}-${Buffer.from(this.#log.env.randomBytes(8)).toString('hex')}`,

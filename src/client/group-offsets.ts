@@ -5,6 +5,7 @@ import type { Message } from '../record/key-scatter.js'
 import { placeOf, type TopicPartition } from './assignor.js'
 import type { HostLog } from './host-log.js'
 import type { WrittenPart } from './joined-write.js'
+import { recordReading } from './later-parts.js'
 import { OFFSET_METADATA_BYTES_MAX } from './limits.js'
 import { type CommittedOffset, OFFSET_STRING_BYTES_MAX, offsetMessage, readOffsetRecord } from './offset-record.js'
 import type { TopicSender } from './topic-sender.js'
@@ -139,7 +140,7 @@ export class GroupOffsets {
   async #load(): Promise<void> {
     const topic = this.#log.listTopics().find((known) => known.name === OFFSETS_TOPIC)
     if (topic === undefined) return
-    const { PartitionReader, RecordDecoder } = await import('./record-reading.js')
+    const { PartitionReader, RecordDecoder } = recordReading()
     for (const partition of topic.partitions) {
       const reader = new PartitionReader({
         partition,

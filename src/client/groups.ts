@@ -8,7 +8,7 @@ import type { Group, GroupState } from './group.js'
 import type { GroupCoordinator } from './group-coordinator.js'
 import { checkGroupId, unknownPartition } from './group-offsets.js'
 import type { HostLog } from './host-log.js'
-import type * as RecordReading from './record-reading.js'
+import { recordReading } from './later-parts.js'
 
 export interface GroupListing {
   readonly groupId: string
@@ -146,7 +146,6 @@ export class Groups {
       await this.#withoutMembers(groupId, 'given other offsets')
     }
     const { offsets } = this.#coordinator
-    const reading = await import('./record-reading.js')
     const topics =
       options.topic === undefined ? new Set(offsets.of(groupId).map(({ topic }) => topic)) : [options.topic]
     const changes: OffsetChange[] = []
@@ -154,7 +153,7 @@ export class Groups {
       const topic = await this.#log.topic(name)
       for (const partition of options.partitions ?? topic.partitions.map((p) => p.partition)) {
         const from = offsets.get(groupId, topic, partition)?.offset ?? null
-        changes.push({ topic: name, partition, from, to: this.#resolve(reading, topic, partition, to, from) })
+        changes.push({ topic: name, partition, from, to: this.#resolve(topic, partition, to, from) })
       }
     }
     if (options.dryRun !== true) {
@@ -192,15 +191,10 @@ export class Groups {
     }
   }
 
-  #resolve(
-    { PartitionFetcher }: typeof RecordReading,
-    topic: TopicDescriptor,
-    partition: number,
-    to: OffsetTarget,
-    from: number | null,
-  ): number {
+  #resolve(topic: TopicDescriptor, partition: number, to: OffsetTarget, from: number | null): number {
     const descriptor = topic.partitions[partition]
     if (descriptor === undefined) throw unknownPartition(topic.name, partition, topic.partitions.length)
+    const { PartitionFetcher } = recordReading()
     const fetcher = new PartitionFetcher({ topic, partition: descriptor, log: this.#log })
     try {
       const start = fetcher.logStartOffset()

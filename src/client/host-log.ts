@@ -1,11 +1,10 @@
-import { present } from '../common/assert.js'
 import type { Env } from '../common/env.js'
 import { engineClosed, MillraceError } from '../common/errors.js'
+import { lazyModule } from '../common/lazy-module.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import type { LogMemory } from '../log/shared-memory.js'
 import type { TopicSpec } from '../log/topics.js'
 import type { CoordinatorClient } from './producer-identity.js'
-import type * as Sending from './topic-sender.js'
 import type { TopicSender } from './topic-sender.js'
 
 export interface HostLogOptions {
@@ -20,6 +19,8 @@ export interface HostLogOptions {
   /** Of transactions; and it gives producers their ids. */
   readonly coordinator: CoordinatorClient
 }
+
+const sending = lazyModule(import.meta.url, './topic-sender.js', () => import('./topic-sender.js'))
 
 /**
  * The log as the host's clients see it: topics that have been asked for, one sender for each, and what is to be done
@@ -40,8 +41,6 @@ export class HostLog {
   /** Consumers that hand out records now: who closes the log lets them end first. */
   readonly runningConsumers = new Set<{ disconnect(): Promise<void> }>()
   readonly #topicListeners = new Set<() => void>()
-  /** What writes records is loaded with the first topic that this thread hears of. */
-  #sending: typeof Sending | undefined
   #closed: MillraceError | undefined
 
   constructor(options: HostLogOptions) {
@@ -64,7 +63,7 @@ export class HostLog {
     if (known !== undefined) return known
     let asked = this.#asked.get(name)
     if (asked === undefined) {
-      asked = this.#withSending(this.#resolveTopic(name))
+      asked = this.#resolveTopic(name)
         .then((topic) => this.addTopic(topic))
         .finally(() => this.#asked.delete(name))
       this.#asked.set(name, asked)
@@ -76,14 +75,9 @@ export class HostLog {
     return (await this.sender(name)).topic
   }
 
-  /** Before the first topic is added. */
-  async loadSending(): Promise<void> {
-    this.#sending ??= await import('./topic-sender.js')
-  }
-
-  async #withSending(asked: Promise<TopicDescriptor>): Promise<TopicDescriptor> {
-    const [topic] = await Promise.all([asked, this.loadSending()])
-    return topic
+  /** What writes records, which the first topic that this thread hears of needs; for who knows that one is to come. */
+  loadSending(): void {
+    sending()
   }
 
   /** For a topic that has just been created, so that nobody needs to ask. */
@@ -99,7 +93,7 @@ export class HostLog {
   }
 
   #newSender(topic: TopicDescriptor, after?: TopicSender): TopicSender {
-    const { TopicSender: Sender } = present(this.#sending, 'what writes records')
+    const { TopicSender: Sender } = sending()
     const sender: TopicSender = new Sender(topic, {
       memory: this.memory,
       env: this.env,
@@ -135,7 +129,7 @@ export class HostLog {
   /** For a topic of the engine's own. */
   async createTopic(spec: TopicSpec): Promise<TopicDescriptor> {
     this.assertOpen()
-    return this.addTopic(await this.#withSending(this.#createTopic(spec))).topic
+    return this.addTopic(await this.#createTopic(spec)).topic
   }
 
   /** Called when topics have come, gone or changed; the returned function ends that. */

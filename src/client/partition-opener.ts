@@ -4,10 +4,10 @@ import type { IsolationLevel } from '../log/partition-reader.js'
 import { placeOf } from './assignor.js'
 import type { Group } from './group.js'
 import type { HostLog } from './host-log.js'
+import { recordReading } from './later-parts.js'
 import type { CommittedOffset } from './offset-record.js'
 import type { PartitionFetcher } from './partition-fetcher.js'
 import { PausedPartitions } from './paused-partitions.js'
-import type * as RecordReading from './record-reading.js'
 import { type SeekTarget, seekTo } from './seek-target.js'
 import { resetOffset, type StartOffsetRules, startOffset } from './start-offset.js'
 
@@ -23,7 +23,6 @@ export interface PartitionOpenerOptions {
 export class PartitionOpener {
   readonly paused = new PausedPartitions()
   readonly #options: PartitionOpenerOptions
-  #reading: typeof RecordReading | undefined
   /** Sought before the group has assigned the partition. */
   readonly #sought = new Map<string, SeekTarget>()
   /** Where this consumer was when it left, and what was committed then. */
@@ -31,11 +30,6 @@ export class PartitionOpener {
 
   constructor(options: PartitionOpenerOptions) {
     this.#options = options
-  }
-
-  /** Before the first partition is opened. */
-  async load(): Promise<void> {
-    this.#reading ??= await import('./record-reading.js')
   }
 
   /** Without a group: where the subscription says. */
@@ -79,7 +73,7 @@ export class PartitionOpener {
 
   #fetcher(topic: TopicDescriptor, partition: number): PartitionFetcher {
     const { log, isolation, inGroup, rules } = this.#options
-    const { PartitionFetcher } = present(this.#reading, 'what reads partitions')
+    const { PartitionFetcher } = recordReading()
     const fetcher = new PartitionFetcher({
       topic,
       partition: present(topic.partitions[partition], `partition ${partition} of ${topic.name}`),

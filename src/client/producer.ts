@@ -8,6 +8,7 @@ import { codecOf } from './compression-types.js'
 import { GroupOffsets } from './group-offsets.js'
 import type { HostLog } from './host-log.js'
 import { copyOf, type PendingSend, type WrittenPart } from './joined-write.js'
+import { sendResuming } from './later-parts.js'
 import { WRITE_QUEUE_RECORDS_MAX } from './limits.js'
 import { notInTransaction, ProducerIdentity } from './producer-identity.js'
 import {
@@ -238,10 +239,13 @@ export class Producer extends EventEmitter {
     const { topic, compression } = send
     let resumed: ResumedSend
     try {
-      // As rare as it is large: it reads the log.
-      const { resumeSend } = await import('./resend.js')
       const sender = this.#log.knownSender(topic) ?? (await this.#log.sender(topic))
-      resumed = resumeSend(this.#log, sender, send, this.#log.env.monotonic() + this.#settings.deliveryTimeoutMs)
+      resumed = sendResuming().resumeSend(
+        this.#log,
+        sender,
+        send,
+        this.#log.env.monotonic() + this.#settings.deliveryTimeoutMs,
+      )
     } catch (error) {
       throw withUnfinished(error, [send])
     }

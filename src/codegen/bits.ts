@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import type { DataType } from '../types/data-type.js'
 import { type KernelTable, type MakeKernel, plain } from './kernel.js'
+import type { Value } from './value.js'
+import { xxhash64 } from './xxhash.js'
 
 /** Bits of integers, numerals of other bases, and the digests that people compare with other systems'. */
 
@@ -96,6 +98,10 @@ function widthBucket(value: number, low: number, high: number, buckets: number):
 const isBig = (type: DataType): boolean => type.kind === 'bigint'
 
 export const bitKernels: KernelTable = {
+  xxhash64: (_first, call) => {
+    const types = call.args.map((a) => a.type)
+    return (...values: (Value | null)[]) => xxhash64(types, values)
+  },
   bitAnd: bitwise(
     (a, b) => a & b,
     (a, b) => a & b,

@@ -1,7 +1,7 @@
 import { MillraceError } from '../common/errors.js'
+import { lazyModule } from '../common/lazy-module.js'
 import type { BoundExpression } from '../plan/expression.js'
 import { functionSpec } from '../plan/functions.js'
-import { castFunction } from './casts.js'
 import { HASH_SEED, hashValue } from './hashing.js'
 import { type BoundCall, type Invocable, kernelFor } from './kernels.js'
 import { comparator, type StructValue, type Value } from './value.js'
@@ -15,6 +15,8 @@ import { comparator, type StructValue, type Value } from './value.js'
  */
 export type Row = readonly (Value | null)[]
 export type Evaluate = (row: Row) => Value | null
+
+const casts = lazyModule(import.meta.url, './casts.js', () => import('./casts.js'))
 
 export interface EvaluationOptions {
   readonly ansi: boolean
@@ -50,7 +52,7 @@ export function interpret(expression: BoundExpression, options: EvaluationOption
     case 'cast': {
       const arg = interpret(expression.arg, options)
       if (expression.arg.type.kind === 'void') return () => null
-      const cast = castFunction(
+      const cast = casts().castFunction(
         expression.arg.type,
         expression.type,
         options.ansi,

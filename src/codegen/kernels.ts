@@ -1,10 +1,9 @@
 import { powerOfTen } from '../common/decimal.js'
 import { MillraceError } from '../common/errors.js'
+import { lazyModule } from '../common/lazy-module.js'
+import { type FunctionFamily, functionFamily } from '../plan/function-names.js'
 import { type DataType, type DecimalType, typeName } from '../types/data-type.js'
-import { bitKernels } from './bits.js'
-import { collectionKernels } from './collections.js'
 import { checkedDecimal, decimalOfNumber, divideHalfUp, rescale, rescaleHalfEven } from './decimals.js'
-import { jsonKernels } from './json-functions.js'
 import {
   type BoundCall,
   type Invocable,
@@ -13,22 +12,39 @@ import {
   type MakeKernel,
   plain,
 } from './kernel.js'
-import { lambdaKernels } from './lambdas.js'
 import * as numbers from './numbers.js'
-import * as patterns from './patterns.js'
 import { assertHolds, raised } from './raised-error.js'
-import * as strings from './strings.js'
-import { textCodeKernels } from './text-codes.js'
-import { timeStepKernels } from './time-steps.js'
-import * as times from './times.js'
 import { comparator, type Value } from './value.js'
-import { xxhash64 } from './xxhash.js'
 
-/** The table of kernels by the name of their function; groups of them have files of their own. */
 export type { BoundCall, Invocable, Kernel } from './kernel.js'
 
+/** Kernels by the family of their function (plan/function-names.ts). Those of operators and numbers stand here; a family is loaded with the first of its functions that is used. */
+const families: Readonly<Record<FunctionFamily, () => KernelTable>> = {
+  operators: () => kernels,
+  numbers: () => kernels,
+  strings: () => strings().stringKernels,
+  times: () => times().timeKernels,
+  collections: () => collections().collectionKernels,
+  lambdas: () => lambdas().lambdaKernels,
+  bits: () => bits().bitKernels,
+  texts: () => texts().textCodeKernels,
+  steps: () => steps().timeStepKernels,
+  json: () => json().jsonKernels,
+}
+
+const strings = lazyModule(import.meta.url, './string-kernels.js', () => import('./string-kernels.js'))
+const times = lazyModule(import.meta.url, './time-kernels.js', () => import('./time-kernels.js'))
+const collections = lazyModule(import.meta.url, './collections.js', () => import('./collections.js'))
+const lambdas = lazyModule(import.meta.url, './lambdas.js', () => import('./lambdas.js'))
+const bits = lazyModule(import.meta.url, './bits.js', () => import('./bits.js'))
+const texts = lazyModule(import.meta.url, './text-codes.js', () => import('./text-codes.js'))
+const steps = lazyModule(import.meta.url, './time-steps.js', () => import('./time-steps.js'))
+const json = lazyModule(import.meta.url, './json-functions.js', () => import('./json-functions.js'))
+
 export function kernelFor(call: BoundCall, ansi: boolean, lambdas: readonly LambdaFunction[] = []): Invocable {
-  const make = Object.hasOwn(kernels, call.fn) ? kernels[call.fn] : undefined
+  const family = functionFamily(call.fn)
+  const table = family === undefined ? {} : families[family]()
+  const make = Object.hasOwn(table, call.fn) ? table[call.fn] : undefined
   if (make === undefined) {
     throw new MillraceError('UNRESOLVED_ROUTINE', `there is no code for the function ${call.fn}`, {
       detail: `found ${call.fn} in a bound expression`,
@@ -39,7 +55,8 @@ export function kernelFor(call: BoundCall, ansi: boolean, lambdas: readonly Lamb
   return make(first, call, ansi, lambdas) as Invocable
 }
 
-export const kernelNames = (): readonly string[] => Object.keys(kernels)
+/** The functions of a family that have a kernel: not those that are bound as others, nor forms. */
+export const kernelNames = (family: FunctionFamily): readonly string[] => Object.keys(families[family]())
 
 /** One kernel for a number kept in a double, one for bigint, one for decimals. */
 function byKind(
@@ -240,13 +257,8 @@ const math = (f: (x: number) => number): MakeKernel => plain(f)
 const degrees = 180 / Math.PI
 const radians = Math.PI / 180
 
+/** Of operators and numbers. */
 const kernels: KernelTable = {
-  ...collectionKernels,
-  ...lambdaKernels,
-  ...bitKernels,
-  ...textCodeKernels,
-  ...timeStepKernels,
-  ...jsonKernels,
   add: byKind(
     (a, b) => a + b,
     (a, b) => a + b,
@@ -368,83 +380,4 @@ const kernels: KernelTable = {
   typeof: (first) => () => typeName(first),
   raiseError,
   assertTrue: plain(assertHolds),
-
-  startsWith: plain((text: string, part: string) => text.startsWith(part)),
-  endsWith: plain((text: string, part: string) => text.endsWith(part)),
-  contains: plain((text: string, part: string) => text.includes(part)),
-  like: plain(patterns.like),
-  ilike: plain(patterns.ilike),
-  rlike: plain(patterns.rlike),
-  concat: (first) => (first.kind === 'binary' ? strings.concatBinary : strings.concat),
-  concatWs: plain(strings.concatWs),
-  length: (first) => (first.kind === 'binary' ? (v: Uint8Array) => v.length : strings.codePointLength),
-  octetLength: (first) => (first.kind === 'binary' ? (v: Uint8Array) => v.length : strings.utf8ByteLength),
-  upper: plain((text: string) => text.toUpperCase()),
-  lower: plain((text: string) => text.toLowerCase()),
-  initcap: plain(strings.initcap),
-  reverse: plain(strings.reverse),
-  trim: plain(strings.trim),
-  ltrim: plain(strings.trimStart),
-  rtrim: plain(strings.trimEnd),
-  substring: plain(strings.substring),
-  left: plain(strings.left),
-  right: plain(strings.right),
-  repeat: plain(strings.repeat),
-  instr: plain(strings.instr),
-  locate: plain(strings.locate),
-  replace: plain(strings.replace),
-  translate: plain(strings.translate),
-  substringIndex: plain(strings.substringIndex),
-  splitPart: plain(strings.splitPart),
-  lpad: plain(strings.padStart),
-  rpad: plain(strings.padEnd),
-  ascii: plain(strings.ascii),
-  chr: plain(strings.chr),
-  hex: plain(strings.hex),
-  base64: plain(strings.base64),
-  levenshtein: plain(strings.levenshtein),
-  regexpExtract: plain(patterns.regexpExtract),
-  regexpReplace: plain(patterns.regexpReplace),
-  regexpCount: plain(patterns.regexpCount),
-  regexpInstr: plain(patterns.regexpInstr),
-  regexpSubstr: plain(patterns.regexpSubstr),
-  regexpExtractAll: plain(patterns.regexpExtractAll),
-  xxhash64: (_first, call) => {
-    const types = call.args.map((a) => a.type)
-    return (...values: (Value | null)[]) => xxhash64(types, values)
-  },
-
-  year: plain(times.year),
-  quarter: plain(times.quarter),
-  month: plain(times.month),
-  dayofmonth: plain(times.dayOfMonth),
-  dayofweek: plain(times.dayOfWeek),
-  weekday: plain(times.weekday),
-  dayofyear: plain(times.dayOfYear),
-  weekofyear: plain(times.weekOfYear),
-  hour: plain(times.hour),
-  minute: plain(times.minute),
-  second: plain(times.second),
-  dateTrunc: (_first, call) => {
-    const [unit] = call.args
-    const truncate =
-      unit?.kind === 'literal' && typeof unit.value === 'string' ? times.truncateTo(unit.value) : undefined
-    return truncate === undefined ? times.dateTrunc : (_unit: string, ms: number) => truncate(ms)
-  },
-  trunc: plain(times.truncDate),
-  dateAdd: plain((days: number, n: number) => (days + n) | 0),
-  dateSub: plain((days: number, n: number) => (days - n) | 0),
-  datediff: plain((a: number, b: number) => (a - b) | 0),
-  addMonths: plain(times.addMonths),
-  lastDay: plain(times.lastDay),
-  monthsBetween: plain(times.monthsBetween),
-  makeDate: (_first, _call, ansi) => times.makeDate(ansi),
-  unixDate: plain((days: number) => days),
-  dateFromUnixDate: plain((days: number) => days),
-  unixSeconds: plain((ms: number) => Math.floor(ms / 1000)),
-  unixMillis: plain((ms: number) => ms),
-  timestampMillis: plain(times.checkedTimestamp),
-  timestampSeconds: plain(times.timestampSeconds),
-  windowStart: plain(times.windowStart),
-  dateFormat: plain(times.dateFormat),
 }

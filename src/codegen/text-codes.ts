@@ -1,6 +1,7 @@
 import { MillraceError } from '../common/errors.js'
 import { encodeUtf8 } from '../common/utf8.js'
 import { type KernelTable, type MakeKernel, plain } from './kernel.js'
+import * as patterns from './patterns.js'
 import { repeat } from './strings.js'
 import { formatNumber, formatString } from './text-format.js'
 import type { Value } from './value.js'
@@ -280,6 +281,10 @@ function toNumber(strict: boolean): (text: string, picture: string) => bigint | 
 }
 
 export const textCodeKernels: KernelTable = {
+  ilike: plain(patterns.ilike),
+  regexpInstr: plain(patterns.regexpInstr),
+  regexpSubstr: plain(patterns.regexpSubstr),
+  regexpExtractAll: plain(patterns.regexpExtractAll),
   encode: plain(encode),
   decode: plain(decode),
   unbase64: plain(unbase64),

@@ -98,8 +98,6 @@ export const timeStepKernels: KernelTable = {
     return difference
   },
   timestampAdd: plain(step),
-  durationMillis: plain(times.durationMillis),
-  windowTime: plain((end: number) => end - 1),
   addInterval: plain((ms: number, interval: number) => times.checkedTimestamp(ms + interval)),
   addMonthsToDate: plain(times.addMonths),
   addMonthsToTime: plain(times.addMonthsToTime),

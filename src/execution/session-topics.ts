@@ -6,7 +6,8 @@ import { isInternalTopic, refuseInternalTopic } from '../log/internal-topics.js'
 import type { CompactedPartition } from '../log/log-cleaner.js'
 import type { TopicState } from '../log/log-engine.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
-import { type TopicChange, type TopicSpec, unknownTopic } from '../log/topics.js'
+import { unknownTopic } from '../log/topic-name.js'
+import type { TopicChange, TopicSpec } from '../log/topics.js'
 import type { PartitionerName } from '../record/partitioner.js'
 import { type StructType, typeName } from '../types/data-type.js'
 import { describe } from '../types/invalid-value.js'
@@ -79,7 +80,10 @@ export class SessionTopics {
       ...(config === undefined ? {} : { config }),
       ...(storage === undefined ? {} : { storage }),
     }
-    const [topic] = await Promise.all([this.request('createTopic', spec), this.log.loadSending()])
+    const created = this.request('createTopic', spec)
+    // While the engine is busy with it.
+    this.log.loadSending()
+    const topic = await created
     this.#known.set(name, topic)
     this.log.addTopic(topic)
     return factsOf(topic)

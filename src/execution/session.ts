@@ -1,16 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import type { MessagePort } from 'node:worker_threads'
-import { Consumer } from '../client/consumer.js'
+import type { Consumer } from '../client/consumer.js'
 import type { ConsumerOptions } from '../client/consumer-options.js'
-import { GroupCoordinator } from '../client/group-coordinator.js'
-import { Groups } from '../client/groups.js'
+import type { Groups } from '../client/groups.js'
 import { HostLog } from '../client/host-log.js'
-import { OFFSETS_RETENTION_MS } from '../client/limits.js'
-import { Producer, type ProducerOptions } from '../client/producer.js'
-import { TransactionalOffsets } from '../client/transactional-offsets.js'
+import type { LogClients } from '../client/log-clients.js'
+import type { Producer, ProducerOptions } from '../client/producer.js'
 import { HOST_SLOT } from '../common/doorbell.js'
 import { nodeEnv } from '../common/env.js'
 import { engineClosed, errorFields, fromErrorShape, MillraceError, toErrorShape } from '../common/errors.js'
+import { lazyModule } from '../common/lazy-module.js'
 import { type LogEntry, type Logger, silentLogger } from '../common/logger.js'
 import type { BlockDescriptor } from '../connector/inputs.js'
 import type { VerifyReport } from '../log/log-verify.js'
@@ -39,7 +38,7 @@ export interface SessionOptions {
   /** See {@link EngineThreadOptions}. */
   readonly transactionalIdExpirationMs?: number | undefined
   readonly producerIdExpirationMs?: number | undefined
-  /** After so long the offsets of a group without members are forgotten. Default {@link OFFSETS_RETENTION_MS}. */
+  /** After so long the offsets of a group without members are forgotten. Default OFFSETS_RETENTION_MS of client/limits.ts. */
   readonly offsetsRetentionMs?: number | undefined
   /** How long `close` waits for the queries to end at an epoch. Default {@link CLOSE_TIMEOUT_MS}. */
   readonly closeTimeoutMs?: number
@@ -84,6 +83,8 @@ interface Waiting {
   reject(error: unknown): void
 }
 
+const logClients = lazyModule(import.meta.url, '../client/log-clients.js', () => import('../client/log-clients.js'))
+
 /** The host's side of the threads: starts them, speaks with the engine, brings rows to the sinks that live here. */
 export class EngineSession {
   /** Topics, and what makes producers and consumers. */
@@ -96,7 +97,7 @@ export class EngineSession {
   }
   readonly #memory: LogMemory
   readonly #hostLog: HostLog
-  readonly #coordinator: GroupCoordinator
+  #clients: LogClients | undefined
   readonly #listening: { close(): void }
   readonly #waiting = new Map<number, Waiting>()
   readonly #queries = new Map<string, HostedQuery>()
@@ -171,17 +172,15 @@ export class EngineSession {
       },
     })
     const topics = new SessionTopics((name, argument) => this.#request(name, argument), this.#hostLog)
-    const coordinator = new GroupCoordinator(this.#hostLog, {
-      offsetsRetentionMs: options.offsetsRetentionMs ?? OFFSETS_RETENTION_MS,
-    })
-    this.#coordinator = coordinator
-    const transactionalOffsets = new TransactionalOffsets(coordinator.offsets, coordinator)
+    const clients = (): LogClients => (this.#clients ??= new (logClients().LogClients)(this.#hostLog, options))
     this.log = {
       topics,
-      groups: new Groups(this.#hostLog, coordinator),
+      get groups() {
+        return clients().groups
+      },
       transactions: new SessionTransactions((name, argument) => this.#request(name, argument)),
-      producer: (producerOptions) => new Producer(this.#hostLog, producerOptions, transactionalOffsets),
-      consumer: (consumerOptions) => new Consumer(this.#hostLog, consumerOptions, coordinator),
+      producer: (producerOptions) => clients().producer(producerOptions),
+      consumer: (consumerOptions) => clients().consumer(consumerOptions),
     }
     threads.attachHost((port) => this.#memory.chunks.attachThread(port))
     this.#listening = this.#memory.bells.listen(HOST_SLOT, () => this.#rung())
@@ -243,7 +242,7 @@ export class EngineSession {
   async #close(): Promise<void> {
     let failure: unknown
     if (this.#dead === undefined) {
-      await this.#coordinator.close()
+      await this.#clients?.close()
       await this.#request('close', { timeoutMs: this.#closeTimeoutMs }).catch((error: unknown) => {
         failure = error
       })

@@ -1,13 +1,13 @@
 import type { Env } from '../common/env.js'
 import { MillraceError, toErrorShape } from '../common/errors.js'
-import { nearestName } from '../common/nearest-name.js'
 import { sealJson, unsealJson } from '../common/sealed-json.js'
 import type { PartitionerName } from '../record/partitioner.js'
 import type { StructType } from '../types/data-type.js'
 import { isCompacted } from './compaction-policy.js'
-import { TOPIC_NAME_LENGTH_MAX, TOPIC_PARTITIONS_MAX } from './limits.js'
+import { TOPIC_PARTITIONS_MAX } from './limits.js'
 import type { TopicConfig } from './partition-descriptor.js'
 import { assertCanWrite, completeTopicConfig } from './topic-config.js'
+import { assertTopicName, unknownTopic } from './topic-name.js'
 
 /** What is known of a topic apart from its records. Kept in `<dir>/topics/<name>.json`, replaced as a whole. */
 export interface Topic {
@@ -184,51 +184,6 @@ function assertPartitions(name: string, partitions: number): void {
       hint: 'as many as tasks are to read at once are enough, a few for each core',
     },
   )
-}
-
-const NAME = /^[a-zA-Z0-9._-]+$/
-const DEVICE_NAME = /^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)/i
-
-/** Kafka's rule, and what file systems add to it. */
-export function assertTopicName(name: unknown): asserts name is string {
-  const fault = topicNameFault(name)
-  if (fault !== undefined) throw nameInvalid(name, fault)
-}
-
-function nameInvalid(name: unknown, fault: string): MillraceError {
-  const shown = typeof name === 'string' && name.length > 60 ? `${name.slice(0, 60)}…` : name
-  return new MillraceError(
-    'TOPIC_NAME_INVALID',
-    `${JSON.stringify(shown) ?? String(shown)} cannot be the name of a topic`,
-    {
-      detail: fault,
-      hint: `use 1 to ${TOPIC_NAME_LENGTH_MAX} letters, digits, '.', '_' and '-'`,
-    },
-  )
-}
-
-function topicNameFault(name: unknown): string | undefined {
-  if (typeof name !== 'string') return `found ${typeof name}, expected a string`
-  if (name.length === 0) return 'it is empty'
-  if (name.length > TOPIC_NAME_LENGTH_MAX)
-    return `it has ${name.length} characters, at most ${TOPIC_NAME_LENGTH_MAX} are allowed`
-  if (name === '.' || name === '..') return 'it names a directory of every file system'
-  const odd = [...name].find((c) => !NAME.test(c))
-  if (odd !== undefined) return `it holds ${JSON.stringify(odd)}`
-  if (DEVICE_NAME.test(name)) return 'it names a device on Windows, so the directory could not be moved there'
-  if (name.endsWith('.')) return 'it ends in a dot, which Windows drops'
-  return undefined
-}
-
-export function unknownTopic(name: string, known: readonly string[]): MillraceError {
-  if (typeof name !== 'string') return nameInvalid(name, topicNameFault(name) ?? '')
-  const nearest = nearestName(name, known)
-  const shown = [...known].sort().slice(0, 20)
-  const more = known.length > shown.length ? `, and ${known.length - shown.length} more` : ''
-  return new MillraceError('UNKNOWN_TOPIC', `there is no topic ${JSON.stringify(name)}`, {
-    detail: known.length === 0 ? 'there are no topics yet' : `topics are ${shown.join(', ')}${more}`,
-    hint: nearest === undefined ? 'create it with mill.topics.create' : `did you mean '${nearest}'?`,
-  })
 }
 
 export function parseTopic(path: string, content: Uint8Array): Topic {

@@ -1,5 +1,6 @@
-import { foldStateType, isFold } from '../plan/aggregate-specs.js'
+import { foldStateType } from '../plan/aggregate-specs.js'
 import type { BoundAggregate } from '../plan/expression.js'
+import { isFold } from '../plan/function-names.js'
 import type { Grouping } from '../plan/physical-plan.js'
 import type { CellLayout, GroupLayout, KeyPart } from '../state/group-table.js'
 import { type DataType, type Field, type StructType, scalar, structType } from '../types/data-type.js'

@@ -150,9 +150,6 @@ const specs: Readonly<Record<FoldName, FoldSpec>> = {
   bitXorOf: bits,
 }
 
-export const foldNames = Object.keys(specs) as readonly FoldName[]
-export const isFold = (name: string): name is FoldName => Object.hasOwn(specs, name)
-
 export function bindFold(fn: FoldName, args: readonly BoundExpression[], ansi: boolean): BoundFold {
   const spec = specs[fn]
   const [least, most] = spec.args

@@ -8,12 +8,13 @@ import {
   topLevelSlots,
   typeName,
 } from '../types/data-type.js'
-import { bindFold, isFold } from './aggregate-specs.js'
+import { bindFold } from './aggregate-specs.js'
 import { bindExpression } from './binder.js'
 import { expressionKey, replaceInputs } from './bound-expression.js'
 import type { BoundAggregation, BoundPlan } from './bound-plan.js'
 import type { AggregateName, BoundAggregate, BoundExpression, Expression } from './expression.js'
 import { expressionText, resultName } from './expression-name.js'
+import { isFold } from './function-names.js'
 import { project } from './projection.js'
 import { castTo, decimal, isIntegral, isNested, isNumeric, isOrderable, types } from './type-rules.js'
 import { bindWindow } from './window-binding.js'

@@ -1,6 +1,6 @@
 import { MillraceError } from '../common/errors.js'
+import { lazyModule } from '../common/lazy-module.js'
 import { type ColumnSlot, columnSlots, type StructType, topLevelSlots, typeName } from '../types/data-type.js'
-import { bindAggregation } from './aggregation.js'
 import { bindColumn, bindCondition, bindExpression } from './binder.js'
 import { type BoundPlan, nodesOf, type SortKey } from './bound-plan.js'
 import { bindDeduplication } from './deduplication.js'
@@ -19,6 +19,8 @@ import { bindUnion } from './union.js'
 export interface AnalyzeOptions {
   readonly ansi: boolean
 }
+
+const aggregating = lazyModule(import.meta.url, './aggregation.js', () => import('./aggregation.js'))
 
 export function analyze(plan: LogicalPlan, options: AnalyzeOptions): BoundPlan {
   switch (plan.op) {
@@ -46,7 +48,7 @@ export function analyze(plan: LogicalPlan, options: AnalyzeOptions): BoundPlan {
     case 'withWatermark':
       return withWatermark(analyze(plan.input, options), plan.column, plan.delayMs)
     case 'aggregate':
-      return bindAggregation(analyze(plan.input, options), plan.keys, plan.aggregates, options.ansi)
+      return aggregating().bindAggregation(analyze(plan.input, options), plan.keys, plan.aggregates, options.ansi)
     case 'deduplicate':
       return bindDeduplication(analyze(plan.input, options), plan.names, plan.withinWatermark, options.ansi)
     case 'orderBy':

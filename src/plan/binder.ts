@@ -5,9 +5,9 @@ import { expressionKey } from './bound-expression.js'
 import type { BoundExpression, Expression } from './expression.js'
 import { columnPath, resultName } from './expression-name.js'
 import { boundLiteral, coerce, unify } from './function-spec.js'
-import { bindCall, checkArguments } from './functions.js'
-import { fieldOf } from './functions-collections.js'
-import { higherOrderFunctions, type LambdaParameter, type OpenLambda } from './functions-lambdas.js'
+import { bindCall, checkArguments, higherOrderFunction } from './functions.js'
+import type { LambdaParameter, OpenLambda } from './functions-lambdas.js'
+import { fieldOf } from './nested-access.js'
 import { castTo } from './type-rules.js'
 import { windowField, windowValue } from './window-value.js'
 
@@ -73,7 +73,7 @@ function bindFunction(
   scope: Scope,
   options: BindOptions,
 ): BoundExpression {
-  const higherOrder = higherOrderFunctions.get(e.fn)
+  const higherOrder = higherOrderFunction(e.fn)
   if (higherOrder !== undefined) {
     checkArguments(e.fn, e.args.length, higherOrder.minArgs, higherOrder.maxArgs)
     return higherOrder.bind(e.args, {

@@ -1,7 +1,7 @@
 import { arrayType, mapType, typeName } from '../types/data-type.js'
 import type { BoundExpression, BoundLambda, Expression } from './expression.js'
 import { call, coerce, customFunction, type FunctionSpec, mismatch } from './function-spec.js'
-import { arrayOf, mapOf } from './functions-collections.js'
+import { arrayOf, mapOf } from './nested-access.js'
 import { castTo, commonType, types } from './type-rules.js'
 
 /**
@@ -28,7 +28,7 @@ export interface LambdaBinder {
   lambda(fn: string, e: Expression | undefined, parameters: readonly LambdaParameter[]): OpenLambda
 }
 
-interface HigherOrderFunction {
+export interface HigherOrderFunction {
   readonly name: string
   readonly minArgs: number
   readonly maxArgs: number

@@ -1,7 +1,7 @@
 import { typeName } from '../types/data-type.js'
 import type { BoundExpression } from './expression.js'
 import { call, coerce, customFunction, type FunctionSpec, mismatch, strictFunction } from './function-spec.js'
-import { fieldOf } from './functions-collections.js'
+import { fieldOf } from './nested-access.js'
 import { isIntegral, types } from './type-rules.js'
 
 /** Dates and times. The time zone is UTC; a timestamp has milliseconds. */

@@ -1,49 +1,67 @@
+import { present } from '../common/assert.js'
 import { MillraceError } from '../common/errors.js'
+import { lazyModule } from '../common/lazy-module.js'
 import { nearestName } from '../common/nearest-name.js'
-import { foldNames } from './aggregate-specs.js'
-import type { AggregateName, BoundExpression } from './expression.js'
+import type { BoundExpression } from './expression.js'
+import { type FunctionFamily, functionFamily, functionNames } from './function-names.js'
 import type { FunctionSpec } from './function-spec.js'
-import { bitFunctions } from './functions-bits.js'
-import { collectionFunctions } from './functions-collections.js'
-import { jsonFunctions } from './functions-json.js'
-import { lambdaFunctions } from './functions-lambdas.js'
-import { numberFunctions } from './functions-numbers.js'
+import type { HigherOrderFunction } from './functions-lambdas.js'
 import { operatorFunctions } from './functions-operators.js'
 import { stepFunctions } from './functions-steps.js'
-import { stringFunctions } from './functions-strings.js'
-import { textFunctions } from './functions-texts.js'
-import { timeFunctions } from './functions-times.js'
 import { castThrows } from './type-rules.js'
 
-/** The registry of scalar functions and operators, by name. */
-const registry: ReadonlyMap<string, FunctionSpec> = new Map(
-  [
-    ...operatorFunctions,
-    ...numberFunctions,
-    ...stringFunctions,
-    ...timeFunctions,
-    ...collectionFunctions,
-    ...lambdaFunctions,
-    ...bitFunctions,
-    ...textFunctions,
-    ...stepFunctions,
-    ...jsonFunctions,
-  ].map((spec) => [spec.name, spec]),
+/**
+ * The registry of scalar functions and operators. A query uses few of the families, so but for the operators each is loaded with the first of its functions
+ * that is used.
+ */
+const families: Readonly<Record<FunctionFamily, () => readonly FunctionSpec[]>> = {
+  operators: () => operatorFunctions,
+  steps: () => stepFunctions,
+  numbers: () => numbers().numberFunctions,
+  strings: () => strings().stringFunctions,
+  times: () => times().timeFunctions,
+  collections: () => collections().collectionFunctions,
+  lambdas: () => lambdas().lambdaFunctions,
+  bits: () => bits().bitFunctions,
+  texts: () => texts().textFunctions,
+  json: () => json().jsonFunctions,
+}
+
+const numbers = lazyModule(import.meta.url, './functions-numbers.js', () => import('./functions-numbers.js'))
+const strings = lazyModule(import.meta.url, './functions-strings.js', () => import('./functions-strings.js'))
+const times = lazyModule(import.meta.url, './functions-times.js', () => import('./functions-times.js'))
+const collections = lazyModule(
+  import.meta.url,
+  './functions-collections.js',
+  () => import('./functions-collections.js'),
 )
+const lambdas = lazyModule(import.meta.url, './functions-lambdas.js', () => import('./functions-lambdas.js'))
+const bits = lazyModule(import.meta.url, './functions-bits.js', () => import('./functions-bits.js'))
+const texts = lazyModule(import.meta.url, './functions-texts.js', () => import('./functions-texts.js'))
+const json = lazyModule(import.meta.url, './functions-json.js', () => import('./functions-json.js'))
 
-export const aggregateNames: readonly AggregateName[] = ['count', 'sum', 'avg', 'min', 'max', ...foldNames]
+/** Of the families that were used. */
+const specs = new Map<string, FunctionSpec>()
 
-export const functionNames = (): readonly string[] => [...registry.keys()]
+export const familySpecs = (family: FunctionFamily): readonly FunctionSpec[] => families[family]()
+
+/** A function that takes lambdas, which are bound with its other arguments; undefined for all others. */
+export function higherOrderFunction(name: string): HigherOrderFunction | undefined {
+  return functionFamily(name) === 'lambdas' ? lambdas().higherOrderFunctions.get(name) : undefined
+}
 
 export function functionSpec(name: string): FunctionSpec {
-  const spec = registry.get(name)
-  if (spec === undefined) {
+  const known = specs.get(name)
+  if (known !== undefined) return known
+  const family = functionFamily(name)
+  if (family === undefined) {
     throw new MillraceError('UNRESOLVED_ROUTINE', `there is no function named ${name}`, {
       detail: `the nearest name is ${nearestName(name, functionNames()) ?? 'none'}`,
       hint: 'docs/functions.md lists them all',
     })
   }
-  return spec
+  for (const spec of familySpecs(family)) specs.set(spec.name, spec)
+  return present(specs.get(name), `function ${name} of ${family}`)
 }
 
 /** Types a call: checks the number of arguments, inserts implicit casts. */

@@ -1,5 +1,6 @@
 import { present } from '../common/assert.js'
 import { MillraceError } from '../common/errors.js'
+import { lazyModule } from '../common/lazy-module.js'
 import { columnSlots, type StructType, sameType, topLevelSlots, typeName } from '../types/data-type.js'
 import { analyze } from './analyzer.js'
 import { expressionKey } from './bound-expression.js'
@@ -23,7 +24,6 @@ import type {
   Stage,
   StageOutput,
 } from './physical-plan.js'
-import { checkStreaming } from './streaming-rules.js'
 
 /** Cuts an optimized plan into stages: a stage ends where rows must change tasks. */
 export interface PlanOptions {
@@ -45,11 +45,13 @@ export interface PlannedQuery {
   readonly physical: PhysicalPlan
 }
 
+const streamingRules = lazyModule(import.meta.url, './streaming-rules.js', () => import('./streaming-rules.js'))
+
 export function planQuery(logical: LogicalPlan, options: PlanOptions): PlannedQuery {
   const analyzed = analyze(logical, { ansi: options.ansi })
   checkResultNames(analyzed)
   const optimized = optimize(analyzed, { ansi: options.ansi, evaluate: options.evaluate })
-  if (options.streaming && options.mode !== 'batch') checkStreaming(optimized, options.outputMode)
+  if (options.streaming && options.mode !== 'batch') streamingRules().checkStreaming(optimized, options.outputMode)
   return { logical, analyzed, optimized, physical: planStages(optimized, analyzed.schema, options) }
 }
 

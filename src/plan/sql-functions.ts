@@ -4,7 +4,7 @@ import { nearestName } from '../common/nearest-name.js'
 import type { DataType } from '../types/data-type.js'
 import { parseTypeOrFields } from '../types/ddl.js'
 import type { AggregateName, Expression } from './expression.js'
-import { aggregateNames, functionNames } from './functions.js'
+import { aggregateNames, functionNames } from './function-names.js'
 import { types } from './type-rules.js'
 
 /**

@@ -1,10 +1,12 @@
 import { parentPort } from 'node:worker_threads'
 import { nodeEnv } from '../common/env.js'
+import { modulesLoaded } from '../common/lazy-module.js'
 import type { WorkerStart } from './protocol.js'
 import { Worker } from './worker.js'
 
 /** The resident piscina task of a worker thread: returns when the worker was told to shut down. */
-export default function run(start: WorkerStart): void {
+export default async function run(start: WorkerStart): Promise<void> {
+  await modulesLoaded()
   const worker = new Worker(nodeEnv, start)
   // Loaded: the pool starts the next one.
   parentPort?.postMessage(start.slot)

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import { foldNames } from '../../src/plan/aggregate-specs.js'
-import { functionNames, functionSpec } from '../../src/plan/functions.js'
+import { modulesLoaded } from '../../src/common/lazy-module.js'
+import { foldNames, functionNames } from '../../src/plan/function-names.js'
+import { functionSpec } from '../../src/plan/functions.js'
 import { snakeCase } from '../../src/plan/sql-functions.js'
 
 /** docs/functions.md out of the table of functions: `npm run functions` writes it, a test holds it up to date. */
@@ -36,4 +37,7 @@ In SQL also \`DISTINCT\` in \`count\`, \`sum\`, \`avg\`, and \`FILTER (WHERE …
 
 export const functionPageOnDisk = (): string => readFileSync(page, 'utf8')
 
-if (process.argv[1]?.endsWith('function-page.ts') === true) writeFileSync(page, functionPage())
+if (process.argv[1]?.endsWith('function-page.ts') === true) {
+  await modulesLoaded()
+  writeFileSync(page, functionPage())
+}

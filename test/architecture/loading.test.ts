@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -12,7 +13,10 @@ function targets(file: string, pattern: RegExp): string[] {
 }
 
 const imported = (file: string) => targets(file, /^(?:import|export)\s+(?:[\w$*{}\s,]+\sfrom\s+)?'(\.[^']+)'/gm)
-const importedLater = (file: string) => targets(file, /\bimport\(['"](\.[^'"]+)['"]\)/g)
+/** By `lazyModule`, which names the file and, for where it cannot be required, its `import()`. */
+const required = (file: string) =>
+  targets(file, /^(?:export )?const \w+ = lazyModule\(import\.meta\.url, '(\.[^']+)'/gm)
+const importedLater = (file: string) => targets(file, /(?<!\(\) => )\bimport\(['"](\.[^'"]+)['"]\)/g)
 
 /** These files, and all that is loaded with them. */
 function loadedWith(...files: readonly string[]): Set<string> {
@@ -26,25 +30,84 @@ function loadedWith(...files: readonly string[]): Set<string> {
   return seen
 }
 
+/** All that the files may ever lead to, by calls of either kind too. */
+function everReached(from: ReadonlySet<string>): Set<string> {
+  const seen = new Set(from)
+  for (const file of seen)
+    for (const target of [...imported(file), ...required(file), ...importedLater(file)]) seen.add(target)
+  return seen
+}
+
+const atImport = loadedWith('index.js')
+
 /** Of the host's thread, once an engine is open. */
 const opened = loadedWith('index.js', 'execution/threads.js', 'execution/session.js', 'api/frames.js')
+
+const bytesOf = (files: ReadonlySet<string>): number => {
+  let bytes = 0
+  for (const file of files) bytes += readFileSync(dist + file).length
+  return bytes
+}
+
+// Half a millisecond and more for each. What goes beyond a limit is better loaded by the first call that needs it (common/lazy-module.ts).
+test.each([
+  ["import('millrace')", atImport, 42, 175_000],
+  ['the first row of a query in memory', opened, 140, 620_000],
+])('%s loads few modules', (_what, loaded, modulesMax, bytesMax) => {
+  expect(loaded.size).toBeLessThanOrEqual(modulesMax)
+  expect(bytesOf(loaded)).toBeLessThanOrEqual(bytesMax)
+})
 
 test('an engine is opened, and a small query answered, without what reads records, writes them, or compiles stages', () => {
   expect(opened.has('execution/local-run.js')).toBe(true)
   const others = [
     'log/partition-reader.js',
     'client/topic-sender.js',
+    'client/producer.js',
+    'client/consumer.js',
     'record/compression.js',
     'codegen/stage-compiler.js',
+    'api/writer.js',
   ]
   expect([...opened].filter((file) => others.includes(file) || file.startsWith('worker/scan'))).toEqual([])
 })
 
-test('what explain() requires at once is never being imported at that moment, which Node refuses', () => {
-  const onlyThere = [...loadedWith('api/stage-code.js')].filter((file) => !opened.has(file))
-  const later = [...opened].flatMap((file) => importedLater(file)).filter((file) => file !== 'api/stage-code.js')
-  expect(later.length).toBeGreaterThan(3)
-  const elsewhere = loadedWith(...later.filter((file) => !opened.has(file)))
-  expect(onlyThere.length).toBeGreaterThan(10)
+test('what is loaded with the package itself requires nothing later: where modules cannot be required, only open() waits for them', () => {
+  expect([...atImport].flatMap(required)).toEqual([])
+  expect([...opened].flatMap(required).length).toBeGreaterThan(10)
+})
+
+test.each([
+  ['host', opened],
+  ['engine', loadedWith('execution/engine-main.js')],
+  ['worker', loadedWith('worker/entry.js')],
+])('%s thread: what is required at once is never being imported at that moment, which Node refuses', (thread, base) => {
+  const reached = [...everReached(base)]
+  const onlyThere = [...loadedWith(...reached.flatMap(required))].filter((file) => !base.has(file))
+  const later = reached.flatMap(importedLater)
+  if (thread !== 'engine') expect(onlyThere.length).toBeGreaterThan(10)
+  if (thread !== 'worker') expect(later.length).toBeGreaterThan(0)
+  const elsewhere = loadedWith(...later.filter((file) => !base.has(file)))
   expect(onlyThere.filter((file) => elsewhere.has(file))).toEqual([])
+})
+
+test('where modules cannot be required, they are imported before an engine is open', () => {
+  const program = `
+    import { col, Millrace, t, upper } from ${JSON.stringify(`${dist}index.js`)}
+    const mill = await Millrace.open({ workers: 1 })
+    const rows = mill.createDataFrame([{ a: 'x' }, { a: 'y' }], t.struct({ a: t.string }))
+    const local = await rows.filter(col('a').neq('x')).select(upper('a')).collect()
+    await mill.topics.create('letters')
+    await mill.producer().send({ topic: 'letters', messages: [{ value: 'z' }] })
+    const counted = await mill.read.format('log').option('subscribe', 'letters').load().groupBy(col('value').cast('string').as('v')).count().collect()
+    rows.explain('codegen')
+    await mill.close()
+    console.error(JSON.stringify([local, counted]))
+  `
+  const { stderr } = spawnSync(
+    process.execPath,
+    ['--no-experimental-require-module', '--input-type=module', '--eval', program],
+    { encoding: 'utf8' },
+  )
+  expect(stderr.trim()).toBe(JSON.stringify([[{ 'upper(a)': 'Y' }], [{ v: 'z', count: 1 }]]))
 })

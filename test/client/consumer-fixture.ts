@@ -25,7 +25,6 @@ export async function openClientLog(
   options: OpenLogOptions & { readonly offsetsRetentionMs?: number } = {},
 ): Promise<ClientLog> {
   const log = await openLog(options)
-  await log.host.loadSending()
   const coordinator = new GroupCoordinator(log.host, {
     offsetsRetentionMs: options.offsetsRetentionMs ?? OFFSETS_RETENTION_MS,
   })

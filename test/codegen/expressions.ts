@@ -5,9 +5,11 @@ import { interpret, type Row } from '../../src/codegen/interpreter.js'
 import type { Value } from '../../src/codegen/value.js'
 import { MillraceError } from '../../src/common/errors.js'
 import { FunctionSource } from '../../src/common/function-source.js'
+import { modulesLoaded } from '../../src/common/lazy-module.js'
 import type { BoundExpression, LiteralValue } from '../../src/plan/expression.js'
+import { functionNames } from '../../src/plan/function-names.js'
 import { boundLiteral } from '../../src/plan/function-spec.js'
-import { bindCall, functionNames, functionSpec } from '../../src/plan/functions.js'
+import { bindCall, functionSpec } from '../../src/plan/functions.js'
 import { arrayType, columnSlots, type DataType, mapType, physicalKind, structType } from '../../src/types/data-type.js'
 import { encodeNested } from '../../src/types/nested-value.js'
 import { castTo, decimal, isNested, types, unify } from './plan-parts.js'
@@ -187,6 +189,9 @@ export const rows: fc.Arbitrary<Row> = fc.tuple(
 )
 
 /** Every function of the registry, with as few arguments as it takes and with some more. */
+// Functions are asked for before a test has begun.
+await modulesLoaded()
+
 const calls: readonly (readonly [fn: string, arity: number])[] = functionNames().flatMap((fn) => {
   const { minArgs, maxArgs } = functionSpec(fn)
   const most = Math.min(maxArgs, minArgs + 3)

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { HostLog } from '../../src/client/host-log.js'
 import { ENGINE_SLOT, HOST_SLOT } from '../../src/common/doorbell.js'
 import { type Env, nodeEnv } from '../../src/common/env.js'
+import { modulesLoaded } from '../../src/common/lazy-module.js'
 import { LogEngine, type LogEngineOptions } from '../../src/log/log-engine.js'
 import type { FsyncMode } from '../../src/log/log-writer.js'
 import { PartitionAppender } from '../../src/log/partition-appender.js'
@@ -38,6 +39,7 @@ export interface OpenLogOptions {
 }
 
 export async function openLog(options: OpenLogOptions = {}): Promise<OpenLog> {
+  await modulesLoaded()
   const env = options.env ?? nodeEnv
   const memory = new LogMemory(createSharedLogMemory(options.memoryBudget ?? 256 * 1024 * 1024), HOST_SLOT)
   const engineOptions: LogEngineOptions = {

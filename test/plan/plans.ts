@@ -1,10 +1,14 @@
 import type { AnyColumn } from '../../src/api/column.js'
 import { evaluateConstant } from '../../src/codegen/interpreter.js'
+import { modulesLoaded } from '../../src/common/lazy-module.js'
 import type { BoundExpression, Expression } from '../../src/plan/expression.js'
 import type { LogicalPlan, SourceSpec } from '../../src/plan/logical-plan.js'
 import type { PlanOptions } from '../../src/plan/planner.js'
 import { types } from '../../src/plan/type-rules.js'
 import { type StructType, structType } from '../../src/types/data-type.js'
+
+// Plans are made before a test has begun.
+await modulesLoaded()
 
 /** A small schema of clicks, and plans over it. */
 export const clickSchema: StructType = structType([

@@ -1,0 +1,43 @@
+import { type KernelTable, plain } from './kernel.js'
+import * as patterns from './patterns.js'
+import * as strings from './strings.js'
+
+/** The kernels of the family of strings: what strings.ts and patterns.ts compute, by the names of functions. */
+export const stringKernels: KernelTable = {
+  startsWith: plain((text: string, part: string) => text.startsWith(part)),
+  endsWith: plain((text: string, part: string) => text.endsWith(part)),
+  contains: plain((text: string, part: string) => text.includes(part)),
+  like: plain(patterns.like),
+  rlike: plain(patterns.rlike),
+  concat: (first) => (first.kind === 'binary' ? strings.concatBinary : strings.concat),
+  concatWs: plain(strings.concatWs),
+  length: (first) => (first.kind === 'binary' ? (v: Uint8Array) => v.length : strings.codePointLength),
+  octetLength: (first) => (first.kind === 'binary' ? (v: Uint8Array) => v.length : strings.utf8ByteLength),
+  upper: plain((text: string) => text.toUpperCase()),
+  lower: plain((text: string) => text.toLowerCase()),
+  initcap: plain(strings.initcap),
+  reverse: plain(strings.reverse),
+  trim: plain(strings.trim),
+  ltrim: plain(strings.trimStart),
+  rtrim: plain(strings.trimEnd),
+  substring: plain(strings.substring),
+  left: plain(strings.left),
+  right: plain(strings.right),
+  repeat: plain(strings.repeat),
+  instr: plain(strings.instr),
+  locate: plain(strings.locate),
+  replace: plain(strings.replace),
+  translate: plain(strings.translate),
+  substringIndex: plain(strings.substringIndex),
+  splitPart: plain(strings.splitPart),
+  lpad: plain(strings.padStart),
+  rpad: plain(strings.padEnd),
+  ascii: plain(strings.ascii),
+  chr: plain(strings.chr),
+  hex: plain(strings.hex),
+  base64: plain(strings.base64),
+  levenshtein: plain(strings.levenshtein),
+  regexpExtract: plain(patterns.regexpExtract),
+  regexpReplace: plain(patterns.regexpReplace),
+  regexpCount: plain(patterns.regexpCount),
+}
