@@ -40,9 +40,8 @@ export function verifyText(report: VerifyReport, salvage: string | undefined): s
     )
   }
   for (const warning of report.warnings) lines.push(`note: ${warning}`)
-  lines.push(
-    report.ok ? 'ok' : 'NOT ok: nothing was deleted; restore the files from a copy, or open with what is whole',
-  )
+  const whole = salvage === undefined ? 'or copy what is whole with --salvage DIR' : 'or open with what is whole'
+  lines.push(report.ok ? 'ok' : `NOT ok: nothing was deleted; restore the files from a copy, ${whole}`)
   if (salvage !== undefined) lines.push(`what is whole is in ${salvage}`)
   return `${lines.join('\n')}\n`
 }

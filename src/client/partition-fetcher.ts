@@ -159,20 +159,30 @@ export class PartitionFetcher {
     const reader = this.#reader
     let messages: ConsumerMessage[] = []
     let bytes = 0
-    while (messages.length < FETCH_RECORDS && bytes < FETCH_BYTES) {
-      if (!reader.next()) break
-      bytes += reader.byteLength
-      const decoded = this.#decoder.decode(reader, this.position)
-      if (messages.length === 0) messages = decoded
-      else for (const message of decoded) messages.push(message)
-      // The next piece of the file comes while these are being handled.
-      if (reader.prepare() !== undefined) break
+    let end = this.position
+    try {
+      while (messages.length < FETCH_RECORDS && bytes < FETCH_BYTES) {
+        if (!reader.next()) break
+        bytes += reader.byteLength
+        const decoded = this.#decoder.decode(reader, this.position)
+        if (messages.length === 0) messages = decoded
+        else for (const message of decoded) messages.push(message)
+        end = reader.nextOffset
+        // The next piece of the file comes while these are being handled.
+        if (reader.prepare() !== undefined) break
+      }
+      // Markers, what was aborted and what was compacted away are passed without anybody being told.
+      end = reader.nextOffset
+      if (messages.length === 0) this.position = Math.max(this.position, end)
+    } catch (error) {
+      // What lies before damage is handed out first; who comes back for more hears of it.
+      if (messages.length === 0) throw error
+      this.#hasMoved = true
+    } finally {
+      // Everything has been copied: the chunk need not be held while callbacks run.
+      reader.release()
     }
-    // Everything has been copied: the chunk need not be held while callbacks run.
-    reader.release()
-    // Markers, what was aborted and what was compacted away are passed without anybody being told.
-    if (messages.length === 0) this.position = Math.max(this.position, reader.nextOffset)
-    return new Fetch(messages, this.#generation, reader.nextOffset)
+    return new Fetch(messages, this.#generation, end)
   }
 
   isCurrent(fetch: Fetch): boolean {

@@ -1,3 +1,4 @@
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Producer } from '../../src/client/producer.js'
 import { type Env, type FileHandle, nodeEnv } from '../../src/common/env.js'
@@ -112,5 +113,43 @@ describe('a consumer that reads far back', () => {
     await until(() => values.length >= before + 100, 'what comes behind it')
     expect(values.slice(before, before + 100)).toEqual(Array.from({ length: 100 }, (_, i) => 7 + i))
     await one.disconnect()
+  })
+})
+
+describe('a consumer that comes to damage', () => {
+  it('hands out what lies before it, says which offsets are gone, and goes on where it is sought to', async () => {
+    const directory = temporaryDirectory()
+    const log = await openClientLog({ dir: directory.path, fsync: 'never' })
+    log.createTopic('t', 1)
+    const producer = new Producer(log.host)
+    const path = `${directory.path}/log/t-0/00000000000000000000.log`
+    const ends: number[] = []
+    for (let i = 0; i < 9; i += 3) {
+      await producer.send({ topic: 't', messages: [0, 1, 2].map((j) => ({ value: `v${i + j}` })) })
+      ends.push(statSync(path).size)
+    }
+    await log.close()
+    const bytes = readFileSync(path)
+    bytes[(ends[1] as number) - 2] = (bytes[(ends[1] as number) - 2] as number) ^ 4
+    writeFileSync(path, bytes)
+    const again = await openClientLog({ dir: directory.path, fsync: 'never' })
+    const one = again.consumer({ groupId: 'g' })
+    await one.subscribe({ topics: ['t'], fromBeginning: true })
+    const values: string[] = []
+    const crashed = new Promise<unknown>((resolve) => one.on('consumer.crash', ({ payload }) => resolve(payload.error)))
+    await one.run({ eachMessage: ({ message }) => void values.push(textOf(message)) })
+    expect(await crashed).toMatchObject({
+      code: 'SEGMENT_CORRUPT',
+      message: expect.stringContaining('3 to 5') as string,
+    })
+    expect(values).toEqual(['v0', 'v1', 'v2'])
+    await one.stop()
+    one.seek({ topic: 't', partition: 0, offset: '6' })
+    await one.run({ eachMessage: ({ message }) => void values.push(textOf(message)) })
+    await until(() => values.length === 6, 'what lies behind the damage is read')
+    expect(values.slice(3)).toEqual(['v6', 'v7', 'v8'])
+    await one.disconnect()
+    await again.close()
+    directory.remove()
   })
 })
