@@ -15,9 +15,18 @@ import { types } from './type-rules.js'
 
 /** What the watermark says of a column: traced back to the event time of the scans, through windows and joins. All of optimized plans. */
 
-/** Do the aggregation's windows close: is its window over the event time of the watermark? Of an optimized plan. */
-export function closesWindows({ window, input }: BoundAggregation): boolean {
-  return window !== undefined && eventTimeOffset(window.eventTime, input) === 0
+/** Do the aggregation's groups close: is its window over the event time of the watermark, or that time itself a key? Of an optimized plan. */
+export function closesWindows(aggregation: BoundAggregation): boolean {
+  const { window, input } = aggregation
+  if (window === undefined) return eventTimeKey(aggregation) !== undefined
+  return eventTimeOffset(window.eventTime, input) === 0
+}
+
+/** Which key is the event time itself, where there is no window. */
+export function eventTimeKey({ keys, window, input }: BoundAggregation): number | undefined {
+  if (window !== undefined) return undefined
+  const at = keys.findIndex(({ value }) => value.type.kind === 'timestamp' && eventTimeOffset(value, input) === 0)
+  return at === -1 ? undefined : at
 }
 
 /**
@@ -74,8 +83,10 @@ export function eventTimeDelay(e: BoundExpression, plan: BoundPlan): number {
       return plan.watermark?.delayMs ?? 0
     case 'project':
       return eventTimeDelay(belowProjection(plan.schema, plan.columns)(e), plan.input)
-    case 'aggregate':
-      return plan.window === undefined ? 0 : eventTimeDelay(plan.window.eventTime, plan.input)
+    case 'aggregate': {
+      const time = plan.window?.eventTime ?? plan.keys[eventTimeKey(plan) ?? -1]?.value
+      return time === undefined ? 0 : eventTimeDelay(time, plan.input)
+    }
     case 'join': {
       const leftSlots = columnSlots(plan.left.schema).length
       if (sideOf(e, leftSlots) === 'left') return eventTimeDelay(e, plan.left)
@@ -88,7 +99,11 @@ export function eventTimeDelay(e: BoundExpression, plan: BoundPlan): number {
 
 /** A window leaves when the watermark has reached its end: those that are still to come end behind it, so their last millisecond is not before it. */
 function windowOffset(e: BoundExpression, plan: BoundAggregation): number | undefined {
-  if (e.kind !== 'input' || plan.window === undefined || !closesWindows(plan)) return undefined
+  if (e.kind !== 'input' || !closesWindows(plan)) return undefined
+  if (plan.window === undefined) {
+    const key = eventTimeKey(plan)
+    return key !== undefined && e.slot === topLevelSlots(plan.schema)[key] ? 0 : undefined
+  }
   const slot = topLevelSlots(plan.schema)[plan.window.position]
   if (slot === undefined) return undefined
   if (e.slot === slot + 2) return 1

@@ -248,7 +248,8 @@ function headLine(head: HeadOperator): string {
       const keys = head.schema.fields
         .slice(0, head.schema.fields.length - head.grouping.aggregates.length)
         .map((f) => f.name)
-      const closes = head.grouping.closesWindows ? ', closes windows' : ''
+      const { closesWindows, closing } = head.grouping
+      const closes = closesWindows ? `, closes ${closing === undefined ? 'windows' : 'groups by event time'}` : ''
       return `FinalAggregate [${keys.join(', ')}], [${head.grouping.aggregates.map((a) => a.name).join(', ')}], ${head.grouping.outputMode}${closes}`
     }
     case 'join': {

@@ -152,8 +152,10 @@ export interface Grouping {
   /** At most one among the keys. */
   readonly window?: GroupingWindow
   readonly aggregates: readonly BoundAggregate[]
-  /** True where the scan has a watermark and a window is a key: late rows are dropped and counted, windows close. */
+  /** True where the scan has a watermark and a window, or the event time itself, is a key: late rows are dropped and counted, groups close. */
   readonly closesWindows: boolean
+  /** The key that is the event time itself, where that closes groups: those whose time is before the watermark plus `lead` milliseconds are over. */
+  readonly closing?: { readonly key: number; readonly lead: 0 | 1 }
   readonly outputMode: OutputMode
 }
 

@@ -5,7 +5,7 @@ import { columnSlots, type StructType, sameType, topLevelSlots, typeName } from 
 import { analyze } from './analyzer.js'
 import { expressionKey } from './bound-expression.js'
 import type { BoundAggregation, BoundDeduplication, BoundJoin, BoundPlan, BoundScan } from './bound-plan.js'
-import { closesWindows, joinBounds, joinLag, keyExpiries } from './event-time.js'
+import { closesWindows, eventTimeKey, joinBounds, joinLag, keyExpiries } from './event-time.js'
 import type { BoundExpression } from './expression.js'
 import { boundText } from './expression-name.js'
 import { windowSignature } from './grouping-window.js'
@@ -142,7 +142,13 @@ class StageCutter {
 
   #aggregate(node: BoundAggregation): OpenStage {
     const grouping = groupingOf(node, this.outputMode, this.sparkRule)
-    const from = this.close(this.open(node.input), { kind: 'partialAggregate', grouping })
+    const stages = this.open(node.input)
+    for (const stage of stages) {
+      const isStamped = stage.input.kind === 'scan' && stage.input.watermark !== undefined
+      // A group of its very time: late for it is who is late.
+      if (isStamped && grouping.closing !== undefined) stage.pipeline.unshift({ op: 'dropLate' })
+    }
+    const from = this.close(stages, { kind: 'partialAggregate', grouping })
     const isGlobal = node.keys.length === 0 && node.window === undefined
     this.signatures.push(signature(grouping))
     return {
@@ -260,12 +266,15 @@ function scanInput(scan: BoundScan, sparkRule: boolean): ScanInput {
 
 function groupingOf(node: BoundAggregation, outputMode: OutputMode, sparkRule: boolean): Grouping {
   const { keys, window, aggregates } = node
+  // Spark keeps every group for ever where the whole result is asked for, and so calls nothing late.
+  const closes = closesWindows(node) && !(sparkRule && outputMode === 'complete')
+  const key = closes ? eventTimeKey(node) : undefined
   return {
     keys,
     aggregates,
-    // Spark keeps every group for ever where the whole result is asked for, and so calls nothing late.
-    closesWindows: closesWindows(node) && !(sparkRule && outputMode === 'complete'),
+    closesWindows: closes,
     outputMode,
+    ...(key === undefined ? {} : { closing: { key, lead: sparkRule ? 1 : 0 } }),
     ...(window === undefined ? {} : { window }),
   }
 }

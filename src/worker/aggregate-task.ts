@@ -3,6 +3,7 @@ import type { FinalAggregate, Stage } from '../plan/physical-plan.js'
 import type { BufferViews } from '../types/block.js'
 import type { AggregateState } from './aggregate-state.js'
 import { BarrierInputs, type WatermarkedInput } from './barrier-inputs.js'
+import { ClosingState } from './closing-state.js'
 import { GroupState } from './group-state.js'
 import type { OutputPort } from './output-port.js'
 import type { BlockDescriptor, WatermarkPolicy } from './protocol.js'
@@ -137,6 +138,9 @@ function stateOf(final: FinalAggregate, ansi: boolean, logged: boolean, counters
       return new SessionState(final, ansi, logged, counters)
     case 'sliding':
       return new SlicedState(final, window, ansi, logged, counters)
+    case undefined:
+      if (final.grouping.closing !== undefined) return new ClosingState(final, ansi, logged, counters)
+      return new GroupState(final, undefined, ansi, logged, counters)
     default:
       return new GroupState(final, window, ansi, logged, counters)
   }
