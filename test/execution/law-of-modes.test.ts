@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import {
+  type AnyColumn,
   avg,
   col,
   count,
@@ -35,13 +36,14 @@ type Event = t.infer<typeof Event>
 
 const SIZE_MS = 1000
 
-/** Windows of one length: tumbling, sliding by what divides it and by what does not; sessions. */
+/** Windows of one length: tumbling, sliding by what divides it and by what does not; sessions; each moment for itself. */
 const windows = {
   none: undefined,
   tumbling: { slide: SIZE_MS, gap: 0 },
   sliding: { slide: 250, gap: 0 },
   straying: { slide: 300, gap: 0 },
   session: { slide: 0, gap: 700 },
+  moment: { slide: 0, gap: 0 },
 } as const
 type Windows = keyof typeof windows
 
@@ -78,7 +80,7 @@ const runs: fc.Arbitrary<Run> = fc.integer({ min: 1, max: 9 }).chain((partitions
       raw: fc.array(send, { maxLength: 20 }),
       workers: fc.integer({ min: 1, max: 3 }),
       delayMs: fc.constantFrom(0, 500, 2500),
-      windows: fc.constantFrom<Windows>('none', 'tumbling', 'sliding', 'straying', 'session'),
+      windows: fc.constantFrom<Windows>('none', 'tumbling', 'sliding', 'straying', 'session', 'moment'),
       append: fc.boolean(),
       lives: fc.array(fc.record({ trigger: triggers, workers: fc.integer({ min: 1, max: 3 }) }), {
         minLength: 1,
@@ -137,6 +139,10 @@ function expectedGroups({ sends, delayMs, windows: kind }: Run): readonly Group[
         if (event.ts + gap > watermark) stays.push({ event, start: event.ts, from, end: event.ts + gap })
         continue
       }
+      if (slide === 0) {
+        if (event.ts >= watermark) count(event, { start: event.ts, end: event.ts })
+        continue
+      }
       // Each window that holds the record, by itself.
       for (let start = Math.floor(event.ts / slide) * slide; start + SIZE_MS > event.ts; start -= slide) {
         if (start + SIZE_MS > watermark) count(event, { start, end: start + SIZE_MS })
@@ -173,7 +179,7 @@ function expectedRows(run: Run): Map<string, Row> {
       return [
         JSON.stringify([at?.start ?? null, at?.end ?? null, key]),
         {
-          ...(at === undefined ? {} : { window: at }),
+          ...(at === undefined ? {} : { window: run.windows === 'moment' ? at.start : at }),
           key,
           n: events.length,
           known: values.length,
@@ -205,7 +211,9 @@ function query(input: DataFrame<Event>, { windows: kind, delayMs }: Run): DataFr
   const spacing = windows[kind]
   if (spacing === undefined) return input.groupBy(col('key')).agg(aggregates) as unknown as DataFrame
   const { slide, gap } = spacing
-  const key = gap > 0 ? sessionWindow('ts', gap).as('window') : window('ts', `${SIZE_MS} milliseconds`, slide)
+  const spaced = (): AnyColumn =>
+    gap > 0 ? sessionWindow('ts', gap).as('window') : window('ts', `${SIZE_MS} milliseconds`, slide)
+  const key = kind === 'moment' ? col('ts').as('window') : spaced()
   return input
     .withWatermark('ts', `${delayMs} milliseconds`)
     .groupBy(key, col('key'))
@@ -232,7 +240,8 @@ function expectSame(found: ReadonlyMap<string, Row>, expected: ReadonlyMap<strin
 }
 
 const idOf = (row: Row): string => {
-  const at = row['window'] as { start: number; end: number } | undefined
+  const of = row['window'] as { start: number; end: number } | number | undefined
+  const at = typeof of === 'number' ? { start: of, end: of } : of
   return JSON.stringify([at?.start ?? null, at?.end ?? null, row['key']])
 }
 
