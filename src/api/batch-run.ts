@@ -1,7 +1,9 @@
+import { MillraceError } from '../common/errors.js'
 import { runLocally, runsLocally } from '../execution/local-run.js'
 import type { LogicalPlan } from '../plan/logical-plan.js'
 import type { PhysicalPlan } from '../plan/physical-plan.js'
-import { type BlockRef, blockRowCount } from '../types/block.js'
+import { type BlockRef, blockByteLength, blockRowCount } from '../types/block.js'
+import { copyBlock } from './copied-block.js'
 import type { EngineContext } from './engine-context.js'
 import type { PlanTables } from './memory-tables.js'
 import { physicalPlan, tablesOf } from './planning.js'
@@ -15,6 +17,11 @@ export interface BoundPlan {
   readonly plan: LogicalPlan
   readonly tables: PlanTables
 }
+
+type BlocksByTable = ReadonlyMap<string, readonly BlockRef[]>
+
+/** Of the rows of one side of a join. */
+const BROADCAST_BYTES_MAX = 512 << 20
 
 let runs = 0
 
@@ -44,11 +51,52 @@ export async function runBatch(
   take: (block: BlockRef) => void,
   onProgress?: (progress: BatchProgress) => void,
 ): Promise<void> {
+  const physical = physicalPlan(plan, { ansi: context.ansi, outputMode: 'append', mode: 'batch' })
+  context.session.assertOpen()
+  await runPlanned(context, physical, await withBroadcasts(context, physical, tablesOf(tables)), take, onProgress)
+}
+
+/**
+ * The tables of a query, and beside them those of its broadcasts: each is read to its end here. Shared memory that the workers read; it is
+ * there as long as the query is.
+ */
+export async function withBroadcasts(
+  context: EngineContext,
+  { broadcasts }: PhysicalPlan,
+  tables: BlocksByTable,
+  bytesMax = BROADCAST_BYTES_MAX,
+): Promise<BlocksByTable> {
+  const all = new Map(tables)
+  for (const { table, plan } of broadcasts) {
+    const blocks: BlockRef[] = []
+    let bytes = 0
+    const take = ({ views, position }: BlockRef): void => {
+      bytes += blockByteLength(views, position)
+      if (bytes > bytesMax) throw broadcastTooLarge(bytesMax)
+      blocks.push(copyBlock({ views, position }))
+    }
+    await runPlanned(context, plan, await withBroadcasts(context, plan, tables), take)
+    all.set(table, blocks)
+  }
+  return all
+}
+
+function broadcastTooLarge(bytesMax: number): MillraceError {
+  return new MillraceError('BROADCAST_TOO_LARGE', 'the side of a join that ends is too large for a table in memory', {
+    detail: `found more than ${Math.round(bytesMax / 1024)} KiB, and each worker would have to hold it`,
+    hint: 'filter() and select() that side before the join, or write it to a topic and read both sides with mill.readStream',
+  })
+}
+
+async function runPlanned(
+  context: EngineContext,
+  physical: PhysicalPlan,
+  blocksByTable: BlocksByTable,
+  take: (block: BlockRef) => void,
+  onProgress?: (progress: BatchProgress) => void,
+): Promise<void> {
   runs += 1
   const name = `batch-${runs}`
-  const physical = physicalPlan(plan, { ansi: context.ansi, outputMode: 'append', mode: 'batch' })
-  const blocksByTable = tablesOf(tables)
-  context.session.assertOpen()
   const blocks = scannedBlocks(physical, blocksByTable)
   if (runsLocally(physical, blocks, context.localRowsMax)) {
     runLocally({ name, plan: physical, blocks }, take)

@@ -6,10 +6,11 @@ import type { PipelineSpec } from '../codegen/stage-functions.js'
 import type { Join, PhysicalPlan, Stage } from '../plan/physical-plan.js'
 
 /** The functions that the workers run for a plan, as text; generated-code.ts loads this file. */
-export function stageCode(plan: PhysicalPlan): string {
-  return plan.stages
-    .map((stage) => `-- stage ${stage.id}\n${stageFunctions(stage, plan.ansi).join('\n\n')}`)
-    .join('\n\n')
+export function stageCode(plan: PhysicalPlan, of = ''): string {
+  const stages = plan.stages.map(
+    (stage) => `-- ${of}stage ${stage.id}\n${stageFunctions(stage, plan.ansi).join('\n\n')}`,
+  )
+  return [...plan.broadcasts.map((side) => stageCode(side.plan, `${of}${side.table}, `)), ...stages].join('\n\n')
 }
 
 function stageFunctions({ input, head, pipeline, output }: Stage, ansi: boolean): string[] {

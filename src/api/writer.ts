@@ -5,6 +5,7 @@ import type { BlockRef } from '../types/block.js'
 import type { StructType } from '../types/data-type.js'
 import { describe } from '../types/invalid-value.js'
 import type { BoundPlan } from './batch-run.js'
+import { withBroadcasts } from './batch-run.js'
 import type { EngineContext } from './engine-context.js'
 import { explainPlan, physicalPlan, tablesOf } from './planning.js'
 import type { ForeachFunction, ForeachWriter } from './sink/foreach-sink.js'
@@ -187,11 +188,12 @@ export class DataStreamWriter<R extends object, F> {
     const checkpoint = this.#checkpoint(format)
     const release = context.queries.claim(this.#name, checkpoint)
     try {
+      const tables = await withBroadcasts(context, plan, tablesOf(this.#input.tables))
       const sink = sinkOf(target, plan, { context, name: this.#name, options: this.#options })
       const handle = await context.session.start({
         name: this.#name ?? '',
         plan,
-        tables: tablesOf(this.#input.tables),
+        tables,
         mode,
         ...(checkpoint === undefined ? {} : { checkpoint }),
         sink,

@@ -133,7 +133,7 @@ function readExpression(slot: ColumnSlot, o: string): string {
 
 /**
  * Code that appends rows to a BlockBuilder. In scope: `${name}` the builder and `${name}n` the number of
- * rows so far; the builder has room for the rows (`ensureRows`), room for bytes is made here.
+ * rows so far. The builder has room for the rows (`ensureRows`), but for `grows`, where it is made row by row; room for bytes is made here.
  */
 export class BlockOutput {
   readonly slots: readonly ColumnSlot[]
@@ -143,6 +143,7 @@ export class BlockOutput {
     private readonly source: FunctionSource,
     schema: StructType,
     private readonly name: string,
+    private readonly grows = false,
   ) {
     this.slots = columnSlots(schema)
     this.#names = this.slots.map((slot) => `${name}${slot.index}`)
@@ -151,15 +152,34 @@ export class BlockOutput {
   /** Before the row loop. */
   declare(): void {
     const B = this.name
-    this.source.line(`let ${B}n = ${B}.rows;`)
+    this.source.line(`let ${B}n = ${B}.rows${this.grows ? `, ${B}_room = ${B}.capacity` : ''};`)
     for (const slot of this.slots) {
       const o = this.#names[slot.index] as string
-      this.source.line(
-        `const ${o} = ${B}.columns[${slot.index}], ${o}_v = ${o}.values, ${o}_k = ${o}.valid; let ${o}_nulls = 0;`,
-      )
-      if (slot.physical === 'bytes') this.source.line(`let ${o}_y = ${o}.bytes, ${o}_w = ${o}.bytesLength;`)
-      if (slot.type.kind === 'bigint' || slot.physical === 'i128') this.source.line(`const ${o}_g = ${o}.big;`)
+      this.source.line(`const ${o} = ${B}.columns[${slot.index}]; let ${o}_nulls = 0;`)
+      if (slot.physical === 'bytes')
+        this.source.line(`let ${o}_y = ${o}.bytes, ${o}_d = ${o}.bytesView(), ${o}_w = ${o}.bytesLength;`)
     }
+    this.#takeArrays(this.grows ? 'let ' : 'const ')
+  }
+
+  #takeArrays(declaration: string): void {
+    for (const slot of this.slots) {
+      const o = this.#names[slot.index] as string
+      const arrays = [`${o}_v = ${o}.values`, `${o}_k = ${o}.valid`]
+      if (slot.type.kind === 'bigint' || slot.physical === 'i128') arrays.push(`${o}_g = ${o}.big`)
+      this.source.line(`${declaration}${arrays.join(', ')};`)
+    }
+  }
+
+  /** Before the first slot of a row. */
+  beginRow(): void {
+    if (!this.grows) return
+    const B = this.name
+    this.source.block(`if (${B}n === ${B}_room)`, () => {
+      // What grows keeps the rows that the builder knows of.
+      this.source.line(`${B}.rows = ${B}n; ${B}.ensureRows(${B}n + 1); ${B}_room = ${B}.capacity;`)
+      this.#takeArrays('')
+    })
   }
 
   /** Value of one slot of the row `${name}n`; a struct's slot takes only its nullness. */
@@ -210,7 +230,8 @@ export class BlockOutput {
     const bytes = value.bytes
     const grow = (need: string): void => {
       this.source.block(`if (${o}_w + ${need} > ${o}_y.length)`, () => {
-        this.source.line(`${o}.bytesLength = ${o}_w; ${B}.ensureBytes(${slot}, ${o}_w + ${need}); ${o}_y = ${o}.bytes;`)
+        this.source.line(`${o}.bytesLength = ${o}_w; ${B}.ensureBytes(${slot}, ${o}_w + ${need});`)
+        this.source.line(`${o}_y = ${o}.bytes; ${o}_d = ${o}.bytesView();`)
       })
     }
     if (bytes === undefined && (value.type.kind === 'array' || value.type.kind === 'map')) {
@@ -228,7 +249,9 @@ export class BlockOutput {
       const length = this.source.fresh('len')
       this.source.line(`const ${length} = ${bytes.end} - ${bytes.start};`)
       grow(length)
-      this.source.line(`${copy}(${bytes.u8}, ${bytes.start}, ${bytes.end}, ${o}_y, ${o}_w); ${o}_w += ${length};`)
+      this.source.line(
+        `${copy}(${bytes.u8}, ${bytes.dv}, ${bytes.start}, ${length}, ${o}_y, ${o}_d, ${o}_w); ${o}_w += ${length};`,
+      )
     }
     this.source.line(`${o}_v[${B}n + 1] = ${o}_w;`)
   }
@@ -250,12 +273,27 @@ function writeStatement(slot: ColumnSlot, o: string, n: string, value: string): 
   return `${o}_v[${n}] = ${value};`
 }
 
-/** Short strings are quicker byte by byte than through `set`. */
-function copyBytes(from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): void {
-  if (end - start <= 40) {
-    for (let i = start, j = at; i < end; i++, j++) to[j] = from[i] as number
+/** Longer ones are quicker by `set`. */
+const COPIED_BY_WORDS_MAX = 48
+
+/** Short strings are copied four bytes at a time, the last four perhaps over some that are there already. */
+function copyBytes(
+  from: Uint8Array,
+  fromView: DataView,
+  start: number,
+  length: number,
+  to: Uint8Array,
+  toView: DataView,
+  at: number,
+): void {
+  if (length < 4) {
+    for (let i = 0; i < length; i++) to[at + i] = from[start + i] as number
+  } else if (length <= COPIED_BY_WORDS_MAX) {
+    const last = length - 4
+    for (let i = 0; i < last; i += 4) toView.setInt32(at + i, fromView.getInt32(start + i, true), true)
+    toView.setInt32(at + last, fromView.getInt32(start + last, true), true)
   } else {
-    to.set(from.subarray(start, end), at)
+    to.set(from.subarray(start, start + length), at)
   }
 }
 

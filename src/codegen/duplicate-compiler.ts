@@ -5,11 +5,12 @@ import { inputSlots } from '../plan/bound-expression.js'
 import type { BoundExpression } from '../plan/expression.js'
 import type { Deduplicate } from '../plan/physical-plan.js'
 import { BlockInput, BlockOutput } from './block-access.js'
+import { type CompiledFunction, finish, interpreted } from './compiled-function.js'
 import type { FirstRowsFunction } from './duplicate-functions.js'
 import { interpretFirstRows } from './duplicate-interpreter.js'
 import { type CodeValue, compileExpression } from './expression-compiler.js'
 import { GroupCode } from './group-code.js'
-import { asBytes, type CompiledFunction, finish, interpreted } from './stage-compiler.js'
+import { asBytes } from './text-scratch.js'
 
 /** The one loop of a deduplication: the row's key in the table of those that were seen, and where it is new, the row to the output. */
 export function compileFirstRows(head: Deduplicate, ansi: boolean): CompiledFunction<FirstRowsFunction> {

@@ -44,10 +44,10 @@ export class GroupCode {
     private readonly grouping: Grouping,
     partial: boolean,
     private readonly ansi: boolean,
-    /** The one table that the code is for, where its capacity is fixed. */
+    /** The one table that the code is for, where its capacity is fixed, or where it is complete. */
     private readonly fixed?: GroupTable,
   ) {
-    assert(fixed?.fixed !== false, 'a table that grows is not a constant')
+    assert(fixed === undefined || fixed.fixed || fixed.isComplete, 'a table that grows is not a constant')
     this.layout = groupLayout(grouping, partial)
     this.places = new GroupPlaces(this.layout)
     this.#keys = new KeyCode(source, grouping, this.layout, this.places, partial)
@@ -65,6 +65,17 @@ export class GroupCode {
 
   /** Before the row loop (`declare`), and after `T` was set to another table. */
   take(declare: boolean): void {
+    if (declare && this.fixed?.isComplete === true) {
+      const { mask, index, heads, cells, arena, arenaView, keyBoxed } = this.fixed
+      const constants = { index, heads, cells, arena, arenaView }
+      this.source.line(`const mask = ${mask};`)
+      for (const [local, array] of Object.entries(constants))
+        this.source.line(`const ${local} = ${this.source.constant(array)};`)
+      this.layout.keys.forEach((part, i) => {
+        if (part === 'boxed') this.source.line(`const kb${i} = ${this.source.constant(keyBoxed[i])};`)
+      })
+      return
+    }
     if (declare && this.fixed !== undefined) {
       const { index, heads, cells } = this.fixed
       for (const [local, array] of Object.entries({ index, heads, cells })) {

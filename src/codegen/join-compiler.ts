@@ -17,6 +17,7 @@ import { ROW_ALIVE, ROW_MATCHED } from '../state/row-store.js'
 import { columnSlots, type DataType, type StructType } from '../types/data-type.js'
 import { BlockInput, BlockOutput } from './block-access.js'
 import { anyNull, placeholderText } from './code-value.js'
+import { type CompiledFunction, finish, interpreted } from './compiled-function.js'
 import { type CodeValue, compileExpression } from './expression-compiler.js'
 import { GroupCode } from './group-code.js'
 import { number } from './group-values.js'
@@ -32,8 +33,8 @@ import {
   STATE_OF_ROW,
 } from './join-functions.js'
 import { interpretEmit, interpretEntries, interpretKeep, interpretLog, interpretProbe } from './join-interpreter.js'
-import { asBytes, type CompiledFunction, finish, interpreted } from './stage-compiler.js'
-import { StoreInput } from './store-access.js'
+import { rowsOfStore, StoreInput } from './store-access.js'
+import { asBytes } from './text-scratch.js'
 
 /** The loops of a join: rows against the other side, pairs into result rows, rows into the store and out of it. */
 
@@ -78,7 +79,7 @@ export function compileProbe(join: Join, side: JoinSideName, ansi: boolean): Com
     source.block(`for (let x = ${unlessNull}; x !== 0;)`, () => {
       source.line('const q = x - 1; x = chain[q];')
       if (condition !== undefined) {
-        const stored = new StoreInput(source, join[other].schema, 'q', 'segments', 's')
+        const stored = new StoreInput(source, join[other].schema, 'q', rowsOfStore('segments'), 's')
         for (const slot of inputSlots(condition)) if (!isOwn(slot)) stored.load(ownSlot(slot))
         const holds = compileExpression(
           source,
@@ -133,7 +134,8 @@ export function compileEmit(
   source.block('for (let i = 0; i < count; i++)', () => {
     if (block !== undefined) source.line('const r = pairs[2 * i];')
     if (stored !== undefined) source.line('const q = pairs[2 * i + 1];')
-    const store = stored === undefined ? undefined : new StoreInput(source, stored.schema, 'q', 'segments', 's')
+    const store =
+      stored === undefined ? undefined : new StoreInput(source, stored.schema, 'q', rowsOfStore('segments'), 's')
     const leftSlots = slotCount(join.left.schema)
     for (const slot of output.slots) {
       const isLeft = slot.index < leftSlots
@@ -212,7 +214,7 @@ export function compileLog(join: Join, side: JoinSideName): CompiledFunction<Log
     output.store(1, number(String(sideNumber(side)), 'int'))
     output.store(2, number(`(store.states[q] & ${ROW_ALIVE | ROW_MATCHED} | ${STATE_OF_ROW})`, 'int'))
     output.store(3, number('store.ids[q]', 'double'))
-    const stored = new StoreInput(source, join[side].schema, 'q', 'segments', 's')
+    const stored = new StoreInput(source, join[side].schema, 'q', rowsOfStore('segments'), 's')
     const own = stateOffset(join, side)
     const end = own + slotCount(join[side].schema)
     for (const slot of output.slots.slice(STATE_COLUMNS)) {

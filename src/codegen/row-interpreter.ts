@@ -1,12 +1,12 @@
 import { present } from '../common/assert.js'
 import { inputSlots } from '../plan/bound-expression.js'
 import type { BoundExpression } from '../plan/expression.js'
-import type { NarrowOperator } from '../plan/physical-plan.js'
+import type { BroadcastJoin, NarrowOperator } from '../plan/physical-plan.js'
 import type { BlockBuilder } from '../types/block-builder.js'
 import { type ValueReader, valueReader } from '../types/block-reader.js'
 import { type ColumnSlot, columnSlots, type StructType } from '../types/data-type.js'
 import { type EvaluationOptions, interpret } from './interpreter.js'
-import type { PipelineSpec, RowsFunction } from './stage-functions.js'
+import { type PipelineSpec, type RowsFunction, SourceCell } from './stage-functions.js'
 import type { Value } from './value.js'
 
 /**
@@ -29,6 +29,19 @@ export interface RowLevel {
 /** What becomes of a row behind the last operator. */
 export type TakeRow<Target> = (target: Target, watermark: number) => 'passed' | 'late' | 'nullEventTime'
 
+/** The row with its matches in a table, one after the other. */
+export interface MatchedRow extends RowLevel {
+  /** `next` is called once for each row that comes out, and this level is at that row meanwhile. */
+  each(next: () => void): void
+}
+
+/** Of broadcast-interpreter.ts; not imported here, since a query that is run where it is called has no table. */
+export type MatchRows = (join: BroadcastJoin, row: RowLevel, spec: PipelineSpec) => MatchedRow
+
+const noTables: MatchRows = ({ table }) => {
+  throw new Error(`assertion failed: nobody looks rows up in ${table.name}`)
+}
+
 /** The value of the expression for the row that the level holds. */
 export function evaluator(
   expression: BoundExpression,
@@ -43,64 +56,102 @@ export function evaluator(
   }
 }
 
-export function interpretToBuilder(spec: PipelineSpec): RowsFunction<BlockBuilder> {
-  return interpretRows(spec, (row, columns) => (target: BlockBuilder) => {
+export function interpretToBuilder(spec: PipelineSpec, matchRows?: MatchRows): RowsFunction<BlockBuilder> {
+  const append = (row: RowLevel, columns: readonly number[]) => (target: BlockBuilder) => {
     target.append(columns.map((slot) => row.load(slot)))
-    return 'passed'
-  })
+    return 'passed' as const
+  }
+  return interpretRows(spec, append, matchRows)
 }
 
 export function interpretRows<Target>(
   spec: PipelineSpec,
   /** `columns`: the slots of the row's columns. */
   taker: (row: RowLevel, columns: readonly number[]) => TakeRow<Target>,
+  matchRows: MatchRows = noTables,
 ): RowsFunction<Target> {
   const stored = new StoredRow(slotReaders(spec.schema, spec.physicalSlots))
   const stamp = spec.watermark
   const timeOf = stamp === undefined ? undefined : evaluator(stamp.eventTime, stored, spec)
-  const projections: ProjectedRow[] = []
-  const filters: (() => Value | null)[] = []
+  const isSpark = stamp?.rule === 'spark'
+  const dropsLate = stamp !== undefined && spec.operators.some((operator) => operator.op === 'dropLate')
+  /** Of the row at hand. */
+  let watermark: number | undefined
+  let cells: Float64Array = new Float64Array(0)
+  let into: Target | undefined
+  const count = (cell: number): void => {
+    cells[cell] = (cells[cell] as number) + 1
+  }
+  /** False where the row is dropped. */
+  const stampRow = (): boolean => {
+    if (watermark !== undefined) return true
+    watermark = Number.NEGATIVE_INFINITY
+    if (stamp === undefined) return true
+    watermark = isSpark
+      ? (cells[SourceCell.lateBefore] as number)
+      : (cells[SourceCell.maxEventTime] as number) - stamp.delayMs
+    const time = timeOf?.() as number | null
+    if (time !== null && time > (cells[SourceCell.maxEventTime] as number)) cells[SourceCell.maxEventTime] = time
+    if (!dropsLate || (time !== null && (isSpark ? time > watermark : time >= watermark))) return true
+    count(time === null ? SourceCell.nullEventTime : SourceCell.late)
+    return false
+  }
+
+  // One operator after the other, each with the rows of the one before; what it does with a row is to hand it on, or not, or more than once.
+  const steps: ((next: () => void) => () => void)[] = []
   let level: RowLevel = stored
   let schema = spec.schema
   for (const operator of spec.operators) {
-    if (operator.op === 'filter') filters.push(evaluator(operator.condition, level, spec))
-    else if (operator.op === 'project') {
-      const projected = new ProjectedRow(operator, level, spec)
-      projections.push(projected)
-      level = projected
-      schema = operator.schema
+    switch (operator.op) {
+      case 'dropLate':
+        continue
+      case 'filter': {
+        const passes = evaluator(operator.condition, level, spec)
+        steps.push((next) => () => {
+          if (passes() === true) next()
+        })
+        continue
+      }
+      case 'project': {
+        const projected = new ProjectedRow(operator, level, spec)
+        steps.push((next) => () => {
+          projected.next()
+          next()
+        })
+        level = projected
+        break
+      }
+      case 'broadcastJoin': {
+        const joined = matchRows(operator, level, spec)
+        steps.push((next) => () => {
+          // A row is stamped once, and not with each match.
+          if (stampRow()) joined.each(next)
+        })
+        level = joined
+      }
     }
+    schema = operator.schema
   }
-  const isSpark = stamp?.rule === 'spark'
-  const dropsLate = stamp !== undefined && spec.operators.some((operator) => operator.op === 'dropLate')
   const take = taker(
     level,
     topLevelOf(columnSlots(schema)).map((slot) => slot.index),
   )
-  /** The watermark that the row is stamped with; undefined where it is dropped. */
-  const stampRow = (S: Float64Array): number | undefined => {
-    if (stamp === undefined) return Number.NEGATIVE_INFINITY
-    const watermark = isSpark ? (S[4] as number) : (S[0] as number) - stamp.delayMs
-    const time = timeOf?.() as number | null
-    if (time !== null && time > (S[0] as number)) S[0] = time
-    if (!dropsLate || (time !== null && (isSpark ? time > watermark : time >= watermark))) return watermark
-    const cell = time === null ? 2 : 1
-    S[cell] = (S[cell] as number) + 1
-    return undefined
+  const last = (): void => {
+    if (!stampRow()) return
+    const outcome = take(into as Target, watermark as number)
+    if (outcome === 'late') count(SourceCell.late)
+    if (outcome === 'nullEventTime') count(SourceCell.nullEventTime)
+    count(SourceCell.passed)
   }
+  const first = steps.reduceRight<() => void>((next, step) => step(next), last)
   return (views, pos, from, to, S, target) => {
+    cells = S
+    into = target
     for (let r = from; r < to; r++) {
       for (const [slot, read] of stored.readers.entries()) stored.values[slot] = read(views, pos, r) as Value | null
-      for (const projection of projections) projection.next()
-      let watermark = isSpark ? undefined : stampRow(S)
-      if (!isSpark && watermark === undefined) continue
-      if (!filters.every((passes) => passes() === true)) continue
-      if (isSpark) watermark = stampRow(S)
-      if (watermark === undefined) continue
-      const outcome = take(target, watermark)
-      if (outcome === 'late') S[1] = (S[1] as number) + 1
-      if (outcome === 'nullEventTime') S[2] = (S[2] as number) + 1
-      S[3] = (S[3] as number) + 1
+      watermark = undefined
+      // Spark moves filters below the watermark: what they drop does not move it.
+      if (isSpark || stampRow()) first()
     }
   }
 }

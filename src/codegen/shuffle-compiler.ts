@@ -4,12 +4,15 @@ import type { Grouping, StageOutput } from '../plan/physical-plan.js'
 import { KEY_GROUPS, keyGroupOf, ownerOf } from '../state/hash.js'
 import type { BlockBuilder } from '../types/block-builder.js'
 import { BlockOutput } from './block-access.js'
+import { interpretMatches } from './broadcast-interpreter.js'
 import type { CodeValue } from './code-value.js'
+import { type CompiledFunction, interpreted } from './compiled-function.js'
 import { GroupCode } from './group-code.js'
 import { GroupInterpreter } from './group-interpreter.js'
-import { evaluator, interpretRows } from './row-interpreter.js'
-import { asBytes, type CompiledFunction, compileRows, interpreted } from './stage-compiler.js'
+import { compileRows, multipliesRows } from './row-compiler.js'
+import { evaluator, interpretRows, type RowLevel, type TakeRow } from './row-interpreter.js'
 import type { PipelineSpec, RowsFunction } from './stage-functions.js'
+import { asBytes } from './text-scratch.js'
 
 type Shuffle = StageOutput & { readonly kind: 'shuffle' }
 
@@ -32,6 +35,7 @@ export function compileToShuffle(
         group.hash(keys)
         // The builder is another for each row, so its columns are taken anew.
         source.line(`const O = T[((h >>> 25) * tasks / ${KEY_GROUPS}) | 0];`)
+        if (multipliesRows(spec)) source.line('O.ensureRows(O.rows + 1);')
         const out = new BlockOutput(source, shuffleSchema(output.schema, stamp !== undefined), 'O')
         const columns = out.slots.slice(columnsFrom)
         for (const slot of columns) level().load(slot.index - columnsFrom)
@@ -70,16 +74,17 @@ function interpretShuffle(
   grouping: Grouping,
 ): RowsFunction<readonly BlockBuilder[]> {
   const group = new GroupInterpreter(grouping, false, spec.ansi)
-  return interpretRows(spec, (row, columns) => {
+  const toOwner = (row: RowLevel, columns: readonly number[]): TakeRow<readonly BlockBuilder[]> => {
     const keys = output.keys.map((key) => evaluator(key, row, spec))
     const { stamp } = output
     const timeOf = stamp === undefined || stamp === 'record' ? undefined : evaluator(stamp, row, spec)
-    return (targets: readonly BlockBuilder[], watermark) => {
+    return (targets, watermark) => {
       const h = group.hash(keys.map((key) => key()))
       const time = timeOf === undefined ? watermark : (timeOf() ?? Number.NEGATIVE_INFINITY)
       const stamps = stamp === undefined ? [] : [time]
       targets[ownerOf(keyGroupOf(h), targets.length)]?.append([h, ...stamps, ...columns.map((slot) => row.load(slot))])
       return 'passed'
     }
-  })
+  }
+  return interpretRows(spec, toOwner, interpretMatches)
 }

@@ -1,21 +1,21 @@
 import { present } from '../common/assert.js'
 import { codeGenerationAllowed, FunctionSource } from '../common/function-source.js'
 import { aggregateStateSchema, windowNumbers } from '../operator/aggregate.js'
-import { inputSlots } from '../plan/bound-expression.js'
-import type { BoundExpression } from '../plan/expression.js'
 import type { FinalAggregate, Grouping } from '../plan/physical-plan.js'
 import { type GroupTable, HEAD_KEY_HASH } from '../state/group-table.js'
 import { KEY_GROUPS } from '../state/hash.js'
 import type { BlockBuilder } from '../types/block-builder.js'
-import { columnSlots, type StructType } from '../types/data-type.js'
+import type { StructType } from '../types/data-type.js'
 import { BlockInput, BlockOutput } from './block-access.js'
-import { structField } from './code-value.js'
-import { type CodeValue, compileExpression } from './expression-compiler.js'
+import { interpretMatches } from './broadcast-interpreter.js'
+import { type CompiledFunction, finish, interpreted } from './compiled-function.js'
+import type { CodeValue } from './expression-compiler.js'
 import { GroupCode } from './group-code.js'
+import { compileRows, multipliesRows } from './row-compiler.js'
 import { interpretToBuilder } from './row-interpreter.js'
 import type { MergeFunction, PipelineSpec, ResultFunction, RowsFunction, StateFunction } from './stage-functions.js'
 import { interpretMerge, interpretResult, interpretState, interpretToTable } from './stage-interpreter.js'
-import { TextScratch } from './text-scratch.js'
+import { asBytes } from './text-scratch.js'
 import { WindowCode } from './window-code.js'
 
 /**
@@ -24,27 +24,15 @@ import { WindowCode } from './window-code.js'
  * partial rows, writing state rows and writing result rows are one loop each.
  */
 
-export interface CompiledFunction<F> {
-  readonly run: F
-  /** For `explain('codegen')`. */
-  readonly text: string
-}
-
-const rowsParameters = ['views', 'pos', 'from', 'to', 'S', 'T']
-
-export interface Level {
-  readonly schema: StructType
-  load(slot: number): CodeValue
-}
-
 /** scan → filters and projections → rows appended to a builder of `schema`. */
 export function compileToBuilder(spec: PipelineSpec, schema: StructType): CompiledFunction<RowsFunction<BlockBuilder>> {
-  if (!codeGenerationAllowed()) return interpreted(interpretToBuilder(spec))
+  if (!codeGenerationAllowed()) return interpreted(interpretToBuilder(spec, interpretMatches))
   return compileRows(spec, (source, level) => {
-    const output = new BlockOutput(source, schema, 'T')
+    const output = new BlockOutput(source, schema, 'T', multipliesRows(spec))
     return {
       before: () => output.declare(),
       row: () => {
+        output.beginRow()
         for (const slot of output.slots) output.store(slot.index, level().load(slot.index))
         output.endRow()
       },
@@ -94,103 +82,6 @@ export function compileToTable(
     },
     fixed,
   )
-}
-
-export interface Terminal {
-  before(): void
-  row(): void
-  after(): void
-}
-
-export function compileRows<Target>(
-  spec: PipelineSpec,
-  makeTerminal: (
-    source: FunctionSource,
-    level: () => Level,
-    evaluate: (expression: BoundExpression, level: Level) => CodeValue,
-  ) => Terminal,
-  owner?: object,
-): CompiledFunction<RowsFunction<Target>> {
-  const source = new FunctionSource()
-  const evaluate = (expression: BoundExpression, level: Level): CodeValue => {
-    for (const slot of inputSlots(expression)) level.load(slot)
-    return compileExpression(source, expression, (slot) => level.load(slot), { ansi: spec.ansi })
-  }
-  BlockInput.declareViews(source)
-  const input = new BlockInput(source, source.section(), spec.schema, spec.physicalSlots)
-  let level: Level = { schema: spec.schema, load: (slot) => input.load(slot) }
-  const terminal = makeTerminal(source, () => level, evaluate)
-  source.line(`let maxEventTime = S[0], late = 0, nullEventTime = 0, passed = 0;`)
-  terminal.before()
-  source.block('for (let r = from; r < to; r++)', () => {
-    const stamp = spec.watermark
-    const isSpark = stamp?.rule === 'spark'
-    const scanned = level
-    const stampRow = (): void => {
-      if (stamp === undefined) return
-      const time = evaluate(stamp.eventTime, scanned)
-      source.line(`const watermark = ${isSpark ? 'S[4]' : `maxEventTime - ${stamp.delayMs}`};`)
-      const known = time.isNull === 'false' ? '' : `!${time.isNull} && `
-      source.line(`if (${known}${time.value} > maxEventTime) maxEventTime = ${time.value};`)
-      if (spec.operators.some((operator) => operator.op === 'dropLate')) {
-        if (known !== '') source.line(`if (${time.isNull}) { nullEventTime++; continue; }`)
-        source.line(`if (${time.value} ${isSpark ? '<=' : '<'} watermark) { late++; continue; }`)
-      }
-    }
-    if (!isSpark) stampRow()
-    for (const operator of spec.operators) {
-      if (operator.op === 'filter') {
-        const condition = evaluate(operator.condition, level)
-        const fails =
-          condition.isNull === 'false' ? `!${condition.value}` : `${condition.isNull} || !${condition.value}`
-        source.line(`if (${fails}) continue;`)
-      } else if (operator.op === 'project') {
-        level = projected(source, operator.columns, operator.schema, level, evaluate)
-      }
-    }
-    // Spark moves filters below the watermark: what they drop does not move it.
-    if (isSpark) stampRow()
-    source.line('passed++;')
-    terminal.row()
-  })
-  source.line('S[0] = maxEventTime; S[1] += late; S[2] += nullEventTime; S[3] += passed;')
-  terminal.after()
-  return finish(source, 'rows', rowsParameters, owner)
-}
-
-/** The rows after a projection: a column is computed where it is first used, at the level of the row loop. */
-function projected(
-  source: FunctionSource,
-  columns: readonly BoundExpression[],
-  schema: StructType,
-  below: Level,
-  evaluate: (expression: BoundExpression, level: Level) => CodeValue,
-): Level {
-  const slots = columnSlots(schema)
-  const fieldOf = slots.map((slot) => slot)
-  const topLevel = slots.filter((slot) => slot.parent === -1)
-  const loaded = new Map<number, CodeValue>()
-  const load = (slot: number): CodeValue => {
-    const known = loaded.get(slot)
-    if (known !== undefined) return known
-    const target = present(fieldOf[slot], `slot ${slot}`)
-    let root = target
-    while (root.parent !== -1) root = present(slots[root.parent], 'a parent slot')
-    const expression = present(columns[topLevel.indexOf(root)], 'a projected column')
-    let value: CodeValue
-    if (root.type.kind === 'struct' && expression.kind === 'input') {
-      // A struct that passes through: its slots lie one behind the other on both sides.
-      value = below.load(expression.slot + (target.index - root.index))
-    } else if (target.parent !== -1) {
-      const parent = present(slots[target.parent], 'a parent slot')
-      value = structField(source, load(parent.index), parent.children.indexOf(slot), target.type)
-    } else {
-      value = evaluate(expression, below)
-    }
-    loaded.set(slot, value)
-    return value
-  }
-  return { schema, load }
 }
 
 /**
@@ -292,29 +183,4 @@ export function compileResult(final: FinalAggregate, ansi: boolean): CompiledFun
   })
   output.finish()
   return finish(source, 'result', ['T', 'list', 'from', 'to', 'B', 'windowStart'])
-}
-
-export function interpreted<F>(run: F): CompiledFunction<F> {
-  return { run, text: '(interpreted: code generation is forbidden in this process)' }
-}
-
-export function finish<F>(
-  source: FunctionSource,
-  name: string,
-  parameters: readonly string[],
-  owner?: object,
-): CompiledFunction<F> {
-  return { run: source.compile<F>(name, parameters, owner), text: source.text(name, parameters) }
-}
-
-/** A computed string gets bytes of its own, since keys are hashed and compared as bytes. */
-export function asBytes(source: FunctionSource, value: CodeValue): CodeValue {
-  if (value.bytes !== undefined || (value.type.kind !== 'string' && value.type.kind !== 'binary')) return value
-  const scratch = source.constant(new TextScratch())
-  const held = value.isNull === 'false' ? value.value : `${value.isNull} ? '' : ${value.value}`
-  source.line(`${scratch}.set(${held});`)
-  return {
-    ...value,
-    bytes: { u8: `${scratch}.u8`, dv: `${scratch}.dv`, start: '0', end: `${scratch}.length` },
-  }
 }

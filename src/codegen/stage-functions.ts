@@ -1,5 +1,6 @@
 import type { NarrowOperator, ScanInput } from '../plan/physical-plan.js'
 import type { GroupTable } from '../state/group-table.js'
+import type { LookupTable } from '../state/lookup-table.js'
 import type { BufferViews } from '../types/block.js'
 import type { BlockBuilder } from '../types/block-builder.js'
 import type { StructType } from '../types/data-type.js'
@@ -28,6 +29,8 @@ export interface PipelineSpec {
   readonly watermark?: ScanInput['watermark']
   readonly operators: readonly NarrowOperator[]
   readonly ansi: boolean
+  /** Of its broadcast joins, by name. Left out where only the text of the code is wanted. */
+  readonly tables?: ReadonlyMap<string, LookupTable> | undefined
 }
 
 /**

@@ -3,8 +3,9 @@ import { firstWindow, type GroupingWindow, lastWindow, sliceStart } from '../pla
 import type { FinalAggregate, Grouping } from '../plan/physical-plan.js'
 import type { GroupTable } from '../state/group-table.js'
 import { keyGroupOf, ownerOf } from '../state/hash.js'
+import { interpretMatches } from './broadcast-interpreter.js'
 import { GroupInterpreter } from './group-interpreter.js'
-import { evaluator, interpretRows, type RowLevel, slotReaders } from './row-interpreter.js'
+import { evaluator, interpretRows, type RowLevel, slotReaders, type TakeRow } from './row-interpreter.js'
 import type { MergeFunction, PipelineSpec, ResultFunction, RowsFunction, StateFunction } from './stage-functions.js'
 import type { Value } from './value.js'
 
@@ -15,12 +16,12 @@ import type { Value } from './value.js'
 
 export function interpretToTable(spec: PipelineSpec, grouping: Grouping): RowsFunction<GroupTable> {
   const group = new GroupInterpreter(grouping, true, spec.ansi)
-  return interpretRows(spec, (row) => {
+  const toTable = (row: RowLevel): TakeRow<GroupTable> => {
     const keys = grouping.keys.map((key) => evaluator(key.value, row, spec))
     const args = grouping.aggregates.map((a) => (a.arg === undefined ? undefined : evaluator(a.arg, row, spec)))
     const rowWindow =
       grouping.window === undefined ? undefined : interpretWindow(grouping.window, grouping.closesWindows, row, spec)
-    return (T: GroupTable, watermark) => {
+    return (T, watermark) => {
       const window = rowWindow === undefined ? [] : rowWindow(watermark)
       if (typeof window === 'string') return window
       const values = keys.map((key) => key())
@@ -29,7 +30,8 @@ export function interpretToTable(spec: PipelineSpec, grouping: Grouping): RowsFu
       arguments_.forEach((argument, i) => group.update(T, e, i, argument))
       return 'passed'
     }
-  })
+  }
+  return interpretRows(spec, toTable, interpretMatches)
 }
 
 /** The numbers of WindowCode for a row, or why it has none. */

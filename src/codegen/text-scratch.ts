@@ -1,3 +1,6 @@
+import type { FunctionSource } from '../common/function-source.js'
+import type { CodeValue } from './code-value.js'
+
 const encoder = new TextEncoder()
 
 /** The UTF-8 bytes of one computed string, held until the next one: what a generated loop needs to hash and compare it. */
@@ -18,5 +21,17 @@ export class TextScratch {
       this.u8.set(value)
       this.length = value.length
     }
+  }
+}
+
+/** A computed string gets bytes of its own, since keys are hashed and compared as bytes. */
+export function asBytes(source: FunctionSource, value: CodeValue): CodeValue {
+  if (value.bytes !== undefined || (value.type.kind !== 'string' && value.type.kind !== 'binary')) return value
+  const scratch = source.constant(new TextScratch())
+  const held = value.isNull === 'false' ? value.value : `${value.isNull} ? '' : ${value.value}`
+  source.line(`${scratch}.set(${held});`)
+  return {
+    ...value,
+    bytes: { u8: `${scratch}.u8`, dv: `${scratch}.dv`, start: '0', end: `${scratch}.length` },
   }
 }

@@ -122,7 +122,7 @@ function watermarkOf(plan: PhysicalPlan, { id, input, head }: Stage): number {
 
 /** What a worker is told to run; the first barrier to come is that of `firstEpoch`. */
 export function deploymentOf(
-  { id, plan, mode, options }: QueryStart,
+  { id, plan, mode, options, tables }: QueryStart,
   tasks: readonly TaskSpec[],
   firstEpoch: number,
 ): Deployment {
@@ -131,6 +131,7 @@ export function deploymentOf(
     query: id,
     plan,
     tasks,
+    tables: Object.fromEntries(plan.broadcasts.map(({ table }) => [table, tables[table] ?? []])),
     firstEpoch,
     emitEagerly: mode.kind === 'continuous',
     idleAfterMs: mode.kind === 'batch' ? Number.POSITIVE_INFINITY : idle,

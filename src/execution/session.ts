@@ -393,8 +393,9 @@ export class EngineSession {
 }
 
 /** Rows in memory are one input partition. */
-function runsOnOneWorker({ plan, tables }: QuerySpec): boolean {
-  return plan.stages.length === 1 && tables.size > 0
+function runsOnOneWorker({ plan: { stages } }: QuerySpec): boolean {
+  const [first] = stages
+  return stages.length === 1 && first?.input.kind === 'scan' && first.input.source.tableId !== undefined
 }
 
 /** What the engine has to know of a sink. */

@@ -7,9 +7,11 @@ import {
   type BoundPlan,
   inputsOf,
 } from './bound-plan.js'
+import { broadcastShape } from './broadcast-join.js'
 import type { BoundExpression } from './expression.js'
 import { boundLiteral, call } from './function-spec.js'
 import { keepsLeftOnly, shifted, sideOf } from './join.js'
+import type { JoinSideName } from './physical-plan.js'
 import { belowProjection } from './slot-mapping.js'
 import { types } from './type-rules.js'
 
@@ -66,10 +68,13 @@ export function eventTimeOffset(e: BoundExpression, plan: BoundPlan): number | u
     case 'aggregate':
       return windowOffset(e, plan)
     case 'join': {
-      if (e.kind !== 'input' || joinLag(plan) === undefined) return undefined
+      if (e.kind !== 'input') return undefined
       const leftSlots = columnSlots(plan.left.schema).length
-      if (e.slot < leftSlots) return eventTimeOffset(e, plan.left)
-      return eventTimeOffset({ ...e, slot: e.slot - leftSlots }, plan.right)
+      const [side, at]: [JoinSideName, number] = e.slot < leftSlots ? ['left', e.slot] : ['right', e.slot - leftSlots]
+      const shape = broadcastShape(plan)
+      // A row of the stream goes on as it comes; the table knows nothing of its time.
+      if (shape === undefined ? joinLag(plan) === undefined : shape.table === side) return undefined
+      return eventTimeOffset({ ...e, slot: at }, plan[side])
     }
     default:
       return eventTimeOffset(e, plan.input)

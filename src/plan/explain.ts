@@ -6,6 +6,7 @@ import { boundText, expressionText } from './expression-name.js'
 import type { GroupingWindow } from './grouping-window.js'
 import { type LogicalPlan, logicalInputs, type SourceSpec } from './logical-plan.js'
 import type {
+  BroadcastJoin,
   Grouping,
   HeadOperator,
   NarrowOperator,
@@ -214,32 +215,53 @@ function windowKeyText(window: GroupingWindow, names: readonly string[]): string
  * nothing of it is generated code, and no exchanges: its rows stay where they are.
  */
 export function explainPhysical(plan: PhysicalPlan, isLocal = false): string {
+  return drawn(physicalTree(plan, isLocal))
+}
+
+function physicalTree(plan: PhysicalPlan, isLocal: boolean): Tree {
   const treesOf = (stage: Stage): readonly Tree[] => {
     const { input } = stage
     const from = input.kind === 'scan' ? [] : input.from
-    return chain(
-      stageLines(stage, isLocal),
+    return stageTrees(
+      stage,
       from.flatMap((id) => treesOf(present(plan.stages[id], `stage ${id}`))),
+      isLocal,
+      plan,
     )
   }
   const last = plan.stages.filter((stage) => stage.output.kind === 'sink').flatMap(treesOf)
   const [only] = last
-  return drawn(last.length === 1 && only !== undefined ? only : { text: 'Union', below: last })
+  return last.length === 1 && only !== undefined ? only : { text: 'Union', below: last }
 }
 
-function stageLines(stage: Stage, isLocal: boolean): readonly string[] {
+function stageTrees(stage: Stage, from: readonly Tree[], isLocal: boolean, plan: PhysicalPlan): readonly Tree[] {
   const mark = isLocal ? '' : `*(${stage.id}) `
-  // Each operator is bound to the schema of what feeds it.
-  const lines: string[] = []
-  let schema = stage.head?.schema ?? stage.input.schema
-  if (stage.input.kind === 'scan') lines.push(isLocal ? localScanLine(stage.input) : `${mark}${scanLine(stage.input)}`)
-  if (stage.head !== undefined) lines.push(`${mark}${headLine(stage.head)}`)
-  for (const operator of stage.pipeline) {
-    lines.push(`${mark}${narrowLine(operator, schema)}`)
-    if (operator.op === 'project') schema = operator.schema
+  let below = from
+  const put = (text: string, ...beside: readonly Tree[]): void => {
+    below = chain(text.split('\n'), [...below, ...beside])
   }
-  if (!isLocal || stage.output.kind === 'sink') lines.push(outputLine(stage.output, schema, mark))
-  return lines.reverse().flatMap((line) => line.split('\n'))
+  // Each operator is bound to the schema of what feeds it.
+  let schema = stage.head?.schema ?? stage.input.schema
+  if (stage.input.kind === 'scan') put(isLocal ? localScanLine(stage.input) : `${mark}${scanLine(stage.input)}`)
+  if (stage.head !== undefined) put(`${mark}${headLine(stage.head)}`)
+  for (const operator of stage.pipeline) {
+    const line = `${mark}${narrowLine(operator, schema)}`
+    if (operator.op === 'broadcastJoin') put(line, broadcastTree(plan, operator))
+    else put(line)
+    if (operator.op === 'project' || operator.op === 'broadcastJoin') schema = operator.schema
+  }
+  if (!isLocal || stage.output.kind === 'sink') put(outputLine(stage.output, schema, mark))
+  return below
+}
+
+/** The side that is read first; its stages are numbered by themselves. */
+function broadcastTree({ broadcasts }: PhysicalPlan, { table }: BroadcastJoin): Tree {
+  const { plan } = present(
+    broadcasts.find((one) => one.table === table.name),
+    table.name,
+  )
+  const [side] = physicalTree(plan, false).below
+  return { text: `Broadcast ${table.name}, read first`, below: side === undefined ? [] : [side] }
 }
 
 function headLine(head: HeadOperator): string {
@@ -281,9 +303,17 @@ function headLine(head: HeadOperator): string {
 
 function narrowLine(operator: NarrowOperator, schema: StructType): string {
   if (operator.op === 'dropLate') return 'DropLate'
+  if (operator.op === 'broadcastJoin') return broadcastLine(operator, schema)
   return operator.op === 'filter'
     ? `Filter ${boundText(operator.condition, slotNames(schema))}`
     : `Project [${projection(operator.columns, operator.schema, schema)}]`
+}
+
+function broadcastLine({ how, keys, table, tableFirst, condition }: BroadcastJoin, row: StructType): string {
+  const text = tableFirst
+    ? joinText(table.keys, keys, condition, table.schema, row)
+    : joinText(keys, table.keys, condition, row, table.schema)
+  return `BroadcastJoin ${how} ${text}`
 }
 
 function outputLine(output: StageOutput, schema: StructType, mark: string): string {

@@ -7,7 +7,8 @@ import type { JoinType, SourceSpec } from './logical-plan.js'
 /**
  * What the workers run: stages cut at exchanges, every expression bound and typed. Frozen data.
  *
- *   stage = input (scan | exchange) → head (final aggregate | join | deduplicate | sort | limit)? → pipeline (drop late, filter, project)* → output
+ *   stage = input (scan | exchange) → head (final aggregate | join | deduplicate | sort | limit)?
+ *         → pipeline (drop late, filter, project, broadcast join)* → output
  *   output = partial aggregate → exchange by key group | rows → exchange by key group | exchange to one task | sink
  *
  * The stages are a tree: each hands its rows to one stage behind it, or to the sink. Several may feed the same exchange, or the sink
@@ -17,6 +18,8 @@ export interface PhysicalPlan {
   readonly stages: readonly Stage[]
   /** Rows that reach the sink. */
   readonly schema: StructType
+  /** Sides of joins that are read to their end before the query begins, and are then tables of that name. */
+  readonly broadcasts: readonly Broadcast[]
   /** Top-level fields of `schema` that identify a group (update mode: the last row of each counts). Empty where there is none. */
   readonly groupingFields: readonly number[]
   readonly outputMode: OutputMode
@@ -24,6 +27,11 @@ export interface PhysicalPlan {
   readonly ansi: boolean
   /** Which operators hold state, by name, for checks at restart: equal text = state can go on. */
   readonly stateSignature: string
+}
+
+export interface Broadcast {
+  readonly table: string
+  readonly plan: PhysicalPlan
 }
 
 export type OutputMode = 'append' | 'update' | 'complete'
@@ -144,6 +152,30 @@ export type NarrowOperator =
   | { readonly op: 'dropLate' }
   | { readonly op: 'filter'; readonly condition: BoundExpression }
   | { readonly op: 'project'; readonly columns: readonly BoundExpression[]; readonly schema: StructType }
+  | BroadcastJoin
+
+/** Each row with its matches in a table that every task has. No state: the table is the same for the whole run. */
+export interface BroadcastJoin {
+  readonly op: 'broadcastJoin'
+  /** `left`: a row without a match comes out with nulls. `leftSemi` and `leftAnti`: the row alone, where it has a match, or none. */
+  readonly how: 'inner' | 'left' | 'leftSemi' | 'leftAnti'
+  /** Bound to the rows. */
+  readonly keys: readonly BoundExpression[]
+  readonly table: BroadcastTable
+  /** Slots and columns are those of the rows and behind them the table's; here the other way round. */
+  readonly tableFirst: boolean
+  /** What else has to be true of a pair. */
+  readonly condition?: BoundExpression
+  /** Of the rows that come out. */
+  readonly schema: StructType
+}
+
+export interface BroadcastTable {
+  readonly name: string
+  readonly schema: StructType
+  /** Bound to its rows; as many as the rows' keys, of equal types. */
+  readonly keys: readonly BoundExpression[]
+}
 
 /** Shared by both halves of an aggregate. */
 export interface Grouping {

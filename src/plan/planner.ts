@@ -5,6 +5,7 @@ import { columnSlots, type StructType, sameType, topLevelSlots, typeName } from 
 import { analyze } from './analyzer.js'
 import { expressionKey } from './bound-expression.js'
 import type { BoundAggregation, BoundDeduplication, BoundJoin, BoundPlan, BoundScan } from './bound-plan.js'
+import { type BroadcastShape, broadcastShape } from './broadcast-join.js'
 import { closesWindows, eventTimeKey, joinBounds, joinLag, keyExpiries } from './event-time.js'
 import type { BoundExpression } from './expression.js'
 import { boundText } from './expression-name.js'
@@ -12,6 +13,8 @@ import { windowSignature } from './grouping-window.js'
 import type { LogicalPlan } from './logical-plan.js'
 import { optimize } from './optimizer.js'
 import type {
+  Broadcast,
+  BroadcastJoin,
   Deduplicate,
   ExchangeInput,
   Grouping,
@@ -75,11 +78,12 @@ interface OpenStage {
 }
 
 function planStages(plan: BoundPlan, schema: StructType, options: PlanOptions): PhysicalPlan {
-  const cutter = new StageCutter(options.outputMode, options.watermark === 'spark')
+  const cutter = new StageCutter(options)
   cutter.close(cutter.open(plan), { kind: 'sink', schema: plan.schema })
   return {
     stages: cutter.stages,
     schema: sameType(schema, plan.schema) ? schema : plan.schema,
+    broadcasts: cutter.broadcasts,
     groupingFields: groupingFields(plan),
     outputMode: options.outputMode,
     streaming: options.streaming,
@@ -91,11 +95,14 @@ function planStages(plan: BoundPlan, schema: StructType, options: PlanOptions): 
 class StageCutter {
   readonly stages: Stage[] = []
   readonly signatures: string[] = []
+  readonly broadcasts: Broadcast[] = []
+  private readonly outputMode: OutputMode
+  private readonly sparkRule: boolean
 
-  constructor(
-    private readonly outputMode: OutputMode,
-    private readonly sparkRule: boolean,
-  ) {}
+  constructor(private readonly options: PlanOptions) {
+    this.outputMode = options.outputMode
+    this.sparkRule = options.watermark === 'spark'
+  }
 
   /** The stages whose rows together are those of `node`: one for each input of the unions below it. */
   open(node: BoundPlan): readonly OpenStage[] {
@@ -112,8 +119,10 @@ class StageCutter {
         return node.inputs.flatMap((input) => this.open(input))
       case 'aggregate':
         return [this.#aggregate(node)]
-      case 'join':
-        return [this.#join(node)]
+      case 'join': {
+        const shape = broadcastShape(node)
+        return shape === undefined ? [this.#join(node)] : this.#broadcastJoin(node, shape)
+      }
       case 'deduplicate':
         return [this.#deduplicate(node)]
       case 'sort': {
@@ -159,6 +168,26 @@ class StageCutter {
       // One task alone, so that an empty input gives one row of a global aggregate and not one a task.
       parallelism: isGlobal ? 'single' : 'parallel',
     }
+  }
+
+  #broadcastJoin(node: BoundJoin, { table, how }: BroadcastShape): readonly OpenStage[] {
+    const { condition, schema } = node
+    const tableFirst = table === 'left'
+    const [stream, side] = tableFirst ? [node.right, node.left] : [node.left, node.right]
+    const [keys, tableKeys] = tableFirst ? [node.rightKeys, node.leftKeys] : [node.leftKeys, node.rightKeys]
+    const name = `broadcast-${this.broadcasts.length}`
+    const plan = planStages(side, side.schema, { ...this.options, outputMode: 'append', streaming: false })
+    this.broadcasts.push({ table: name, plan })
+    const operator: BroadcastJoin = {
+      op: 'broadcastJoin',
+      how,
+      keys,
+      table: { name, schema: side.schema, keys: tableKeys },
+      tableFirst,
+      ...(condition === undefined ? {} : { condition }),
+      schema,
+    }
+    return this.#extended(stream, operator)
   }
 
   #join(node: BoundJoin): OpenStage {

@@ -1,5 +1,6 @@
 import { MillraceError } from '../common/errors.js'
-import { type BoundAggregation, type BoundJoin, type BoundPlan, inputsOf, nodesOf, scansOf } from './bound-plan.js'
+import { type BoundAggregation, type BoundJoin, type BoundPlan, inputsOf, scansOf } from './bound-plan.js'
+import { broadcastShape, endlessNodes, isEndless } from './broadcast-join.js'
 import { closesWindows, joinBounds } from './event-time.js'
 import { preservesLeft, preservesRight } from './join.js'
 import type { OutputMode } from './physical-plan.js'
@@ -10,9 +11,10 @@ import type { OutputMode } from './physical-plan.js'
  * what has no aggregation cannot be given complete.
  */
 export function checkStreaming(plan: BoundPlan, outputMode: OutputMode): void {
-  const nodes = nodesOf(plan)
+  // What is below a join on the side that ends is done before the stream begins.
+  const nodes = endlessNodes(plan)
   const aggregations = nodes.filter((node) => node.op === 'aggregate')
-  checkInputs(plan)
+  checkInputs(nodes)
   for (const node of nodes) {
     if (node.op === 'sort') {
       throw refused(
@@ -29,18 +31,18 @@ export function checkStreaming(plan: BoundPlan, outputMode: OutputMode): void {
       )
     }
   }
-  for (const node of nodes) if (node.op === 'join') checkJoin(node, outputMode)
+  for (const node of nodes) if (node.op === 'join' && broadcastShape(node) === undefined) checkJoin(node, outputMode)
   const isFinal = (node: BoundPlan): boolean =>
     node.op !== 'aggregate' || (outputMode === 'append' && closesWindows(node))
   for (const node of nodes) {
-    if (node.op !== 'deduplicate' || nodesOf(node.input).every(isFinal)) continue
+    if (node.op !== 'deduplicate' || endlessNodes(node.input).every(isFinal)) continue
     throw refused(
       'dropDuplicates behind an aggregation',
       'it would keep the first update of a group, and not its result',
       "use output mode 'append' and a window with a watermark in the aggregation, or drop the duplicates before it",
     )
   }
-  if (aggregations.some((node) => !nodesOf(node.input).every(isFinal))) {
+  if (aggregations.some((node) => !endlessNodes(node.input).every(isFinal))) {
     throw refused(
       'two aggregations in one streaming query',
       'the second would count the updates of the first, not its results',
@@ -86,21 +88,33 @@ function checkJoin(join: BoundJoin, outputMode: OutputMode): void {
   )
 }
 
-/** Every row is of a group. */
+/** Every row of the stream is of a group. */
 function isAggregated(plan: BoundPlan): boolean {
-  if (plan.op === 'aggregate') return true
+  if (plan.op === 'aggregate' || !isEndless(plan)) return true
   return plan.op !== 'scan' && inputsOf(plan).every(isAggregated)
 }
 
-/** A stream and rows that end cannot be read as one input. */
-function checkInputs(plan: BoundPlan): void {
-  const bounded = scansOf(plan).find((scan) => !scan.source.streaming)
-  if (bounded === undefined) return
-  throw refused(
-    'a stream together with an input that ends',
-    `${bounded.source.topics?.map((topic) => topic.name).join(', ') ?? bounded.source.format} ends, the other does not`,
-    'read both with mill.readStream, or both with mill.read',
-  )
+/** A stream and rows that end cannot be read as one input; a join reads what ends first. */
+function checkInputs(nodes: readonly BoundPlan[]): void {
+  for (const node of nodes) {
+    const ending = inputsOf(node).find((input) => !isEndless(input))
+    if (ending === undefined || node.op === 'scan') continue
+    const [scan] = scansOf(ending)
+    const name = scan?.source.topics?.map((topic) => topic.name).join(', ') ?? scan?.source.format
+    if (node.op !== 'join') {
+      throw refused(
+        'a union of a stream and an input that ends',
+        `${name} ends, the other does not`,
+        'read both with mill.readStream, or both with mill.read',
+      )
+    }
+    if (broadcastShape(node) !== undefined) continue
+    throw refused(
+      `a ${node.how} join of a stream with an input that ends on the ${ending === node.left ? 'left' : 'right'}`,
+      `rows of ${name} would come out when they have found nobody, and the stream never ends`,
+      `there is inner, cross, ${ending === node.left ? 'and right, which keeps the rows of the stream' : 'left, leftSemi and leftAnti'}; or read ${name} with mill.readStream`,
+    )
+  }
 }
 
 /** As in Spark. */
@@ -123,7 +137,9 @@ function checkSession(otherKeys: number, outputMode: OutputMode): void {
 
 function checkAppended(aggregation: BoundAggregation): void {
   if (closesWindows(aggregation)) return
-  const watermarks = scansOf(aggregation).map((scan) => scan.watermark)
+  const watermarks = scansOf(aggregation)
+    .filter(({ source }) => source.streaming)
+    .map(({ watermark }) => watermark)
   if (aggregation.window === undefined) {
     throw refused(
       "output mode 'append' of an aggregation without a window",

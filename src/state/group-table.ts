@@ -110,6 +110,8 @@ export class GroupTable {
   /** Entries to which the index does not lead. */
   #besideIndex = 0
 
+  #isComplete = false
+
   constructor(
     readonly layout: GroupLayout,
     capacity = 16,
@@ -133,6 +135,15 @@ export class GroupTable {
     this.flags = new Uint8Array(capacity)
     this.emitList = new Int32Array(capacity)
     this.logList = new Int32Array(capacity)
+  }
+
+  /** Nothing is inserted from now on: all of its arrays stay as they are. */
+  complete(): void {
+    this.#isComplete = true
+  }
+
+  get isComplete(): boolean {
+    return this.#isComplete
   }
 
   get fixed(): boolean {

@@ -73,6 +73,11 @@ export class BlockBuilder {
     this.#appenders = appenders
   }
 
+  /** Rows for which there is room. */
+  get capacity(): number {
+    return this.#capacity
+  }
+
   /** Room for `total` rows in all columns. Typed arrays of the columns may be replaced. */
   ensureRows(total: number): void {
     if (total <= this.#capacity) return

@@ -39,11 +39,15 @@ export class ColumnBuffer {
   }
 
   #view: DataView | undefined
+  #viewed: Uint8Array | undefined
 
   /** `bytes`, to read words from; valid until they are replaced. */
   bytesView(): DataView {
     const { bytes } = this
-    if (this.#view?.buffer !== bytes.buffer) this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    if (this.#viewed !== bytes) {
+      this.#viewed = bytes
+      this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    }
     return this.#view as DataView
   }
 

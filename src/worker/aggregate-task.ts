@@ -1,3 +1,4 @@
+import type { PipelineSpec } from '../codegen/stage-functions.js'
 import { type ChannelReader, FrameType } from '../exchange/channel.js'
 import type { FinalAggregate, Stage } from '../plan/physical-plan.js'
 import type { BufferViews } from '../types/block.js'
@@ -23,6 +24,7 @@ export interface AggregateTaskOptions {
   readonly inputs: readonly WatermarkedInput[]
   readonly watermarkPolicy: WatermarkPolicy
   readonly outputs: readonly OutputPort[]
+  readonly tables?: PipelineSpec['tables']
   readonly stateLog: OutputPort | undefined
   readonly emitEagerly: boolean
   readonly onBarrier: (epoch: number, closedUntil: number) => void
@@ -45,7 +47,7 @@ export class AggregateTask implements Task {
     const final = options.stage.head as FinalAggregate
     this.#state = stateOf(final, options.ansi, options.stateLog !== undefined, this.counters)
     this.#inputs = new BarrierInputs(options.inputs, options.watermarkPolicy)
-    this.#pipeline = new StagePipeline(options.stage, final.schema, options.ansi, options.outputs)
+    this.#pipeline = new StagePipeline(options.stage, final.schema, options.ansi, options.outputs, options.tables)
     this.#mode = final.grouping.outputMode
     this.#closes = final.grouping.closesWindows
   }

@@ -1,3 +1,4 @@
+import type { PipelineSpec } from '../codegen/stage-functions.js'
 import { type ChannelReader, FrameType } from '../exchange/channel.js'
 import type { Deduplicate, Stage } from '../plan/physical-plan.js'
 import type { BlockRef } from '../types/block.js'
@@ -19,6 +20,7 @@ export interface DeduplicateTaskOptions {
   readonly inputs: readonly WatermarkedInput[]
   readonly watermarkPolicy: WatermarkPolicy
   readonly outputs: readonly OutputPort[]
+  readonly tables?: PipelineSpec['tables']
   readonly stateLog: OutputPort | undefined
   readonly onBarrier: (epoch: number, closedUntil: number) => void
 }
@@ -36,7 +38,7 @@ export class DeduplicateTask implements Task {
     const head = stage.head as Deduplicate
     this.#seen = new SeenKeys(head, ansi, options.stateLog !== undefined, this.counters)
     this.#inputs = new BarrierInputs(options.inputs, options.watermarkPolicy)
-    this.#pipeline = new StagePipeline(stage, head.schema, ansi, options.outputs)
+    this.#pipeline = new StagePipeline(stage, head.schema, ansi, options.outputs, options.tables)
   }
 
   restore(blocks: readonly BlockRef[], closedUntil: number): void {

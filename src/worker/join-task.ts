@@ -1,3 +1,4 @@
+import type { PipelineSpec } from '../codegen/stage-functions.js'
 import { present } from '../common/assert.js'
 import { type ChannelReader, FrameType } from '../exchange/channel.js'
 import type { Join, JoinSideName, Stage } from '../plan/physical-plan.js'
@@ -20,6 +21,7 @@ export interface JoinTaskOptions {
   readonly inputs: readonly (WatermarkedInput & { readonly side: JoinSideName })[]
   readonly watermarkPolicy: WatermarkPolicy
   readonly outputs: readonly OutputPort[]
+  readonly tables?: PipelineSpec['tables']
   readonly stateLog: OutputPort | undefined
   readonly onBarrier: (epoch: number, closedUntil: number) => void
 }
@@ -39,7 +41,7 @@ export class JoinTask implements Task {
     const join = stage.head as Join
     this.#state = new JoinState(join, ansi, options.stateLog !== undefined, this.counters, task, tasks)
     this.#inputs = new BarrierInputs(options.inputs, options.watermarkPolicy)
-    this.#pipeline = new StagePipeline(stage, join.schema, ansi, options.outputs)
+    this.#pipeline = new StagePipeline(stage, join.schema, ansi, options.outputs, options.tables)
     this.#lagMs = join.watermarkLagMs
     this.#isLateAtWatermark = join.rule === 'spark'
   }

@@ -1,4 +1,5 @@
 import { compileToBuilder } from '../codegen/stage-compiler.js'
+import type { PipelineSpec } from '../codegen/stage-functions.js'
 import { type ChannelReader, FrameType } from '../exchange/channel.js'
 import type { Limit, Sort, Stage } from '../plan/physical-plan.js'
 import { blockRowCount } from '../types/block.js'
@@ -23,11 +24,12 @@ export class OrderTask implements Task {
     inputs: readonly WatermarkedInput[],
     outputs: readonly OutputPort[],
     private readonly onBarrier: (epoch: number) => void,
+    tables?: PipelineSpec['tables'],
   ) {
     const head = stage.head as Sort | Limit
     // It waits for the end of its input; what time it is there is no matter.
     this.#inputs = new BarrierInputs(inputs, 'min')
-    this.#pipeline = new StagePipeline(stage, head.schema, ansi, outputs)
+    this.#pipeline = new StagePipeline(stage, head.schema, ansi, outputs, tables)
     this.#rows = new OrderedRows(head, ansi, (spec, schema) => compileToBuilder(spec, schema).run)
   }
 

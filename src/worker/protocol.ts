@@ -56,6 +56,8 @@ export interface Deployment {
   readonly query: string
   readonly plan: PhysicalPlan
   readonly tasks: readonly TaskSpec[]
+  /** By name, the rows of the plan's broadcasts. */
+  readonly tables: Readonly<Record<string, readonly BlockDescriptor[]>>
   /** Of the first barrier to come. */
   readonly firstEpoch: number
   /** Rows of update mode leave as soon as they are computed (continuous), or once at the barrier. */

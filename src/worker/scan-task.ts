@@ -28,6 +28,9 @@ const ADVANCE_MS = 200
 /** Rows that a narrow stage collects before they leave. */
 const BUILDER_ROWS = 16_384
 
+/** Rows that are paired with every row of a table before what came out may leave. */
+const CROSSED_ROWS = 64
+
 export interface ScannedPartition {
   readonly index: number
   readonly input: InputPartition
@@ -68,6 +71,8 @@ export class ScanTask implements Task {
   readonly #table: GroupTable | undefined
   readonly #writeState: StateFunction | undefined
   readonly #delayMs: number
+  /** Of a block, after which it is looked whether there is room. */
+  readonly #rowsAtATime: number
   /** By Spark's rule the watermark moves with the epochs alone. */
   readonly #isGiven: boolean
   #goal: Goal | undefined
@@ -89,6 +94,7 @@ export class ScanTask implements Task {
     private readonly idleAfterMs: number,
     private readonly onBarrier: (epoch: number, positions: readonly PartitionPosition[]) => void,
     private readonly onAdvance: (rowsIn: number) => void,
+    tables?: PipelineSpec['tables'],
   ) {
     const scan = stage.input as ScanInput
     assert(scan.kind === 'scan', `stage ${stage.id} scans`)
@@ -98,7 +104,9 @@ export class ScanTask implements Task {
       watermark: scan.watermark,
       operators: stage.pipeline,
       ansi,
+      tables,
     }
+    this.#rowsAtATime = pairsAllRows(stage) ? CROSSED_ROWS : Number.POSITIVE_INFINITY
     if (stage.output.kind === 'partialAggregate') {
       const grouping = stage.output.grouping
       this.#table = takePartialTable(groupLayout(grouping, true), () => {
@@ -200,7 +208,7 @@ export class ScanTask implements Task {
 
   #readBlock(cursor: Cursor, limit: number): number {
     const input = cursor.input
-    if (input.offset >= limit || !input.next(limit)) return 0
+    if (input.offset >= limit || !input.next(Math.min(limit, input.offset + this.#rowsAtATime))) return 0
     const { views, position, from, to } = input
     try {
       if (this.#toTable !== undefined) {
@@ -318,4 +326,9 @@ export class ScanTask implements Task {
     for (const output of this.outputs) if (!output.drain()) empty = false
     return empty
   }
+}
+
+/** Without keys a row has every row of the table for a match. */
+function pairsAllRows({ pipeline }: Stage): boolean {
+  return pipeline.some((operator) => operator.op === 'broadcastJoin' && operator.keys.length === 0)
 }

@@ -26,9 +26,10 @@ export class StagePipeline {
     headSchema: StructType,
     ansi: boolean,
     private readonly outputs: readonly OutputPort[],
+    tables?: PipelineSpec['tables'],
   ) {
     this.#scratch = new BlockBuilder(headSchema)
-    const spec = { schema: headSchema, operators: stage.pipeline, ansi }
+    const spec = { schema: headSchema, operators: stage.pipeline, ansi, tables }
     if (stage.output.kind === 'partialAggregate') {
       const grouping = stage.output.grouping
       this.#take = this.#intoTable(spec, grouping)

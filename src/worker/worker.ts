@@ -11,10 +11,12 @@ import { aggregateStateSchema } from '../operator/aggregate.js'
 import { seenKeys } from '../operator/deduplicate.js'
 import { joinStateSchema } from '../operator/join.js'
 import type { Deduplicate, FinalAggregate, Join, JoinSideName, ScanInput, Stage } from '../plan/physical-plan.js'
+import type { LookupTable } from '../state/lookup-table.js'
 import { type BlockRef, type BufferViews, viewsOf } from '../types/block.js'
 import type { StructType } from '../types/data-type.js'
 import { AggregateTask } from './aggregate-task.js'
 import type { WatermarkedInput } from './barrier-inputs.js'
+import { broadcastTable } from './broadcast-table.js'
 import { DeduplicateTask } from './deduplicate-task.js'
 import { JoinTask } from './join-task.js'
 import { OrderTask } from './order-task.js'
@@ -32,6 +34,8 @@ import { type ScannedPartition, ScanTask } from './scan-task.js'
 import { Scheduler } from './scheduler.js'
 import { StagePipeline } from './stage-pipeline.js'
 import { type Counters, type Task, toMetrics } from './task.js'
+
+type Tables = Map<string, LookupTable>
 
 interface Deployed {
   readonly query: string
@@ -125,26 +129,28 @@ export class Worker {
     const scans: DeployedScan[] = []
     // Known before it is whole: where a task cannot be made, those before it are closed by the undeploy of the failure.
     this.#deployed.set(deployment.query, { query: deployment.query, tasks, scans })
+    const tables: Tables = new Map()
     for (const spec of deployment.tasks) {
       const stage = present(deployment.plan.stages[spec.stage], `stage ${spec.stage}`)
+      fillTables(tables, deployment, stage)
       if (stage.input.kind === 'scan') {
-        const scan = this.#scanTask(deployment, stage, spec)
+        const scan = this.#scanTask(deployment, stage, spec, tables)
         scans.push({ stage: spec.stage, number: spec.task, input: stage.input, task: scan })
         tasks.push(scan)
       } else if (stage.head?.op === 'finalAggregate') {
-        tasks.push(this.#aggregateTask(deployment, stage, spec))
+        tasks.push(this.#aggregateTask(deployment, stage, spec, tables))
       } else if (stage.head?.op === 'join') {
-        tasks.push(this.#joinTask(deployment, stage, spec, stage.head))
+        tasks.push(this.#joinTask(deployment, stage, spec, stage.head, tables))
       } else if (stage.head?.op === 'deduplicate') {
-        tasks.push(this.#deduplicateTask(deployment, stage, spec, stage.head))
+        tasks.push(this.#deduplicateTask(deployment, stage, spec, stage.head, tables))
       } else {
-        tasks.push(this.#orderTask(deployment, stage, spec))
+        tasks.push(this.#orderTask(deployment, stage, spec, tables))
       }
     }
     this.#schedule()
   }
 
-  #scanTask(deployment: Deployment, stage: Stage, spec: TaskSpec): ScanTask {
+  #scanTask(deployment: Deployment, stage: Stage, spec: TaskSpec, tables: Tables): ScanTask {
     const scan = stage.input as ScanInput
     const task: ScanTask = new ScanTask(
       stage,
@@ -156,6 +162,7 @@ export class Worker {
       deployment.idleAfterMs,
       (epoch, positions) => this.#barrier(deployment, spec, task.counters, epoch, positions, Number.NEGATIVE_INFINITY),
       (rowsIn) => this.#say({ type: 'advance', query: deployment.query, stage: spec.stage, task: spec.task, rowsIn }),
+      tables,
     )
     return task
   }
@@ -165,7 +172,7 @@ export class Worker {
     return inputs.map((input, i) => ({ ...(partitions[i] as ScanPartition), input }))
   }
 
-  #aggregateTask(deployment: Deployment, stage: Stage, spec: TaskSpec): AggregateTask {
+  #aggregateTask(deployment: Deployment, stage: Stage, spec: TaskSpec, tables: Tables): AggregateTask {
     const final = stage.head as FinalAggregate
     const task: AggregateTask = new AggregateTask({
       stage,
@@ -175,6 +182,7 @@ export class Worker {
       inputs: this.#inputs(spec),
       watermarkPolicy: deployment.watermarkPolicy,
       outputs: this.#outputs(deployment, spec, StagePipeline.outputSchema(stage)),
+      tables,
       stateLog: this.#stateLog(deployment, spec, aggregateStateSchema(final.grouping)),
       emitEagerly: deployment.emitEagerly,
       onBarrier: (epoch, closedUntil) => this.#barrier(deployment, spec, task.counters, epoch, [], closedUntil),
@@ -183,7 +191,7 @@ export class Worker {
     return task
   }
 
-  #joinTask(deployment: Deployment, stage: Stage, spec: TaskSpec, join: Join): JoinTask {
+  #joinTask(deployment: Deployment, stage: Stage, spec: TaskSpec, join: Join, tables: Tables): JoinTask {
     const task: JoinTask = new JoinTask({
       stage,
       ansi: deployment.plan.ansi,
@@ -192,6 +200,7 @@ export class Worker {
       inputs: this.#inputs(spec),
       watermarkPolicy: deployment.watermarkPolicy,
       outputs: this.#outputs(deployment, spec, StagePipeline.outputSchema(stage)),
+      tables,
       stateLog: this.#stateLog(deployment, spec, joinStateSchema(join)),
       onBarrier: (epoch, closedUntil) => this.#barrier(deployment, spec, task.counters, epoch, [], closedUntil),
     })
@@ -201,7 +210,13 @@ export class Worker {
     return task
   }
 
-  #deduplicateTask(deployment: Deployment, stage: Stage, spec: TaskSpec, head: Deduplicate): DeduplicateTask {
+  #deduplicateTask(
+    deployment: Deployment,
+    stage: Stage,
+    spec: TaskSpec,
+    head: Deduplicate,
+    tables: Tables,
+  ): DeduplicateTask {
     const task: DeduplicateTask = new DeduplicateTask({
       stage,
       ansi: deployment.plan.ansi,
@@ -210,6 +225,7 @@ export class Worker {
       inputs: this.#inputs(spec),
       watermarkPolicy: deployment.watermarkPolicy,
       outputs: this.#outputs(deployment, spec, StagePipeline.outputSchema(stage)),
+      tables,
       stateLog: this.#stateLog(deployment, spec, aggregateStateSchema(seenKeys(head))),
       onBarrier: (epoch, closedUntil) => this.#barrier(deployment, spec, task.counters, epoch, [], closedUntil),
     })
@@ -234,11 +250,12 @@ export class Worker {
     return new OutputPort(schema, new ChannelWriter(spec.stateLog, this.#bells), deployment.firstEpoch)
   }
 
-  #orderTask(deployment: Deployment, stage: Stage, spec: TaskSpec): OrderTask {
+  #orderTask(deployment: Deployment, stage: Stage, spec: TaskSpec, tables: Tables): OrderTask {
     const outputs = this.#outputs(deployment, spec, StagePipeline.outputSchema(stage))
-    const task: OrderTask = new OrderTask(stage, deployment.plan.ansi, this.#inputs(spec), outputs, (epoch) =>
-      this.#barrier(deployment, spec, task.counters, epoch, [], Number.NEGATIVE_INFINITY),
-    )
+    const onBarrier = (epoch: number): void =>
+      this.#barrier(deployment, spec, task.counters, epoch, [], Number.NEGATIVE_INFINITY)
+    const { ansi } = deployment.plan
+    const task: OrderTask = new OrderTask(stage, ansi, this.#inputs(spec), outputs, onBarrier, tables)
     return task
   }
 
@@ -278,6 +295,15 @@ export class Worker {
 
 const refsOf = (blocks: readonly BlockDescriptor[]): readonly BlockRef[] =>
   blocks.map((block) => ({ views: viewsOfDescriptor(block), position: block.position }))
+
+/** Adds the tables that the stage looks rows up in. */
+function fillTables(tables: Tables, { plan, tables: blocks }: Deployment, { pipeline }: Stage): void {
+  for (const operator of pipeline) {
+    if (operator.op !== 'broadcastJoin' || tables.has(operator.table.name)) continue
+    const rows = refsOf(blocks[operator.table.name] ?? [])
+    tables.set(operator.table.name, broadcastTable(operator, plan.ansi, rows))
+  }
+}
 
 const viewsByBuffer = new WeakMap<SharedArrayBuffer, BufferViews>()
 

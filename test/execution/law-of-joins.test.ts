@@ -7,8 +7,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 
 /**
  * The law of modes for joins: a join gives the same rows in batch, micro-batch and continuous mode, for any number of partitions and workers, however
- * the input is cut and wherever the query is stopped and goes on; and they are the pairs of the rows that are not late, found by trying all of them. A
- * failing run is repeated by its seed; MILLRACE_RUNS=500 for a long search.
+ * the input is cut and wherever the query is stopped and goes on; and they are the pairs of the rows that are not late, found by trying all of them. One
+ * side may end: it is whole before the query begins. A failing run is repeated by its seed; MILLRACE_RUNS=500 for a long search.
  */
 const numRuns = Number(process.env['MILLRACE_RUNS'] ?? 18)
 
@@ -28,6 +28,8 @@ interface Run {
   readonly partitions: number
   readonly workers: number
   readonly how: JoinHow
+  /** The side that ends, where one does. */
+  readonly ends: 'left' | 'right' | undefined
   /** Undefined: neither watermarks nor a bound in time. */
   readonly bounds: { readonly delayMs: number; readonly beforeMs: number; readonly afterMs: number } | undefined
   readonly condition: boolean
@@ -56,6 +58,7 @@ const runs: fc.Arbitrary<Run> = fc.integer({ min: 1, max: 4 }).chain((partitions
       raw: fc.array(send, { maxLength: 16 }),
       workers: fc.integer({ min: 1, max: 3 }),
       how: fc.constantFrom<JoinHow>('inner', 'left', 'right', 'full', 'leftSemi', 'leftAnti'),
+      ends: fc.constantFrom(undefined, undefined, 'left' as const, 'right' as const),
       bounds: fc.option(
         fc.record({
           delayMs: fc.constantFrom(0, 500, 2500),
@@ -70,7 +73,7 @@ const runs: fc.Arbitrary<Run> = fc.integer({ min: 1, max: 4 }).chain((partitions
         maxLength: 3,
       }),
     })
-    .map(({ raw, how, bounds, ...rest }) => {
+    .map(({ raw, how, ends, bounds, ...rest }) => {
       const clock = new Map<string, number>()
       const sends = raw.map(([side, partition, list]): Send => {
         const events = list.map(({ key, step, none, n }) => {
@@ -80,9 +83,14 @@ const runs: fc.Arbitrary<Run> = fc.integer({ min: 1, max: 4 }).chain((partitions
         })
         return { side, partition, events }
       })
+      if (ends !== undefined) {
+        const among =
+          ends === 'right' ? (['inner', 'left', 'leftSemi', 'leftAnti'] as const) : (['inner', 'right'] as const)
+        return { ...rest, partitions, sends, ends, bounds: undefined, how: among[how.length % among.length] as JoinHow }
+      }
       // Without a bound in time a row without a match never comes out of a stream.
       const asked = bounds === undefined && how !== 'leftSemi' ? 'inner' : how
-      return { ...rest, partitions, sends, bounds, how: asked }
+      return { ...rest, partitions, sends, ends, bounds, how: asked }
     })
 })
 
@@ -164,9 +172,9 @@ async function createTopics(mill: Millrace, prefix: string, partitions: number):
 }
 
 function streamOf(mill: Millrace, prefix: string, run: Run): DataFrame {
-  const left = mill.readStream.option('startingOffsets', 'earliest').topic(`${prefix}-left`, Left)
-  const right = mill.readStream.option('startingOffsets', 'earliest').topic(`${prefix}-right`, Right)
-  return query(left, right, run)
+  const reader = (side: 'left' | 'right') =>
+    run.ends === side ? mill.read : mill.readStream.option('startingOffsets', 'earliest')
+  return query(reader('left').topic(`${prefix}-left`, Left), reader('right').topic(`${prefix}-right`, Right), run)
 }
 
 const engines = new Map<number, Millrace>()
@@ -179,11 +187,18 @@ afterAll(async () => {
 
 let runNumber = 0
 
+/** What is there before a query begins, and what comes while it runs. */
+function inOrder({ sends, ends }: Run): readonly [readonly Send[], readonly Send[]] {
+  return [sends.filter(({ side }) => side === ends), sends.filter(({ side }) => side !== ends)]
+}
+
 async function inMemory(run: Run): Promise<void> {
   const mill = engines.get(run.workers) as Millrace
   const prefix = `join-${++runNumber}`
   await createTopics(mill, prefix, run.partitions)
   const expected = expectedRows(run)
+  const [first, streamed] = inOrder(run)
+  await sendAll(mill, prefix, first)
   const start = (trigger: Trigger) =>
     streamOf(mill, prefix, run)
       .writeStream.format('memory')
@@ -192,7 +207,7 @@ async function inMemory(run: Run): Promise<void> {
       .trigger(trigger)
       .start()
   const early = [await start({ processingTime: 0 }), await start({ continuous: 3 })]
-  await sendAll(mill, prefix, run.sends)
+  await sendAll(mill, prefix, streamed)
   const late = await start({ continuous: 1 })
   for (const one of [...early, late]) {
     await one.processAllAvailable()
@@ -214,14 +229,18 @@ async function inLives(run: Run): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), 'millrace-joins-'))
   const found = new Map<number, string[]>()
   // The lives send in another order than `sends` has: what is expected follows the order of the log.
+  const [first, streamed] = inOrder(run)
   const shares = run.lives.map((_, i) =>
-    run.sends.filter((_send, n) => Math.min(run.lives.length - 1, n % (run.lives.length + 1)) === i),
+    streamed.filter((_send, n) => Math.min(run.lives.length - 1, n % (run.lives.length + 1)) === i),
   )
   try {
     for (const [i, life] of run.lives.entries()) {
       const mill = await Millrace.open({ dir, workers: life.workers, fsync: 'never' })
       try {
-        if (i === 0) await createTopics(mill, 'law', run.partitions)
+        if (i === 0) {
+          await createTopics(mill, 'law', run.partitions)
+          await sendAll(mill, 'law', first)
+        }
         const last = i === run.lives.length - 1
         const now = 'availableNow' in life.trigger
         if (now) await sendAll(mill, 'law', shares[i] ?? [])
@@ -244,7 +263,7 @@ async function inLives(run: Run): Promise<void> {
         await mill.close()
       }
     }
-    expect([...found.values()].flat().sort()).toEqual(expectedRows({ ...run, sends: shares.flat() }))
+    expect([...found.values()].flat().sort()).toEqual(expectedRows({ ...run, sends: [...first, ...shares.flat()] }))
   } finally {
     rmSync(dir, { recursive: true, force: true })
   }

@@ -92,6 +92,7 @@ function planOf(ansi: boolean, rowSchema: StructType, parts: readonly Part[], re
   return {
     stages,
     schema: result,
+    broadcasts: [],
     groupingFields: [],
     outputMode: 'append',
     streaming: false,

@@ -31,6 +31,8 @@ export interface CaseInput {
   readonly sends: readonly (readonly (readonly Row[])[])[]
   /** What is done with it before anything else. */
   readonly operators: Operators
+  /** In a streaming mode too it is read to its end, and whole before the query begins. */
+  readonly ends: boolean
 }
 
 export type Operators = readonly { readonly name: string; readonly args: readonly Argument[] }[]
@@ -62,6 +64,7 @@ export function parseCase(text: string, file: string): QueryCase {
       schema,
       sends: parseInput(need(`input${suffix}`).lines, schema),
       operators: linesOf(sections.get(`query${suffix}`)).map(parseOperator),
+      ends: need(`schema${suffix}`).head === 'ends',
     }
   }
   const expect = sections.get('expect')

@@ -6,9 +6,8 @@ import { Millrace } from '../../dist/api/millrace.js'
 import type { StreamingQuery } from '../../dist/api/streaming-query.js'
 import { StructSchema } from '../../dist/types/schema.js'
 import type { StructType } from '../../src/types/data-type.js'
-import { caseFrame } from './build-query.js'
 import { type CaseInput, type CaseMode, inputsOf, parseCase, type QueryCase, type Row } from './case-file.js'
-import { triggers } from './run-case.js'
+import { streamingFrame, triggers } from './run-case.js'
 
 /**
  * A process to be killed: runs all cases at once in one folder, and goes on where the process before it was killed.
@@ -39,7 +38,10 @@ async function main(dir: string, mode: Exclude<CaseMode, 'batch'>, workers: numb
     crashCases(mode).map(async ({ file, query }) => {
       const topic = file.replace('.txt', '')
       const inputs = inputsOf(query, topic)
-      for (const { topic: name, input } of inputs) await ensureTopic(mill, name, input)
+      for (const { topic: name, input } of inputs) {
+        await ensureTopic(mill, name, input)
+        if (input.ends) for (const one of await missingSends(mill, name, input)) await one()
+      }
       const running = await start(mill, topic, file, query, mode)
       const sends = await Promise.all(inputs.map(({ topic: name, input }) => missingSends(mill, name, input)))
       return { running, sends: sends.flat() }
@@ -72,11 +74,7 @@ async function start(
   query: QueryCase,
   mode: Exclude<CaseMode, 'batch'>,
 ): Promise<StreamingQuery> {
-  const inputs = inputsOf(query, topic)
-  return await caseFrame(
-    query,
-    inputs.map(({ topic: name }) => mill.readStream.option('startingOffsets', 'earliest').topic(name)),
-  )
+  return await streamingFrame(mill, query, topic)
     .writeStream.queryName(topic)
     .outputMode(query.output)
     .trigger(triggers[mode])

@@ -34,7 +34,7 @@ export async function runCase(mill: Millrace, query: QueryCase, mode: CaseMode):
 }
 
 async function runBatch(mill: Millrace, query: QueryCase, topic: string): Promise<CaseResult> {
-  await send(mill, query, topic, async () => {})
+  await send(mill, query, topic, 'everything', async () => {})
   const frame = caseFrame(
     query,
     inputsOf(query, topic).map(({ topic: name }) => mill.read.topic(name)),
@@ -48,10 +48,8 @@ async function runStreaming(
   mode: Exclude<CaseMode, 'batch'>,
   topic: string,
 ): Promise<CaseResult> {
-  const frame = caseFrame(
-    query,
-    inputsOf(query, topic).map(({ topic: name }) => mill.readStream.option('startingOffsets', 'earliest').topic(name)),
-  )
+  const frame = streamingFrame(mill, query, topic)
+  await send(mill, query, topic, 'what ends', async () => {})
   const running = await frame.writeStream
     .format('memory')
     .queryName(topic)
@@ -59,17 +57,36 @@ async function runStreaming(
     .trigger(triggers[mode])
     .start()
   // In micro-batch mode each round of sends is a batch of its own; in continuous mode they follow one another.
-  await send(mill, query, topic, async () => {
+  await send(mill, query, topic, 'what streams', async () => {
     if (mode === 'micro-batch') await running.processAllAvailable()
   })
   await running.drain()
   return { frame, rows: await mill.table(topic).collect() }
 }
 
-/** Round n is the n-th send of every partition. */
-async function send(mill: Millrace, query: QueryCase, topic: string, afterRound: () => Promise<void>): Promise<void> {
-  const producer = mill.producer()
+/** The query of a case over its topics: what ends is read to its end, the other streams. */
+export function streamingFrame(mill: Millrace, query: QueryCase, topic: string): DataFrame {
   const inputs = inputsOf(query, topic)
+  return caseFrame(
+    query,
+    inputs.map(({ topic: name, input }) =>
+      input.ends ? mill.read.topic(name) : mill.readStream.option('startingOffsets', 'earliest').topic(name),
+    ),
+  )
+}
+
+/** Round n is the n-th send of every partition. */
+async function send(
+  mill: Millrace,
+  query: QueryCase,
+  topic: string,
+  which: 'everything' | 'what ends' | 'what streams',
+  afterRound: () => Promise<void>,
+): Promise<void> {
+  const producer = mill.producer()
+  const inputs = inputsOf(query, topic).filter(
+    ({ input }) => which === 'everything' || input.ends === (which === 'what ends'),
+  )
   const rounds = Math.max(0, ...inputs.flatMap(({ input }) => input.sends.map((sends) => sends.length)))
   for (let round = 0; round < rounds; round += 1) {
     for (const { topic: name, input } of inputs) {

@@ -27,6 +27,7 @@ const block = (...rows: [string | null, number][]): BlockRef => {
 
 const plan = (outputMode: OutputMode, groupingFields: number[]): PhysicalPlan => ({
   stages: [],
+  broadcasts: [],
   schema,
   groupingFields,
   outputMode,
