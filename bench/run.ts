@@ -1,21 +1,27 @@
 import { fork } from 'node:child_process'
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { scriptArguments } from './lib/arguments.js'
 import type { ChildMessage } from './lib/child.js'
 import type { Bench, Line } from './lib/line.js'
 import { reached } from './lib/line.js'
 import { toJson, toTable } from './lib/report.js'
 
 /**
- * npm run bench -- [--quick] [--json file] [--strict] [names]
- *
- * A name is a suite (ingest scan group latency host start log) or a file of bench/main/; without names the suites that
+ * Runs the benchmarks and prints their lines; `--help` says how it is called. Without names the suites that
  * show the main road run, and not those of one room (log). A wrong result or a crash fails
  * the run; a figure that misses its requirement is printed as NOT and fails it only with --strict, since a
  * busy machine is not a bug.
  */
-const { values: options, positionals: names } = parseArgs({
+const usage = `npm run bench -- [--quick] [--json FILE] [--strict] [NAME…]
+
+  NAME      a suite (ingest scan group latency host start log) or a file of bench/main/ without its ending;
+            none: every suite but log
+  --quick   under a minute, for CI
+  --json    writes the lines to FILE as well
+  --strict  a figure that misses its requirement fails the run`
+
+const { values: options, positionals: names } = scriptArguments(usage, {
   allowPositionals: true,
   options: {
     quick: { type: 'boolean', default: false },

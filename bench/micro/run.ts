@@ -1,4 +1,5 @@
 import Benchmark from 'benchmark'
+import { scriptArguments } from '../lib/arguments.js'
 import { checksum } from './checksum.js'
 import { hash } from './hash.js'
 import { json } from './json.js'
@@ -36,7 +37,14 @@ function runSuite(title: string, kernels: readonly Kernel[]): void {
   suite.run({ async: false })
 }
 
-const wanted = process.argv.slice(2)
+const { positionals: wanted } = scriptArguments(`npm run bench:micro -- [${Object.keys(suites).join('] [')}]`, {
+  allowPositionals: true,
+})
+const unknown = wanted.filter((title) => !Object.hasOwn(suites, title))
+if (unknown.length > 0) {
+  console.error(`there is no ${unknown.join(', ')}: there is ${Object.keys(suites).join(', ')}`)
+  process.exit(2)
+}
 for (const [title, kernels] of Object.entries(suites)) {
   if (wanted.length === 0 || wanted.includes(title)) runSuite(title, kernels())
 }

@@ -1,11 +1,18 @@
-import { parseArgs } from 'node:util'
+import { scriptArguments } from '../../bench/lib/arguments.js'
 import { SimulationFailure, simulate } from './log-simulation.js'
 
 /**
  * The simulation from the command line: `npm run test:simulation -- --seeds 10000`, or one seed with its trace: `--seed 4711 --trace`.
  * Ends with what happened how often, and with status 1 where a seed has found something.
  */
-const { values } = parseArgs({
+const usage = `npm run test:simulation -- [--seeds 1000] [--from 0] [--seed N] [--trace] [--harsh]
+
+  --seeds  how many, from --from on
+  --seed   this one alone
+  --trace  prints every step
+  --harsh  every run has i/o errors, and many`
+
+const { values } = scriptArguments(usage, {
   options: {
     seeds: { type: 'string', default: '1000' },
     from: { type: 'string', default: '0' },
