@@ -12,17 +12,32 @@ import { present } from './assert.js'
  *   new (sender().TopicSender)(…)
  *
  * Where that cannot be, they are imported ahead, and {@link modulesLoaded} is awaited before they are used: Node 22 before 22.12 cannot require
- * ES modules, and a module that runs from its TypeScript source (tests, tsx) would get a second copy of what it shares with the one that is required.
+ * ES modules, and where a loader translates what is required (tsx), or a module runs from its TypeScript source (vitest), there would be a second copy of what
+ * is shared.
  */
 const require = createRequire(import.meta.url)
 
-const isRequired = import.meta.url.endsWith('.js') && Reflect.get(process.features, 'require_module') === true
+/** Tells this copy of the module from another. */
+export const identity = Symbol('lazy-module')
+
+let sharesInstances: boolean | undefined
+
+/** Whether what is required is what would be imported, this module for one. */
+function canRequire(): boolean {
+  if (!import.meta.url.endsWith('.js') || Reflect.get(process.features, 'require_module') !== true) return false
+  try {
+    return (require(fileURLToPath(import.meta.url)) as { identity: symbol }).identity === identity
+  } catch {
+    return false
+  }
+}
 
 const ahead: Promise<void>[] = []
 
 export function lazyModule<Module>(importer: string, name: string, load: () => Promise<Module>): () => Module {
   let module: Module | undefined
-  if (isRequired) return () => (module ??= require(fileURLToPath(new URL(name, importer))) as Module)
+  sharesInstances ??= canRequire()
+  if (sharesInstances) return () => (module ??= require(fileURLToPath(new URL(name, importer))) as Module)
   ahead.push(
     load().then((loaded) => {
       module = loaded

@@ -91,23 +91,29 @@ test.each([
   expect(onlyThere.filter((file) => elsewhere.has(file))).toEqual([])
 })
 
-test('where modules cannot be required, they are imported before an engine is open', () => {
+test.each([
+  ['modules cannot be required', ['--no-experimental-require-module']],
+  ['a loader makes copies of what is required', ['--import', 'tsx']],
+  ['they can be', []],
+])('programs find one copy of every module where %s', (_where, options) => {
   const program = `
     import { col, Millrace, t, upper } from ${JSON.stringify(`${dist}index.js`)}
     const mill = await Millrace.open({ workers: 1 })
     const rows = mill.createDataFrame([{ a: 'x' }, { a: 'y' }], t.struct({ a: t.string }))
     const local = await rows.filter(col('a').neq('x')).select(upper('a')).collect()
     await mill.topics.create('letters')
-    await mill.producer().send({ topic: 'letters', messages: [{ value: 'z' }] })
-    const counted = await mill.read.format('log').option('subscribe', 'letters').load().groupBy(col('value').cast('string').as('v')).count().collect()
+    await mill.producer().send({ topic: 'letters', messages: [{ value: 'x' }] })
+    const letters = mill.read.format('log').option('subscribe', 'letters').load()
+    const joined = letters.as('l').join(rows.as('r'), col('l.value').cast('string').eq(col('r.a')))
+    const counted = await joined.groupBy('a').count().collect()
     rows.explain('codegen')
+    const unknown = await mill.consumer().subscribe({ topics: ['others'] }).catch((error) => error.constructor.name)
     await mill.close()
-    console.error(JSON.stringify([local, counted]))
+    console.error(JSON.stringify([local, counted, unknown]))
   `
-  const { stderr } = spawnSync(
-    process.execPath,
-    ['--no-experimental-require-module', '--input-type=module', '--eval', program],
-    { encoding: 'utf8' },
-  )
-  expect(stderr.trim()).toBe(JSON.stringify([[{ 'upper(a)': 'Y' }], [{ v: 'z', count: 1 }]]))
+  const { stderr } = spawnSync(process.execPath, [...options, '--input-type=module', '--eval', program], {
+    encoding: 'utf8',
+    cwd: fileURLToPath(new URL('../../', import.meta.url)),
+  })
+  expect(stderr.trim()).toBe(JSON.stringify([[{ 'upper(a)': 'Y' }], [{ a: 'x', count: 1 }], 'MillraceError']))
 })
