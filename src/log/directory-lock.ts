@@ -154,16 +154,26 @@ function checkFormat(env: Env, directory: string): void {
     return
   }
   let version: unknown
+  let upgradingTo: unknown
   let fault: string | undefined
   try {
-    version = unsealJson(path, env.fs.readFile(path)).value['version']
+    const { value } = unsealJson(path, env.fs.readFile(path))
+    version = value['version']
+    upgradingTo = value['upgradingTo']
   } catch (error) {
     fault = toErrorShape(error).detail
   }
-  if (typeof version !== 'number') {
+  if (typeof version !== 'number' || !Number.isInteger(version) || version < 1) {
     throw new MillraceError('FORMAT_UNREADABLE', `${path} names no version`, {
       detail: fault ?? 'expected {"version": 1}',
       hint: 'restore the file, or check that this is the right directory',
+    })
+  }
+  // A version that changes the files says so here before it begins, and takes it away when it is done: between the two nothing is what it seems.
+  if (upgradingTo !== undefined) {
+    throw new MillraceError('UPGRADE_UNFINISHED', `the upgrade of directory ${directory} was not finished`, {
+      detail: `it was on its way from format ${version} to ${JSON.stringify(upgradingTo)}, this version reads up to ${FORMAT_VERSION}`,
+      hint: 'open it with the version of millrace that began the upgrade, which finishes it; or restore a copy',
     })
   }
   if (version > FORMAT_VERSION) {

@@ -73,6 +73,26 @@ describe('the directory lock', () => {
     expect(existsSync(`${directory.path}/lock`)).toBe(false)
   })
 
+  it('a directory whose upgrade was not finished is refused with both versions, and nothing in it is touched', () => {
+    const marked = '{"version": 1, "upgradingTo": 2}'
+    writeFileSync(`${directory.path}/format.json`, marked)
+    expect(() => DirectoryLock.acquire(nodeEnv, directory.path)).toThrow(
+      expect.objectContaining({
+        code: 'UPGRADE_UNFINISHED',
+        detail: 'it was on its way from format 1 to 2, this version reads up to 1',
+      }),
+    )
+    expect(readFileSync(`${directory.path}/format.json`, 'utf8')).toBe(marked)
+    expect(existsSync(`${directory.path}/lock`)).toBe(false)
+  })
+
+  it.each([0, -1, 0.5, '"1"', 'null'])('a directory of version %s is refused: there was none', (version) => {
+    writeFileSync(`${directory.path}/format.json`, `{"version": ${version}}`)
+    expect(() => DirectoryLock.acquire(nodeEnv, directory.path)).toThrow(
+      expect.objectContaining({ code: 'FORMAT_UNREADABLE' }),
+    )
+  })
+
   it('a directory without the right to write is refused with words', () => {
     const refused = Object.assign(new Error("EACCES: permission denied, open 'lock'"), { code: 'EACCES' })
     const env: Env = {
