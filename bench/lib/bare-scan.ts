@@ -4,17 +4,17 @@ import type { BareBlock, Chunk } from './bare-ingest.js'
  * The limits of a query: loops written by hand for one question each, over the blocks that BareIngest left, read in
  * place. Fields are those of the clicks.
  */
-const SLOT_USER_ID = 4
+export const SLOT_USER_ID = 4
 const SLOT_TS = 6
-const SLOT_PRICE = 7
+export const SLOT_PRICE = 7
 const SLOT_QUANTITY = 8
 const SLOT_KEY_HASH = 1
 const TWO_32 = 4294967296
 
-const valuesOf = (block: BareBlock, slot: number): number =>
+export const valuesOf = (block: BareBlock, slot: number): number =>
   block.position + (block.chunk.i32[(block.position + 16 + slot * 16 + 4) >> 2] as number)
 
-const bytesOf = (block: BareBlock, slot: number): number =>
+export const bytesOf = (block: BareBlock, slot: number): number =>
   block.position + (block.chunk.i32[(block.position + 16 + slot * 16 + 8) >> 2] as number)
 
 /** `price > threshold`, then userId (its bytes copied) and price × quantity. Gives the number of rows left. */
