@@ -77,7 +77,7 @@ export const shifted = (e: BoundExpression, by: number): BoundExpression =>
   replaceInputs(e, (slot, input) => (input.kind === 'input' ? { ...input, slot: slot + by } : input))
 
 /** `l.a = r.b and l.c < r.d`: the pairs of keys, and what is left of the condition. */
-function splitCondition(
+export function splitCondition(
   condition: BoundExpression | undefined,
   leftSlots: number,
 ): Pick<BoundJoin, 'leftKeys' | 'rightKeys' | 'condition'> {

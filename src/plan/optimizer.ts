@@ -5,7 +5,7 @@ import { expressionKey } from './bound-expression.js'
 import type { BoundPlan } from './bound-plan.js'
 import type { OptimizerOptions, OptimizerRule } from './optimizer-rule.js'
 import { foldConstants, simplifyBooleans } from './rules-expressions.js'
-import { pushFiltersBelowJoins, pushJoinConditions } from './rules-joins.js'
+import { filtersIntoJoins, pushFiltersBelowJoins, pushJoinConditions } from './rules-joins.js'
 import {
   collapseProjections,
   limitIntoSort,
@@ -26,6 +26,7 @@ export const rewritingRules: readonly OptimizerRule[] = [
   pushFiltersBelowProjections,
   pushFiltersBelowUnions,
   pushFiltersBelowJoins,
+  filtersIntoJoins,
   pushJoinConditions,
   mergeFilters,
   collapseProjections,

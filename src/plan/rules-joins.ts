@@ -4,7 +4,7 @@ import { type BoundJoin, type BoundPlan, mapPlan } from './bound-plan.js'
 import type { BoundExpression } from './expression.js'
 import { call } from './function-spec.js'
 import { canThrow } from './functions.js'
-import { preservesLeft, preservesRight, shifted, sideOf } from './join.js'
+import { preservesLeft, preservesRight, shifted, sideOf, splitCondition } from './join.js'
 import type { OptimizerRule } from './optimizer-rule.js'
 import { types } from './type-rules.js'
 
@@ -24,6 +24,35 @@ export const pushFiltersBelowJoins: OptimizerRule = {
       if (left.length + right.length === 0) return node
       const input = { ...join, left: filtered(join.left, left), right: filtered(join.right, right) }
       return filtered(input, rest)
+    }),
+}
+
+/**
+ * Conditions above an inner join are conditions of the join: what they say of equality decides where rows meet, and what they say of time how
+ * long rows wait. So a cross join with a filter is the join that was meant. What may throw is looked at for the pairs that the parts before it have left, as
+ * it was above the join: only what stands before it becomes a key.
+ */
+export const filtersIntoJoins: OptimizerRule = {
+  name: 'filtersIntoJoins',
+  apply: (plan, { ansi }) =>
+    mapPlan(plan, (node) => {
+      if (node.op !== 'filter' || node.input.op !== 'join') return node
+      const { input: join } = node
+      if (join.how !== 'inner' && join.how !== 'cross') return node
+      const parts = conjuncts(node.condition)
+      const throwing = parts.findIndex((part) => canThrow(part, ansi))
+      const safe = throwing === -1 ? parts.length : throwing
+      const leftSlots = columnSlots(join.left.schema).length
+      const { leftKeys, rightKeys, condition } = splitCondition(all(parts.slice(0, safe)), leftSlots)
+      const both = all([join.condition, condition, ...parts.slice(safe)].filter((one) => one !== undefined))
+      const { condition: _, ...bare } = join
+      return {
+        ...bare,
+        how: 'inner',
+        leftKeys: [...join.leftKeys, ...leftKeys],
+        rightKeys: [...join.rightKeys, ...rightKeys],
+        ...(both === undefined ? {} : { condition: both }),
+      }
     }),
 }
 

@@ -102,7 +102,29 @@ describe('what a condition says of equality', () => {
       )
     expect(plan('left')).toMatch(/\*\(2\) Filter .*at.*\n[\s\S]*\*\(0\) Filter/)
     expect(plan('right')).toMatch(/\*\(2\) Filter .*userId/)
-    expect(plan('inner')).toMatch(/\*\(2\) Filter \(at#\d+ > ts#\d+\)/)
+    expect(plan('inner')).toMatch(/Join inner .*, \(at#\d+ > ts#\d+\)/)
+  })
+})
+
+describe('a filter above an inner join', () => {
+  const filtered = (how: JoinType, on: string | undefined, condition: string): LogicalPlan => ({
+    op: 'filter',
+    input: joined({ how, ...(on === undefined ? {} : { on }) }),
+    condition: parseExpression(condition),
+  })
+
+  test('is a condition of the join: a cross join with an equality meets by it, and rows wait as long as it says', () => {
+    const condition = 'c.page = v.page and v.at <= c.ts + interval 5 minutes and v.at >= c.ts and clicks > 3'
+    const explained = explainPhysical(planQuery(selected(filtered('cross', undefined, condition)), streamed).physical)
+    expect(explained).toContain('Join inner [page#1 = page#0]')
+    expect(explained).not.toContain('for ever')
+    expect(explained).not.toContain('Filter (')
+  })
+
+  test('that may throw is no key, and neither is what stands behind it', () => {
+    const condition = '1 / seconds > 0 and c.page = v.page'
+    const explained = explainPhysical(planQuery(selected(filtered('cross', undefined, condition)), streamed).physical)
+    expect(explained).toMatch(/Join inner \[\], \(.* AND \(page#1 = page#\d+\)\)/)
   })
 })
 
