@@ -19,7 +19,7 @@ import type { PhysicalPlan } from '../plan/physical-plan.js'
 import { type BlockRef, viewsOf } from '../types/block.js'
 import type { FromEngine, QueryMode, QueryStart, RequestName, Requests, ToEngine } from './engine-protocol.js'
 import { type HostSink, HostSinkFeed } from './host-sink.js'
-import { CLOSE_TIMEOUT_MS } from './limits.js'
+import { CLOSE_TIMEOUT_MS, WORKERS_LINGER_MS } from './limits.js'
 import { sinkError } from './query-errors.js'
 import { QueryHandle } from './query-handle.js'
 import { SessionTopics } from './session-topics.js'
@@ -104,6 +104,7 @@ export class EngineSession {
   readonly #logger: Logger
   readonly #closeTimeoutMs: number
   #nextRequest = 1
+  #cancelStart: (() => void) | undefined
   #ready!: Waiting
   #closing: Promise<void> | undefined
   /** Why nothing can be asked any more. */
@@ -257,6 +258,7 @@ export class EngineSession {
     this.#closing ??= Promise.resolve()
     // Nobody is there to answer from now on.
     this.#dead ??= engineClosed()
+    this.#cancelStart?.()
     this.#hostLog.rung()
     this.#hostLog.close()
     this.#listening.close()
@@ -282,7 +284,7 @@ export class EngineSession {
     switch (message.type) {
       case 'ready':
         this.#ready.resolve(undefined)
-        this.#startWorkers()
+        this.#cancelStart = nodeEnv.timer(WORKERS_LINGER_MS, () => this.#startWorkers())
         break
       case 'answer':
         if (message.id === -1)

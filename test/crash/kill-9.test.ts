@@ -64,7 +64,8 @@ test.each(['microBatch', 'continuous'])(
     const output = join(dir, 'output.jsonl')
     const kills = Math.ceil(KILLS / 2)
     for (let round = 0; round < kills; round++) {
-      const child = new Child('./query-child.mjs', [dir, output, mode, 'run'])
+      // One worker and two in turn: state changes its tasks with every other life.
+      const child = new Child('./query-child.mjs', [dir, output, mode, 'run', String(1 + (round % 2))])
       const epochs = 1 + Math.floor(random() * 12)
       await child.until(
         (said) => said.includes('ready') && said.filter((line) => line.startsWith('epoch')).length >= epochs,

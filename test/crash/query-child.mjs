@@ -1,11 +1,11 @@
 // Feeds a durable topic and runs a windowed count over it, until it is killed; with DRAIN it feeds no more and runs to the
 // end. What foreachBatch is given is appended to a file, an epoch a line; an epoch that is delivered again is a second line.
-//   node query-child.mjs DIR OUTPUT MODE run|drain
+//   node query-child.mjs DIR OUTPUT MODE run|drain [WORKERS]
 import { appendFileSync } from 'node:fs'
 import { col, count, Millrace, sum, window } from '../../dist/index.js'
 
-const [dir, output, mode, drain] = process.argv.slice(2)
-const mill = await Millrace.open({ dir, workers: 2 })
+const [dir, output, mode, drain, workers = '2'] = process.argv.slice(2)
+const mill = await Millrace.open({ dir, workers: Number(workers) })
 const query = await mill.readStream
   .option('startingOffsets', 'earliest')
   .option('maxOffsetsPerTrigger', '700')
