@@ -17,8 +17,6 @@ export interface LatencyRequirement {
   readonly rate: number
   readonly p50: number
   readonly p99: number
-  /** How the sender waits for what is due: see {@link Pace}. */
-  readonly wait: 'spin' | 'nap'
 }
 
 export async function runningCount(required: LatencyRequirement, seconds: number): Promise<Line[]> {
@@ -77,7 +75,7 @@ export async function runningCount(required: LatencyRequirement, seconds: number
   const cpu = process.cpuUsage()
   let failure: unknown
   const { latestStartMs } = await pace(
-    { rate, seconds: warmUpSeconds + seconds, wait: required.wait },
+    { rate, seconds: warmUpSeconds + seconds, wait: 'nap' },
     (from, to, intended) => {
       if (from === 0) recordFrom = intended(Math.floor(rate * warmUpSeconds))
       const messages = []
@@ -115,7 +113,7 @@ export async function runningCount(required: LatencyRequirement, seconds: number
         latencies.toString(),
         `${describeHiccups(hiccups)}; latest turn of the sender ${latestStartMs.toFixed(2)} ms late`,
         `${received} rows for ${total} records`,
-        `${(cpuSeconds / (warmUpSeconds + seconds)).toFixed(2)} cores, the sender's among them, which ${required.wait === 'spin' ? 'spins' : 'naps'} between records`,
+        `${(cpuSeconds / (warmUpSeconds + seconds)).toFixed(2)} cores, the sender's among them, which naps between records`,
       ],
     },
     {
