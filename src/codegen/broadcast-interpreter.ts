@@ -21,6 +21,8 @@ class BroadcastRow implements MatchedRow {
   readonly #group: GroupInterpreter
   readonly #keys: readonly (() => Value | null)[]
   readonly #holds: (() => boolean) | undefined
+  /** Slots of the row that the condition reads: computed once, before the matches are gone through, so that they may fail where there is none. */
+  readonly #read: readonly number[]
   readonly #readers: ReturnType<typeof slotReaders>
   readonly #own: number
   readonly #stored: number
@@ -42,8 +44,9 @@ class BroadcastRow implements MatchedRow {
     this.#stored = columnSlots(table.schema).length
     this.#nothing = new Array<null>(this.#stored).fill(null)
     this.#match = this.#nothing
+    const slots = condition === undefined ? [] : inputSlots(condition)
+    this.#read = join.how === 'inner' ? [] : slots.filter((slot) => !this.#isOfTable(slot))
     if (condition !== undefined) {
-      const slots = inputSlots(condition)
       const evaluate = interpret(condition, spec)
       this.#holds = () => {
         for (const slot of slots) this.load(slot)
@@ -52,11 +55,18 @@ class BroadcastRow implements MatchedRow {
     }
   }
 
+  /** The columns of the table, or those of the row, come first. */
+  get #first(): number {
+    return this.join.tableFirst ? this.#stored : this.#own
+  }
+
+  #isOfTable(slot: number): boolean {
+    return slot < this.#first === this.join.tableFirst
+  }
+
   load(slot: number): Value | null {
-    const first = this.join.tableFirst ? this.#stored : this.#own
-    const isTable = slot < first === this.join.tableFirst
-    const at = slot < first ? slot : slot - first
-    const value = isTable ? (this.#match[at] ?? null) : this.row.load(at)
+    const at = slot < this.#first ? slot : slot - this.#first
+    const value = this.#isOfTable(slot) ? (this.#match[at] ?? null) : this.row.load(at)
     this.values[slot] = value
     return value
   }
@@ -65,7 +75,9 @@ class BroadcastRow implements MatchedRow {
     const { how } = this.join
     const pairs = how === 'inner' || how === 'left'
     let hit = false
-    for (let x = this.#begin(); x !== 0; ) {
+    let x = this.#begin()
+    for (const slot of this.#read) this.load(slot)
+    while (x !== 0) {
       const q = x - 1
       x = this.#table.next[q] as number
       const { views, position } = this.#table.rows.toBlock(q, q + 1)
