@@ -87,5 +87,5 @@ export function compileRows<Target>(
   terminal.after()
   // A function with a table in it must not outlive it.
   const table = joins.map((join) => join?.table).find((one) => one !== undefined)
-  return finish(source, 'rows', ['views', 'pos', 'from', 'to', 'S', 'T'], owner ?? table)
+  return finish(source, 'rows', ['views', 'pos', 'from', 'to', 'S', 'T'], table ?? owner)
 }

@@ -28,8 +28,8 @@ const ADVANCE_MS = 200
 /** Rows that a narrow stage collects before they leave. */
 const BUILDER_ROWS = 16_384
 
-/** Rows that are paired with every row of a table before what came out may leave. */
-const CROSSED_ROWS = 64
+/** Pairs of rows with every row of a table that are made before what came out may leave. */
+const CROSSED_PAIRS = 4 * BUILDER_ROWS
 
 export interface ScannedPartition {
   readonly index: number
@@ -106,7 +106,7 @@ export class ScanTask implements Task {
       ansi,
       tables,
     }
-    this.#rowsAtATime = pairsAllRows(stage) ? CROSSED_ROWS : Number.POSITIVE_INFINITY
+    this.#rowsAtATime = rowsAtATime(stage, tables)
     if (stage.output.kind === 'partialAggregate') {
       const grouping = stage.output.grouping
       this.#table = takePartialTable(groupLayout(grouping, true), () => {
@@ -208,7 +208,14 @@ export class ScanTask implements Task {
 
   #readBlock(cursor: Cursor, limit: number): number {
     const input = cursor.input
-    if (input.offset >= limit || !input.next(Math.min(limit, input.offset + this.#rowsAtATime))) return 0
+    let seen = input.offset
+    if (seen >= limit) return 0
+    while (!input.next(Math.min(limit, input.offset + this.#rowsAtATime))) {
+      // Offsets that have no record may be more than are read at a time: behind them it goes on, and not with the next ring of the bell.
+      const before = seen
+      seen = input.offset
+      if (seen === before || seen >= limit) return 0
+    }
     const { views, position, from, to } = input
     try {
       if (this.#toTable !== undefined) {
@@ -328,7 +335,12 @@ export class ScanTask implements Task {
   }
 }
 
-/** Without keys a row has every row of the table for a match. */
-function pairsAllRows({ pipeline }: Stage): boolean {
-  return pipeline.some((operator) => operator.op === 'broadcastJoin' && operator.keys.length === 0)
+/** Without keys a row has every row of the table for a match: then a few are read, and what they became leaves before the next. */
+function rowsAtATime({ pipeline }: Stage, tables: PipelineSpec['tables']): number {
+  let most = Number.POSITIVE_INFINITY
+  for (const operator of pipeline) {
+    if (operator.op !== 'broadcastJoin' || operator.keys.length > 0) continue
+    most = Math.min(most, CROSSED_PAIRS) / Math.max(1, tables?.get(operator.table.name)?.rows.rows ?? 1)
+  }
+  return Math.max(1, Math.floor(most))
 }

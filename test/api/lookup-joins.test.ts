@@ -45,6 +45,37 @@ test('the side that ends is read when the query starts, and is the same for the 
   expect(await run('second')).toEqual(['a 1 Ann', 'b 2 Bob', 'b 2 Bob'])
 })
 
+test('a cross join goes on behind a transaction that was taken back, however long, though it reads a few records at a time', async () => {
+  const table = mill.createDataFrame(
+    Array.from({ length: 3000 }, (_, i) => ({ userId: `u${i}`, name: 'n' })),
+    User,
+  )
+  const producer = mill.producer({ transactionalId: 'tx' })
+  const messages = (count: number) =>
+    Array.from({ length: count }, (_, n) => ({ partition: 0, value: { userId: 'a', n } }))
+  const aborted = await producer.transaction()
+  await aborted.send({ topic: 'clicks', messages: messages(50_000) })
+  await aborted.abort()
+  const kept = await producer.transaction()
+  await kept.send({ topic: 'clicks', messages: messages(2) })
+  await kept.commit()
+  const query = await clicks()
+    .crossJoin(table.select('name'))
+    .groupBy('n')
+    .count()
+    .writeStream.format('memory')
+    .outputMode('complete')
+    .queryName('crossed')
+    .start()
+  await query.processAllAvailable()
+  const rows = await mill.table('crossed').collect()
+  expect(rows.map((row) => [row['n'], row['count']]).sort()).toEqual([
+    [0, 3000],
+    [1, 3000],
+  ])
+  await query.stop()
+})
+
 test('an error in the side that ends is one of start(), and the name of the query is free again', async () => {
   const users = mill
     .createDataFrame([{ userId: 'a', name: 'x' }], User)
