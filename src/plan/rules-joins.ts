@@ -30,7 +30,8 @@ export const pushFiltersBelowJoins: OptimizerRule = {
 /**
  * Conditions above an inner join are conditions of the join: what they say of equality decides where rows meet, and what they say of time how
  * long rows wait. So a cross join with a filter is the join that was meant. What may throw is looked at for the pairs that the parts before it have left, as
- * it was above the join: only what stands before it becomes a key.
+ * it was above the join: only what stands before it becomes a key. `null and x` evaluates x for a pair that the join's own condition has
+ * dropped, so an x that may throw stays above where that condition can be null.
  */
 export const filtersIntoJoins: OptimizerRule = {
   name: 'filtersIntoJoins',
@@ -44,15 +45,19 @@ export const filtersIntoJoins: OptimizerRule = {
       const safe = throwing === -1 ? parts.length : throwing
       const leftSlots = columnSlots(join.left.schema).length
       const { leftKeys, rightKeys, condition } = splitCondition(all(parts.slice(0, safe)), leftSlots)
-      const both = all([join.condition, condition, ...parts.slice(safe)].filter((one) => one !== undefined))
+      const staysAbove = join.condition?.nullable === true
+      if (staysAbove && safe === 0) return node
+      const behind = parts.slice(safe)
+      const both = all([join.condition, condition, ...(staysAbove ? [] : behind)].filter((one) => one !== undefined))
       const { condition: _, ...bare } = join
-      return {
+      const joined: BoundJoin = {
         ...bare,
         how: 'inner',
         leftKeys: [...join.leftKeys, ...leftKeys],
         rightKeys: [...join.rightKeys, ...rightKeys],
         ...(both === undefined ? {} : { condition: both }),
       }
+      return staysAbove ? filtered(joined, behind) : joined
     }),
 }
 

@@ -126,6 +126,13 @@ describe('a filter above an inner join', () => {
     const explained = explainPhysical(planQuery(selected(filtered('cross', undefined, condition)), streamed).physical)
     expect(explained).toMatch(/Join inner \[\], \(.* AND \(page#1 = page#\d+\)\)/)
   })
+
+  test('that may throw does not meet the pairs for which the condition of the join is null', () => {
+    const plan = (on: string): string =>
+      explainPhysical(planQuery(selected(filtered('inner', on, 'clicks > 3 and 1 / seconds > 0')), streamed).physical)
+    expect(plan('until > ts')).toMatch(/Filter \(.*seconds#\d+[\s\S]*Join inner \[\], \(until#\d+ > ts#\d+\)/)
+    expect(plan('at > ts')).toMatch(/Join inner \[\], .*seconds#/)
+  })
 })
 
 describe('until when a row is kept follows from the bound on the event time of the other side', () => {
