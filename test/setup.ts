@@ -1,5 +1,5 @@
 import { beforeAll } from 'vitest'
 import { modulesLoaded } from '../src/common/lazy-module.js'
 
-/** From their source, modules that are loaded when they are first needed are imported ahead instead (src/common/lazy-module.ts). */
+/** Where Node cannot require ES modules, what is loaded when it is first needed is imported ahead instead (src/common/lazy-module.ts). */
 beforeAll(modulesLoaded)

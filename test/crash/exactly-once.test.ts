@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Child, seededRandom } from './kill.js'
 
 /** Rounds of each test; MILLRACE_KILLS=200 for a long night. */
-const KILLS = Math.ceil(Number(process.env.MILLRACE_KILLS ?? 25) / 12)
+const KILLS = Math.ceil(Number(process.env.MILLRACE_KILLS ?? 10) / 5)
 const SEED = Number(process.env.MILLRACE_SEED ?? Date.now() % 1_000_000)
 
 let dir: string
@@ -27,7 +27,7 @@ test.each(['microBatch', 'continuous'])(
     const acknowledged: number[] = []
     for (let round = 0; round < KILLS; round++) {
       const child = new Child('./log-sink-child.mjs', [dir, mode, 'run'])
-      const commits = 2 + Math.floor(random() * 30)
+      const commits = 2 + Math.floor(random() * 15)
       await child.until((lines) => lines.length > commits)
       const turns = Math.floor(random() * 40)
       for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve))

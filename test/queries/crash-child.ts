@@ -1,36 +1,19 @@
 import { randomInt } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { serialize } from 'node:v8'
 import { Millrace } from '../../dist/api/millrace.js'
 import type { StreamingQuery } from '../../dist/api/streaming-query.js'
 import { StructSchema } from '../../dist/types/schema.js'
-import type { StructType } from '../../src/types/data-type.js'
-import { type CaseInput, type CaseMode, inputsOf, parseCase, type QueryCase, type Row } from './case-file.js'
+import { type CaseInput, type CaseMode, inputsOf, type QueryCase, type Row } from './case-file.js'
+import { crashCases, type Epoch } from './crash-cases.js'
 import { streamingFrame, triggers } from './run-case.js'
 
 /**
  * A process to be killed: runs all cases at once in one folder, and goes on where the process before it was killed.
  *
- *   crash-child.ts FOLDER MODE WORKERS
+ *   crash-child FOLDER MODE WORKERS
  *
  * It prints `ready`, a line for each epoch that a query delivers (v8.serialize of an Epoch, in base64, and a semicolon), and `done`.
  */
-export interface Epoch {
-  readonly file: string
-  readonly epoch: number
-  readonly schema: StructType
-  readonly rows: readonly Row[]
-}
-
-const casesFolder = fileURLToPath(new URL('./cases/', import.meta.url))
-
-export function crashCases(mode: CaseMode): { file: string; query: QueryCase }[] {
-  return readdirSync(casesFolder)
-    .filter((name) => name.endsWith('.txt'))
-    .map((file) => ({ file, query: parseCase(readFileSync(casesFolder + file, 'utf8'), file) }))
-    .filter(({ query }) => query.modes.includes(mode) && query.expect !== undefined)
-}
 
 async function main(dir: string, mode: Exclude<CaseMode, 'batch'>, workers: number): Promise<void> {
   const mill = await Millrace.open({ dir, workers })
@@ -103,7 +86,5 @@ async function missingSends(mill: Millrace, topic: string, input: CaseInput): Pr
   return missing
 }
 
-const [, script = '', dir = '', mode = '', workers = ''] = process.argv
-if (fileURLToPath(import.meta.url) === script && (mode === 'micro-batch' || mode === 'continuous')) {
-  await main(dir, mode, Number(workers))
-}
+const [, , dir = '', mode = '', workers = ''] = process.argv
+if (mode === 'micro-batch' || mode === 'continuous') await main(dir, mode, Number(workers))
