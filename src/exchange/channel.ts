@@ -43,19 +43,52 @@ export const FRAME_PAYLOAD_BYTES_MAX = (CHANNEL_BYTES / UNIT / 2 - 1) * UNIT
 /** What both ends need to know; survives `postMessage`. */
 export interface ChannelDescriptor {
   readonly buffer: SharedArrayBuffer
+  /** Where in the buffer the channel begins, a multiple of 64. */
+  readonly start: number
+  readonly ringBytes: number
   /** Doorbell slots of the threads at the two ends. */
   readonly writerSlot: number
   readonly readerSlot: number
 }
 
-export function createChannel(writerSlot: number, readerSlot: number, ringBytes = CHANNEL_BYTES): ChannelDescriptor {
+/** Of one buffer: above 32 MiB an allocation is always fresh pages, while below an allocator reuses what was freed, and has to clear it. */
+const SLAB_CHANNELS = 8
+const STRIDE = CHANNEL_BYTES + 4096
+
+/**
+ * The memory of a run's channels. Most of them never carry much, so only the pages that are written to may cost anything: 4 MiB for each by
+ * itself would be cleared, for a millisecond or more, and stay in memory as a whole.
+ */
+export class ChannelMemory {
+  #slab: SharedArrayBuffer | undefined
+  #used = 0
+
+  create(writerSlot: number, readerSlot: number): ChannelDescriptor {
+    if (this.#slab === undefined || this.#used === SLAB_CHANNELS) {
+      this.#slab = new SharedArrayBuffer(SLAB_CHANNELS * STRIDE)
+      this.#used = 0
+    }
+    const start = this.#used++ * STRIDE
+    return { buffer: this.#slab, start, ringBytes: CHANNEL_BYTES, writerSlot, readerSlot }
+  }
+}
+
+/** A channel with memory of its own. */
+export function createChannel(writerSlot: number, readerSlot: number, ringBytes: number): ChannelDescriptor {
   assert((ringBytes & (ringBytes - 1)) === 0 && ringBytes >= 4096, `ring of ${ringBytes} bytes is not a power of two`)
-  return { buffer: new SharedArrayBuffer(RING_START + ringBytes), writerSlot, readerSlot }
+  return { buffer: new SharedArrayBuffer(RING_START + ringBytes), start: 0, ringBytes, writerSlot, readerSlot }
+}
+
+/** The words before the ring. */
+function controlOf({ buffer, start }: ChannelDescriptor): Int32Array {
+  return new Int32Array(buffer, start, RING_START / 4)
 }
 
 export class ChannelWriter {
   readonly views: BufferViews
   readonly #control: Int32Array
+  readonly #words: Int32Array
+  readonly #ring: number
   readonly #units: number
   readonly #bells: Doorbells
   readonly #readerSlot: number
@@ -63,8 +96,10 @@ export class ChannelWriter {
 
   constructor(channel: ChannelDescriptor, bells: Doorbells) {
     this.views = viewsOf(channel.buffer)
-    this.#control = this.views.i32
-    this.#units = (channel.buffer.byteLength - RING_START) / UNIT
+    this.#control = controlOf(channel)
+    this.#words = this.views.i32
+    this.#ring = channel.start + RING_START
+    this.#units = channel.ringBytes / UNIT
     this.#bells = bells
     this.#readerSlot = channel.readerSlot
     this.#written = Atomics.load(this.#control, WRITTEN)
@@ -91,20 +126,20 @@ export class ChannelWriter {
       Atomics.store(this.#control, WAITING, 0)
     }
     if (need > toEnd) {
-      const header = (RING_START + at * UNIT) >> 2
-      this.#control[header] = FrameType.pad
-      this.#control[header + 1] = (toEnd - 1) * UNIT
+      const header = (this.#ring + at * UNIT) >> 2
+      this.#words[header] = FrameType.pad
+      this.#words[header + 1] = (toEnd - 1) * UNIT
       this.#written = (this.#written + toEnd) | 0
       at = 0
     }
-    return RING_START + at * UNIT + UNIT
+    return this.#ring + at * UNIT + UNIT
   }
 
   /** Makes the frame whose payload was reserved at `position` visible, and wakes the reader. */
   publish(position: number, type: FrameType, bytes: number, epoch: number, watermark: number, flag: number): void {
     const header = position - UNIT
-    this.#control[header >> 2] = type
-    this.#control[(header >> 2) + 1] = bytes
+    this.#words[header >> 2] = type
+    this.#words[(header >> 2) + 1] = bytes
     this.views.f64[(header >> 3) + 1] = epoch
     this.views.f64[(header >> 3) + 2] = watermark
     this.views.f64[(header >> 3) + 3] = flag
@@ -137,6 +172,8 @@ export class ChannelReader {
   watermark = 0
   flag = 0
   readonly #control: Int32Array
+  readonly #words: Int32Array
+  readonly #ring: number
   readonly #units: number
   readonly #bells: Doorbells
   readonly #writerSlot: number
@@ -144,8 +181,10 @@ export class ChannelReader {
 
   constructor(channel: ChannelDescriptor, bells: Doorbells) {
     this.views = viewsOf(channel.buffer)
-    this.#control = this.views.i32
-    this.#units = (channel.buffer.byteLength - RING_START) / UNIT
+    this.#control = controlOf(channel)
+    this.#words = this.views.i32
+    this.#ring = channel.start + RING_START
+    this.#units = channel.ringBytes / UNIT
     this.#bells = bells
     this.#writerSlot = channel.writerSlot
     this.#read = Atomics.load(this.#control, READ)
@@ -159,9 +198,9 @@ export class ChannelReader {
   next(): boolean {
     for (;;) {
       if (Atomics.load(this.#control, WRITTEN) === this.#read) return false
-      const header = RING_START + (this.#read & (this.#units - 1)) * UNIT
-      const type = this.#control[header >> 2] as FrameType
-      const bytes = this.#control[(header >> 2) + 1] as number
+      const header = this.#ring + (this.#read & (this.#units - 1)) * UNIT
+      const type = this.#words[header >> 2] as FrameType
+      const bytes = this.#words[(header >> 2) + 1] as number
       if (type === FrameType.pad) {
         this.#advance(1 + bytes / UNIT)
         continue

@@ -1,7 +1,7 @@
 import { present } from '../common/assert.js'
 import { ENGINE_SLOT, type HOST_SLOT } from '../common/doorbell.js'
 import type { ScanPartition } from '../connector/inputs.js'
-import { type ChannelDescriptor, createChannel } from '../exchange/channel.js'
+import { type ChannelDescriptor, ChannelMemory } from '../exchange/channel.js'
 import { hasState, type PhysicalPlan, type Stage, scanStages } from '../plan/physical-plan.js'
 import {
   type BlockDescriptor,
@@ -42,6 +42,7 @@ export interface LayoutOptions {
  */
 export function layOut(options: LayoutOptions): Layout {
   const { plan, workerSlots, partitions, sinkSlot } = options
+  const memory = new ChannelMemory()
   const sourceOf = new Map(scanStages(plan).map((stage, source) => [stage.id, source]))
   const counts = plan.stages.map((stage) => {
     if (stage.parallelism === 'single') return 1
@@ -62,7 +63,7 @@ export function layOut(options: LayoutOptions): Layout {
       const side = (input.kind === 'scan' ? undefined : input.sides?.[i]) ?? 'left'
       outputs[from]?.forEach((out, writer) => {
         inputs[stage.id]?.forEach((into, reader) => {
-          const channel = createChannel(slotOf(writer), slotOf(reader))
+          const channel = memory.create(slotOf(writer), slotOf(reader))
           out.push(channel)
           into.push({ channel, watermark, side })
         })
@@ -70,7 +71,7 @@ export function layOut(options: LayoutOptions): Layout {
     }
     if (stage.output.kind !== 'sink' || sinkSlot === undefined) continue
     outputs[stage.id]?.forEach((out, writer) => {
-      const channel = createChannel(slotOf(writer), sinkSlot)
+      const channel = memory.create(slotOf(writer), sinkSlot)
       out.push(channel)
       sinkChannels.push(channel)
     })
@@ -85,7 +86,7 @@ export function layOut(options: LayoutOptions): Layout {
       const restore = isStateful ? options.restore(id) : undefined
       let stateLog: ChannelDescriptor | undefined
       if (options.logged && isStateful) {
-        stateLog = createChannel(slotOf(task), ENGINE_SLOT)
+        stateLog = memory.create(slotOf(task), ENGINE_SLOT)
         stateChannels.push({ stage: id, channel: stateLog })
       }
       tasks.get(slotOf(task))?.push({

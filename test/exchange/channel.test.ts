@@ -5,6 +5,7 @@ import { Doorbells } from '../../src/common/doorbell.js'
 import {
   BARRIER_FINAL,
   BARRIER_SNAPSHOT,
+  ChannelMemory,
   ChannelReader,
   ChannelWriter,
   createChannel,
@@ -220,6 +221,29 @@ describe('a channel', () => {
       expect(waits).toBeGreaterThan(0)
     } finally {
       await thread.terminate()
+    }
+  })
+})
+
+describe('the memory of channels', () => {
+  it('is cut into channels that do not touch each other', () => {
+    const bells = new Doorbells()
+    const memory = new ChannelMemory()
+    const ends = Array.from({ length: 11 }, () => {
+      const channel = memory.create(WRITER, READER)
+      return { writer: new ChannelWriter(channel, bells), reader: new ChannelReader(channel, bells) }
+    })
+    expect(new Set(ends.map(({ writer }) => writer.views.buffer)).size).toBe(2)
+    // Of each ring all is written, to its last byte.
+    for (const [n, { writer }] of ends.entries()) {
+      expect(put(writer, n, writer.maxPayloadBytes)).toBe(true)
+      expect(put(writer, n + 100, writer.maxPayloadBytes)).toBe(true)
+    }
+    for (const [n, { writer, reader }] of ends.entries()) {
+      for (const frame of [n, n + 100]) {
+        expectFrame(reader, frame, writer.maxPayloadBytes)
+        reader.release()
+      }
     }
   })
 })
