@@ -9,7 +9,8 @@ if (existsSync(report)) {
     const failed = file.assertionResults.filter((test) => test.status === 'failed')
     for (const test of failed) lines.push(`  ${test.fullName}: ${short(test.failureMessages.join(' '))}`)
     // A file that could not be loaded has no tests to fail.
-    if (file.status === 'failed' && failed.length === 0) lines.push(`  ${file.name.replace(`${process.cwd()}/`, '')}: ${short(file.message)}`)
+    if (file.status === 'failed' && failed.length === 0)
+      lines.push(`  ${file.name.replace(`${process.cwd()}/`, '')}: ${short(file.message)}`)
   }
 }
 if (lines.length === 0) {

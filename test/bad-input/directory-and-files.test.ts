@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
   chmodSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -15,7 +16,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { count, Millrace, t } from 'millrace'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { refusal } from './refusal.js'
 
 let dir: string
@@ -42,12 +43,26 @@ function child(program: string) {
   return { started, text: () => text, closed: once(started, 'close') }
 }
 
-/** Sends of `records` to partition 0 one by one, so that each is a record batch. */
-async function filled(records: number): Promise<void> {
+/** Directories that several tests begin with, each made once. */
+const made = mkdtempSync(join(tmpdir(), 'millrace-input-made-'))
+afterAll(() => rmSync(made, { recursive: true, force: true }))
+
+/** `dir` with what `make` leaves there. */
+async function begun(name: string, make: () => Promise<void>): Promise<void> {
+  const copy = join(made, name)
+  if (existsSync(copy)) return cpSync(copy, dir, { recursive: true })
+  await make()
+  cpSync(dir, copy, { recursive: true })
+}
+
+/** Sends of 20 records to each of two partitions one by one, so that each is a record batch. */
+const filled = (): Promise<void> => begun('filled', fill)
+
+async function fill(): Promise<void> {
   const mill = await open()
   await mill.topics.create('clicks', { partitions: 2, schema: Click })
   const producer = mill.producer()
-  for (let n = 0; n < records; n++) {
+  for (let n = 0; n < 20; n++) {
     await producer.send({
       topic: 'clicks',
       messages: [0, 1].map((partition) => ({ partition, value: { page: `/${'x'.repeat(40)}`, n } })),
@@ -133,7 +148,7 @@ describe('the directory', () => {
   })
 
   test('made by a newer version: refused, and left as it is', async () => {
-    await filled(1)
+    await filled()
     writeFileSync(join(dir, 'format.json'), '{"version":99}\n')
     const before = readdirSync(dir, { recursive: true }).sort()
     const error = await refusal(open)
@@ -147,7 +162,7 @@ describe('the directory', () => {
   })
 
   test("a topic's file that is no description", async () => {
-    await filled(1)
+    await filled()
     writeFileSync(join(dir, 'topics', 'clicks.json'), '{"name":')
     const error = await refusal(open)
     expect(error.code).toBe('TOPIC_FILE_CORRUPT')
@@ -160,7 +175,7 @@ describe('a segment with a damaged byte below the recovery point', () => {
   const segment = () => join(partitionDir(), '00000000000000000000.log')
 
   test('its offsets are named, nothing is deleted, the other partitions are read', async () => {
-    await filled(20)
+    await filled()
     const bytes = statSync(segment()).size
     flip(segment(), 0.52)
     const mill = await open()
@@ -185,7 +200,7 @@ describe('a segment with a damaged byte below the recovery point', () => {
   })
 
   test('a consumer and a query are told, and neither hangs', async () => {
-    await filled(20)
+    await filled()
     flip(segment(), 0.52)
     const mill = await open()
     const consumer = mill.consumer({ groupId: 'g' })
@@ -204,7 +219,7 @@ describe('a segment with a damaged byte below the recovery point', () => {
   })
 
   test('a segment that is gone', async () => {
-    await filled(3)
+    await filled()
     rmSync(segment())
     const mill = await open().catch((error: unknown) => error)
     const error = mill instanceof Millrace ? await refusal(() => mill.read.topic('clicks').collect()) : mill
@@ -226,7 +241,9 @@ describe('a checkpoint', () => {
       .format('noop')
 
   /** A few epochs, each with its commit. */
-  async function ran(): Promise<void> {
+  const ran = (): Promise<void> => begun('ran', run)
+
+  async function run(): Promise<void> {
     const mill = await open()
     await mill.topics.create('clicks', { schema: Click })
     for (let n = 0; n < 4; n++) {

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import {
+  cpSync,
   existsSync,
   mkdtempSync,
   readdirSync,
@@ -13,18 +14,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Millrace, t } from 'millrace'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
 const cli = fileURLToPath(new URL('../../dist/cli/millrace.js', import.meta.url))
 const Reading = t.struct({ sensor: t.string, celsius: t.double.nullable() })
 
+const made = mkdtempSync(join(tmpdir(), 'millrace-verify-made-'))
 let root: string
 let dir: string
 
-beforeEach(async () => {
-  root = mkdtempSync(join(tmpdir(), 'millrace-verify-'))
-  dir = join(root, 'data')
-  const mill = await Millrace.open({ dir, workers: 1, memoryBudget: 64 * 1024 * 1024 })
+beforeAll(async () => {
+  const mill = await Millrace.open({ dir: made, workers: 1, memoryBudget: 64 * 1024 * 1024 })
   await mill.topics.create('readings', { partitions: 2, schema: Reading })
   await mill.topics.create('raw', { config: { 'compression.type': 'gzip' } })
   const producer = mill.producer()
@@ -38,7 +38,13 @@ beforeEach(async () => {
   expect(await mill.verify()).toMatchObject({ ok: true, records: 40, damaged: [] })
   await mill.close()
 })
+afterAll(() => rmSync(made, { recursive: true, force: true }))
 
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'millrace-verify-'))
+  dir = join(root, 'data')
+  cpSync(made, dir, { recursive: true })
+})
 afterEach(() => rmSync(root, { recursive: true, force: true }))
 
 const verify = (...args: string[]) => {
