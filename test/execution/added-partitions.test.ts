@@ -2,21 +2,31 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Millrace } from 'millrace'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
 type Trigger = { readonly processingTime: string } | { readonly continuous: string }
 
 let dir: string
 let mill: Millrace
-let seen: string[]
-beforeEach(async () => {
+beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'added-'))
   mill = await Millrace.open({ dir, workers: 2 })
-  seen = []
 })
-afterEach(async () => {
+afterAll(async () => {
   await mill.close()
   rmSync(dir, { recursive: true, force: true })
+})
+
+let seen: string[]
+/** Of the query of this test. */
+let name: string
+let tests = 0
+beforeEach(() => {
+  seen = []
+  name = `q${tests++}`
+})
+afterEach(async () => {
+  for (const topic of mill.topics.list()) await mill.topics.delete(topic.name)
 })
 
 const streamOf = (topics: string) =>
@@ -26,7 +36,7 @@ const start = (topics: string, trigger: Trigger) => run(streamOf(topics), trigge
 
 const run = (stream: ReturnType<typeof streamOf>, trigger: Trigger) =>
   stream.writeStream
-    .queryName('q')
+    .queryName(name)
     .foreachBatch(async (rows) => {
       for (const row of await rows.collect()) {
         seen.push(`${row.topic}-${row.partition}:${Buffer.from(row.value as Uint8Array)}`)

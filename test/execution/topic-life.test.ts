@@ -2,25 +2,21 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Millrace, t } from 'millrace'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 
-const open: Millrace[] = []
-
-async function memory(): Promise<Millrace> {
-  const mill = await Millrace.open({ workers: 1, memoryBudget: 64 * 1024 * 1024 })
-  open.push(mill)
-  return mill
-}
-
+let mill: Millrace
+beforeAll(async () => {
+  mill = await Millrace.open({ workers: 1, memoryBudget: 64 * 1024 * 1024 })
+})
+afterAll(() => mill.close())
 afterEach(async () => {
-  for (const mill of open.splice(0)) await mill.close()
+  for (const { name } of mill.topics.list()) await mill.topics.delete(name)
 })
 
 const Position = t.struct({ user: t.string, page: t.string.nullable(), visits: t.int, at: t.timestamp })
 
 describe('compaction of a typed topic', () => {
   test('of each key the last row stays, at its offset, for consumers and for queries', async () => {
-    const mill = await memory()
     await mill.topics.create('positions', { schema: Position, config: { 'cleanup.policy': 'compact' } })
     const producer = mill.producer()
     const rows = Array.from({ length: 300 }, (_, i) => ({
@@ -52,7 +48,6 @@ describe('compaction of a typed topic', () => {
   })
 
   test.each(['gzip', 'lz4', 'snappy'])('compressed with %s it is compacted, and stays compressed', async (codec) => {
-    const mill = await memory()
     const config = { 'cleanup.policy': 'compact', 'compression.type': codec }
     await mill.topics.create('positions', { schema: Position, config })
     await mill.topics.create('raw', { config })
@@ -82,7 +77,6 @@ describe('compaction of a typed topic', () => {
   })
 
   test('rows with gaps between them keep their offsets through another round, and a read may begin in a gap', async () => {
-    const mill = await memory()
     await mill.topics.create('positions', { schema: Position, config: { 'cleanup.policy': 'compact' } })
     const producer = mill.producer()
     const value = (i: number) => ({ user: 'u', page: null, visits: i, at: 1000 + i })
@@ -106,7 +100,6 @@ describe('compaction of a typed topic', () => {
   })
 
   test('a query whose input was compacted away up to its end comes to its end', async () => {
-    const mill = await memory()
     await mill.topics.create('raw', { config: { 'cleanup.policy': 'compact' } })
     const producer = mill.producer()
     for (let i = 0; i < 10; i++) await producer.send({ topic: 'raw', messages: [{ key: 'k', value: String(i) }] })
@@ -123,7 +116,6 @@ describe('compaction of a typed topic', () => {
 
 describe('a topic later', () => {
   test('alter, addPartitions, deleteRecords and explainRecord', async () => {
-    const mill = await memory()
     await mill.topics.create('events', { partitions: 2 })
     const producer = mill.producer()
     await producer.send({ topic: 'events', messages: [{ key: 'a', value: '1', partition: 1 }] })
@@ -154,7 +146,6 @@ describe('a topic later', () => {
   })
 
   test('a query below the log start offset fails with the range, or with failOnDataLoss false goes on at the start', async () => {
-    const mill = await memory()
     await mill.topics.create('typed', { schema: Position })
     await mill.topics.create('raw')
     const producer = mill.producer()
@@ -191,7 +182,6 @@ describe('a topic later', () => {
   })
 
   test('what is queued when partitions are added keeps its order per key', async () => {
-    const mill = await memory()
     await mill.topics.create('events', { partitions: 1 })
     const producer = mill.producer()
     const sends: Promise<unknown>[] = []
@@ -209,7 +199,6 @@ describe('a topic later', () => {
   })
 
   test('LogAppendTime gives every record the time of its append', async () => {
-    const mill = await memory()
     await mill.topics.create('events', { config: { 'message.timestamp.type': 'LogAppendTime' } })
     const before = Date.now()
     await mill.producer().send({ topic: 'events', messages: [{ value: 'x', timestamp: 5 }] })
@@ -219,7 +208,6 @@ describe('a topic later', () => {
   })
 
   test('K-10: a record from too far in the future is refused by default, one from the past where the topic says so', async () => {
-    const mill = await memory()
     await mill.topics.create('events', { config: { 'message.timestamp.before.max.ms': 1000 } })
     const producer = mill.producer()
     const send = (timestamp: number) => producer.send({ topic: 'events', messages: [{ value: 'x', timestamp }] })
@@ -231,7 +219,6 @@ describe('a topic later', () => {
   })
 
   test('a compacted topic takes no record without a key', async () => {
-    const mill = await memory()
     await mill.topics.create('state', { config: { 'cleanup.policy': 'compact' } })
     const send = mill.producer().send({ topic: 'state', messages: [{ key: 'k', value: 'v' }, { value: 'lost' }] })
     await expect(send).rejects.toMatchObject({ code: 'INVALID_RECORD' })
