@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { compiled, expressions, interpreted, rows } from './expressions.js'
 
 /** MILLRACE_RUNS=50000 for a long search. */
-const numRuns = Number(process.env.MILLRACE_RUNS ?? 800)
+const numRuns = Number(process.env.MILLRACE_RUNS ?? 500)
 
 describe.each([true, false])('with ansi %s', (ansi) => {
   test('compiled code gives what the interpreter gives, errors and the sign of zero included', () => {

@@ -11,7 +11,7 @@ import { scalar, structType } from '../../src/types/data-type.js'
 import { schema } from './expressions.js'
 import { blockOf, input, mixedRows, operators, pipeline } from './stages.js'
 
-const numRuns = Number(process.env['MILLRACE_RUNS'] ?? 150)
+const numRuns = Number(process.env['MILLRACE_RUNS'] ?? 80)
 const eventTime = { eventTime: input(18), delayMs: 1000, column: 'n9', node: 0 }
 
 describe.each([true, false])('with ansi %s', (ansi) => {

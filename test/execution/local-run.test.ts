@@ -14,7 +14,7 @@ import { expressions, schema } from '../codegen/expressions.js'
 import { blockOf, input, mixedRows, operators } from '../codegen/stages.js'
 
 /** Small queries are evaluated where they are called: nobody can tell by their results. MILLRACE_RUNS=2000 for a long search. */
-const numRuns = Number(process.env['MILLRACE_RUNS'] ?? 40)
+const numRuns = Number(process.env['MILLRACE_RUNS'] ?? 25)
 
 let session: EngineSession
 beforeAll(async () => {

@@ -191,7 +191,7 @@ describe.each([true, false])('with ansi %s', (ansi) => {
         if (typeof expected === 'string') return
         expect(outcome(optimized, data, ansi)).toStrictEqual(expected)
       }),
-      { numRuns: 3000 },
+      { numRuns: Number(process.env['MILLRACE_RUNS'] ?? 1500) },
     )
     expect(planned).toBeGreaterThan(100)
   })

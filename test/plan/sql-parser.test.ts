@@ -141,7 +141,7 @@ describe('an error names its place', () => {
           ]).toContain(error.code)
         }
       }),
-      { numRuns: Number(process.env.MILLRACE_RUNS ?? 3000) },
+      { numRuns: Number(process.env.MILLRACE_RUNS ?? 1500) },
     )
   })
 })

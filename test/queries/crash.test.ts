@@ -18,7 +18,7 @@ import { rowDifferences } from './same-rows.js'
  * lives leaves must be what the case expects, and an epoch that is delivered twice must have the same rows.
  */
 /** Workers of each life; all but the last are killed. */
-const lives = { 'micro-batch': [1, 3, 1], continuous: [3, 1] } as const
+const lives = { 'micro-batch': [1, 3], continuous: [3, 1] } as const
 /** From `ready` on; a life without a kill takes about this long. */
 const KILL_AFTER_MS_MAX = 200
 
