@@ -11,15 +11,10 @@ export interface Pace {
   readonly batch?: number
   /**
    * `spin`: looks again in every turn of the event loop, which costs a core and has no timer's grain.
-   * `nap`: the same, and sleeps for {@link NAP_MS} at most where nothing is due, so that the sender does not take a core from those whom it
-   * measures. What reaches the thread while it sleeps is seen that much later.
    * `timer`: setTimeout, a grain of a millisecond, leaves the loop idle in between.
    */
-  readonly wait: 'spin' | 'nap' | 'timer'
+  readonly wait: 'spin' | 'timer'
 }
-
-const NAP_MS = 0.05
-const pillow = new Int32Array(new SharedArrayBuffer(4))
 
 /** Calls `send(from, to)` with the records [from, to) that are due. `intended(i)` is on the clock of `performance.now()`. */
 export async function pace(
@@ -46,11 +41,7 @@ export async function pace(
         }
         if (sent >= total) resolve()
         else if (options.wait === 'spin') setImmediate(turn)
-        else if (options.wait === 'nap') {
-          const rest = intended(sent + batch - 1) - performance.now()
-          if (rest > 0) Atomics.wait(pillow, 0, 0, Math.min(rest, NAP_MS))
-          setImmediate(turn)
-        } else setTimeout(turn, Math.max(0, intended(sent + batch - 1) - performance.now()))
+        else setTimeout(turn, Math.max(0, intended(sent + batch - 1) - performance.now()))
       } catch (error) {
         reject(error)
       }

@@ -75,7 +75,7 @@ export async function runningCount(required: LatencyRequirement, seconds: number
   const cpu = process.cpuUsage()
   let failure: unknown
   const { latestStartMs } = await pace(
-    { rate, seconds: warmUpSeconds + seconds, wait: 'nap' },
+    { rate, seconds: warmUpSeconds + seconds, wait: 'spin' },
     (from, to, intended) => {
       if (from === 0) recordFrom = intended(Math.floor(rate * warmUpSeconds))
       const messages = []
@@ -113,7 +113,7 @@ export async function runningCount(required: LatencyRequirement, seconds: number
         latencies.toString(),
         `${describeHiccups(hiccups)}; latest turn of the sender ${latestStartMs.toFixed(2)} ms late`,
         `${received} rows for ${total} records`,
-        `${(cpuSeconds / (warmUpSeconds + seconds)).toFixed(2)} cores, the sender's among them, which naps between records`,
+        `${(cpuSeconds / (warmUpSeconds + seconds)).toFixed(2)} cores, the sender's among them, which spins between records`,
       ],
     },
     {
