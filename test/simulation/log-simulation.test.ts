@@ -3,7 +3,7 @@ import type { Env, FileHandle } from '../../src/common/env.js'
 import { SimulationFailure, type SimulationOptions, simulate } from './log-simulation.js'
 
 /** How many seeds are tried here; `npm run test:simulation -- --seeds 10000` tries more. */
-const SEEDS = Number(process.env['SIMULATION_SEEDS'] ?? 150)
+const SEEDS = Number(process.env['SIMULATION_SEEDS'] ?? 300)
 /** Of these disks fail in every life, and no life ends with a close. */
 const HARSH_SEEDS = Number(process.env['SIMULATION_HARSH_SEEDS'] ?? 32)
 /** Seeds that have found something once. */
