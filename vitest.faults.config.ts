@@ -11,7 +11,7 @@ export default defineConfig({
   test: {
     ...shared.test,
     include: ['test/faults/**/*.faults.ts'],
-    testTimeout: 900_000,
+    testTimeout: 3_600_000,
     hookTimeout: 120_000,
     fileParallelism: false,
     reporters: ['verbose'],

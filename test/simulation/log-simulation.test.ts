@@ -5,7 +5,7 @@ import { SimulationFailure, type SimulationOptions, simulate } from './log-simul
 /** How many seeds are tried here; `npm run test:simulation -- --seeds 10000` tries more. */
 const SEEDS = Number(process.env['SIMULATION_SEEDS'] ?? 300)
 /** Of these disks fail in every life, and no life ends with a close. */
-const HARSH_SEEDS = Number(process.env['SIMULATION_HARSH_SEEDS'] ?? 32)
+const HARSH_SEEDS = Number(process.env['SIMULATION_HARSH_SEEDS'] ?? 48)
 /** Seeds that have found something once. */
 const FOUND = [529, 536, 1129]
 const HARSH_FOUND = [132]
