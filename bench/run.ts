@@ -30,8 +30,8 @@ const { values: options, positionals: names } = scriptArguments(usage, {
   },
 })
 
-/** A line that has not finished by then is stuck. */
-const LINE_MS_MAX = options.quick ? 60_000 : 300_000
+/** A line of which nothing was heard for so long, neither a remark nor its result, is stuck. */
+const SILENCE_MS_MAX = options.quick ? 60_000 : 300_000
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
@@ -67,9 +67,10 @@ function runLine(file: string): Promise<readonly Line[]> {
     })
     const timer = setTimeout(() => {
       child.kill('SIGKILL')
-      reject(new Error(`no result after ${LINE_MS_MAX / 1000} s`))
-    }, LINE_MS_MAX)
+      reject(new Error(`nothing heard for ${SILENCE_MS_MAX / 1000} s`))
+    }, SILENCE_MS_MAX)
     child.on('message', (message: ChildMessage) => {
+      timer.refresh()
       if (message.kind === 'log') console.log(`    ${message.text}`)
       else lines = message.lines
     })

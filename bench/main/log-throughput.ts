@@ -15,7 +15,7 @@ const ONLY = process.env.MILLRACE_BENCH_SHAPE ?? ''
 const bench: Bench = {
   name: 'log-throughput',
   suite: 'log',
-  async run({ quick, directory }) {
+  async run({ quick, directory, log }) {
     const lines: Line[] = []
     for (const valueBytes of [100, 1024]) {
       const messages = logMessages(10_000, valueBytes)
@@ -24,6 +24,7 @@ const bench: Bench = {
       for (const partitions of quick ? [1] : [1, 16]) {
         for (const storage of ['memory', 'interval', 'group'] as const) {
           if (!`${valueBytes} ${partitions} ${storage}`.startsWith(ONLY)) continue
+          log(`${valueBytes} B, ${partitions} ${partitions === 1 ? 'partition' : 'partitions'}, ${storage}`)
           lines.push(
             ...(await throughput({ directory, messages, bytes, records, partitions, storage, repeats: quick ? 2 : 5 })),
           )
