@@ -30,7 +30,7 @@ import { schema, slots } from './expressions.js'
 import { isNested, types } from './plan-parts.js'
 import { blockOf, input, mix, mixedRows, pipeline } from './stages.js'
 
-const numRuns = Number(process.env['MILLRACE_RUNS'] ?? 40)
+const numRuns = Number(process.env['MILLRACE_RUNS'] ?? 30)
 const NULLABLE_TIME = 18
 const TIME = 19
 

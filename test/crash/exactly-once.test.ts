@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Child, seededRandom } from './kill.js'
 
 /** Rounds of each test; MILLRACE_KILLS=200 for a long night. */
-const KILLS = Math.ceil(Number(process.env.MILLRACE_KILLS ?? 6) / 6)
+const KILLS = Math.ceil(Number(process.env.MILLRACE_KILLS ?? 4) / 4)
 const SEED = Number(process.env.MILLRACE_SEED ?? Date.now() % 1_000_000)
 
 let dir: string
