@@ -7,7 +7,7 @@ import { type BufferViews, viewsOf } from '../types/block.js'
  * lock, nothing lost, repeated or reordered. A frame lies in one piece, so that the block in it is read in
  * place; where it does not fit before the end of the ring, a pad frame fills the rest.
  *
- *   // offset  size  channel
+ *   // offset  size  channel, from its start in the buffer
  *   //      0     4  written   units of 32 bytes ever written, modulo 2^32
  *   //     64     4  read      units of 32 bytes ever released, modulo 2^32
  *   //    128     4  waiting   1 while the writer waits for room
