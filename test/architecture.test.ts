@@ -77,8 +77,8 @@ describe('the house', () => {
 
   test('nothing leans on a folder beside the repository', () => {
     const beside = new RegExp(`${['\\.\\.', 'shared'].join('/')}\\b(?!\\.)`)
-    const everywhere = ['src', 'test', 'bench/lib', 'bench/main', 'bench/micro', 'docs', 'examples', '.ci'].flatMap((folder) =>
-      readTree(folder, ['']).map(({ path, text }) => file(`${folder}/${path}`, text)),
+    const everywhere = ['src', 'test', 'bench/lib', 'bench/main', 'bench/micro', 'docs', 'examples', '.ci'].flatMap(
+      (folder) => readTree(folder, ['']).map(({ path, text }) => file(`${folder}/${path}`, text)),
     )
     const top = readdirSync(root)
       .filter((name) => /\.(md|json|js|ts)$/.test(name))
