@@ -1,15 +1,18 @@
 import { codeGenerationAllowed, FunctionSource } from '../common/function-source.js'
+import { lazyModule } from '../common/lazy-module.js'
 import type { Grouping } from '../plan/physical-plan.js'
 import type { CodeValue } from './code-value.js'
-import { interpretCombine, interpretFold, interpretLookup } from './combine-interpreter.js'
 import { GroupCode } from './group-code.js'
 import { otherLocals, ownLocals } from './key-code.js'
 import type { CombineFunction, FoldFunction, LookupFunction } from './stage-functions.js'
 
+/** Where code generation is forbidden. */
+const interpreters = lazyModule(import.meta.url, './combine-interpreter.js', () => import('./combine-interpreter.js'))
+
 /** Functions between tables of one grouping: windows are made of slices, and sessions of sessions, without a block in between. */
 
 export function compileCombine(grouping: Grouping, ansi: boolean): CombineFunction {
-  if (!codeGenerationAllowed()) return interpretCombine(grouping, ansi)
+  if (!codeGenerationAllowed()) return interpreters().interpretCombine(grouping, ansi)
   const source = new FunctionSource()
   const group = new GroupCode(source, grouping, false, ansi)
   group.take(true)
@@ -23,7 +26,7 @@ export function compileCombine(grouping: Grouping, ansi: boolean): CombineFuncti
 }
 
 export function compileLookup(grouping: Grouping, ansi: boolean): LookupFunction {
-  if (!codeGenerationAllowed()) return interpretLookup(grouping, ansi)
+  if (!codeGenerationAllowed()) return interpreters().interpretLookup(grouping, ansi)
   const source = new FunctionSource()
   const group = new GroupCode(source, grouping, false, ansi)
   group.take(true)
@@ -37,7 +40,7 @@ export function compileLookup(grouping: Grouping, ansi: boolean): LookupFunction
 }
 
 export function compileFold(grouping: Grouping, ansi: boolean): FoldFunction {
-  if (!codeGenerationAllowed()) return interpretFold(grouping, ansi)
+  if (!codeGenerationAllowed()) return interpreters().interpretFold(grouping, ansi)
   const source = new FunctionSource()
   const group = new GroupCode(source, grouping, false, ansi)
   group.take(true)

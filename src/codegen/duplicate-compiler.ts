@@ -1,4 +1,5 @@
 import { codeGenerationAllowed, FunctionSource } from '../common/function-source.js'
+import { lazyModule } from '../common/lazy-module.js'
 import { FORGOTTEN, forgets, isStamped, seenKeys } from '../operator/deduplicate.js'
 import { shuffleSchema } from '../operator/join.js'
 import { inputSlots } from '../plan/bound-expression.js'
@@ -7,14 +8,20 @@ import type { Deduplicate } from '../plan/physical-plan.js'
 import { BlockInput, BlockOutput } from './block-access.js'
 import { type CompiledFunction, finish, interpreted } from './compiled-function.js'
 import type { FirstRowsFunction } from './duplicate-functions.js'
-import { interpretFirstRows } from './duplicate-interpreter.js'
 import { type CodeValue, compileExpression } from './expression-compiler.js'
 import { GroupCode } from './group-code.js'
 import { asBytes } from './text-scratch.js'
 
+/** Where code generation is forbidden. */
+const interpreters = lazyModule(
+  import.meta.url,
+  './duplicate-interpreter.js',
+  () => import('./duplicate-interpreter.js'),
+)
+
 /** The one loop of a deduplication: the row's key in the table of those that were seen, and where it is new, the row to the output. */
 export function compileFirstRows(head: Deduplicate, ansi: boolean): CompiledFunction<FirstRowsFunction> {
-  if (!codeGenerationAllowed()) return interpreted(interpretFirstRows(head, ansi))
+  if (!codeGenerationAllowed()) return interpreted(interpreters().interpretFirstRows(head, ansi))
   const source = new FunctionSource()
   BlockInput.declareViews(source)
   const stamped = isStamped(head)

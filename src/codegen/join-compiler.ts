@@ -1,5 +1,6 @@
 import { present } from '../common/assert.js'
 import { codeGenerationAllowed, FunctionSource } from '../common/function-source.js'
+import { lazyModule } from '../common/lazy-module.js'
 import {
   joinStateSchema,
   keyGrouping,
@@ -32,9 +33,11 @@ import {
   type ProbeFunction,
   STATE_OF_ROW,
 } from './join-functions.js'
-import { interpretEmit, interpretEntries, interpretKeep, interpretLog, interpretProbe } from './join-interpreter.js'
 import { rowsOfStore, StoreInput } from './store-access.js'
 import { asBytes } from './text-scratch.js'
+
+/** Where code generation is forbidden. */
+const interpreters = lazyModule(import.meta.url, './join-interpreter.js', () => import('./join-interpreter.js'))
 
 /** The loops of a join: rows against the other side, pairs into result rows, rows into the store and out of it. */
 
@@ -43,7 +46,7 @@ type Load = (slot: number) => CodeValue
 const slotCount = (schema: StructType): number => columnSlots(schema).length
 
 export function compileProbe(join: Join, side: JoinSideName, ansi: boolean): CompiledFunction<ProbeFunction> {
-  if (!codeGenerationAllowed()) return interpreted(interpretProbe(join, side, ansi))
+  if (!codeGenerationAllowed()) return interpreted(interpreters().interpretProbe(join, side, ansi))
   const other = otherSide(side)
   const rules = sideRules(join, side)
   const rulesOfOther = sideRules(join, other)
@@ -118,7 +121,7 @@ export function compileEmit(
   join: Join,
   from: { readonly left: ColumnsFrom; readonly right: ColumnsFrom },
 ): CompiledFunction<EmitFunction> {
-  if (!codeGenerationAllowed()) return interpreted(interpretEmit(join, from))
+  if (!codeGenerationAllowed()) return interpreted(interpreters().interpretEmit(join, from))
   const source = new FunctionSource()
   const block = from.left === 'block' ? join.left : from.right === 'block' ? join.right : undefined
   const stored = from.left === 'store' ? join.left : from.right === 'store' ? join.right : undefined
@@ -158,7 +161,7 @@ export function compileKeep(
   restoring: boolean,
   ansi: boolean,
 ): CompiledFunction<KeepFunction> {
-  if (!codeGenerationAllowed()) return interpreted(interpretKeep(join, side, restoring, ansi))
+  if (!codeGenerationAllowed()) return interpreted(interpreters().interpretKeep(join, side, restoring, ansi))
   const source = new FunctionSource()
   BlockInput.declareViews(source)
   const load = rowLoad(source, join, side, restoring)
@@ -183,7 +186,7 @@ export function compileKeep(
 }
 
 export function compileEntries(join: Join, side: JoinSideName, ansi: boolean): CompiledFunction<EntriesFunction> {
-  if (!codeGenerationAllowed()) return interpreted(interpretEntries(join, side, ansi))
+  if (!codeGenerationAllowed()) return interpreted(interpreters().interpretEntries(join, side, ansi))
   const source = new FunctionSource()
   BlockInput.declareViews(source)
   const input = new BlockInput(source, source.section(), joinStateSchema(join), undefined)
@@ -202,7 +205,7 @@ export function compileEntries(join: Join, side: JoinSideName, ansi: boolean): C
 }
 
 export function compileLog(join: Join, side: JoinSideName): CompiledFunction<LogFunction> {
-  if (!codeGenerationAllowed()) return interpreted(interpretLog(join, side))
+  if (!codeGenerationAllowed()) return interpreted(interpreters().interpretLog(join, side))
   const source = new FunctionSource()
   const { headInts } = new GroupPlaces(new GroupCode(source, keyGrouping(join), false, true).layout)
   const output = new BlockOutput(source, joinStateSchema(join), 'B')

@@ -1,18 +1,19 @@
 import { codeGenerationAllowed } from '../common/function-source.js'
+import { lazyModule } from '../common/lazy-module.js'
 import { shuffleSchema } from '../operator/join.js'
 import type { Grouping, StageOutput } from '../plan/physical-plan.js'
-import { KEY_GROUPS, keyGroupOf, ownerOf } from '../state/hash.js'
+import { KEY_GROUPS } from '../state/hash.js'
 import type { BlockBuilder } from '../types/block-builder.js'
 import { BlockOutput } from './block-access.js'
-import { interpretMatches } from './broadcast-interpreter.js'
 import type { CodeValue } from './code-value.js'
 import { type CompiledFunction, interpreted } from './compiled-function.js'
 import { GroupCode } from './group-code.js'
-import { GroupInterpreter } from './group-interpreter.js'
 import { compileRows, multipliesRows } from './row-compiler.js'
-import { evaluator, interpretRows, type RowLevel, type TakeRow } from './row-interpreter.js'
 import type { PipelineSpec, RowsFunction } from './stage-functions.js'
 import { asBytes } from './text-scratch.js'
+
+/** Where code generation is forbidden. */
+const interpreters = lazyModule(import.meta.url, './shuffle-interpreter.js', () => import('./shuffle-interpreter.js'))
 
 type Shuffle = StageOutput & { readonly kind: 'shuffle' }
 
@@ -24,7 +25,7 @@ export function compileToShuffle(
   const grouping = groupingOf(output)
   const { stamp } = output
   const columnsFrom = stamp === undefined ? 1 : 2
-  if (!codeGenerationAllowed()) return interpreted(interpretShuffle(spec, output, grouping))
+  if (!codeGenerationAllowed()) return interpreted(interpreters().interpretShuffle(spec, output, grouping))
   return compileRows(spec, (source, level, evaluate) => {
     const group = new GroupCode(source, grouping, false, spec.ansi)
     return {
@@ -66,25 +67,4 @@ function groupingOf({ keys }: Shuffle): Grouping {
     closesWindows: false,
     outputMode: 'append',
   }
-}
-
-function interpretShuffle(
-  spec: PipelineSpec,
-  output: Shuffle,
-  grouping: Grouping,
-): RowsFunction<readonly BlockBuilder[]> {
-  const group = new GroupInterpreter(grouping, false, spec.ansi)
-  const toOwner = (row: RowLevel, columns: readonly number[]): TakeRow<readonly BlockBuilder[]> => {
-    const keys = output.keys.map((key) => evaluator(key, row, spec))
-    const { stamp } = output
-    const timeOf = stamp === undefined || stamp === 'record' ? undefined : evaluator(stamp, row, spec)
-    return (targets, watermark) => {
-      const h = group.hash(keys.map((key) => key()))
-      const time = timeOf === undefined ? watermark : (timeOf() ?? Number.NEGATIVE_INFINITY)
-      const stamps = stamp === undefined ? [] : [time]
-      targets[ownerOf(keyGroupOf(h), targets.length)]?.append([h, ...stamps, ...columns.map((slot) => row.load(slot))])
-      return 'passed'
-    }
-  }
-  return interpretRows(spec, toOwner, interpretMatches)
 }

@@ -1,5 +1,6 @@
 import { present } from '../common/assert.js'
 import { codeGenerationAllowed, FunctionSource } from '../common/function-source.js'
+import { lazyModule } from '../common/lazy-module.js'
 import { aggregateStateSchema, windowNumbers } from '../operator/aggregate.js'
 import type { FinalAggregate, Grouping } from '../plan/physical-plan.js'
 import { type GroupTable, HEAD_KEY_HASH } from '../state/group-table.js'
@@ -7,16 +8,16 @@ import { KEY_GROUPS } from '../state/hash.js'
 import type { BlockBuilder } from '../types/block-builder.js'
 import type { StructType } from '../types/data-type.js'
 import { BlockInput, BlockOutput } from './block-access.js'
-import { interpretMatches } from './broadcast-interpreter.js'
 import { type CompiledFunction, finish, interpreted } from './compiled-function.js'
 import type { CodeValue } from './expression-compiler.js'
 import { GroupCode } from './group-code.js'
 import { compileRows, multipliesRows } from './row-compiler.js'
-import { interpretToBuilder } from './row-interpreter.js'
 import type { MergeFunction, PipelineSpec, ResultFunction, RowsFunction, StateFunction } from './stage-functions.js'
-import { interpretMerge, interpretResult, interpretState, interpretToTable } from './stage-interpreter.js'
 import { asBytes } from './text-scratch.js'
 import { WindowCode } from './window-code.js'
+
+/** Where code generation is forbidden. */
+const interpreters = lazyModule(import.meta.url, './stage-interpreter.js', () => import('./stage-interpreter.js'))
 
 /**
  * A stage becomes a handful of functions, each one loop over the rows of a block where it lies: scan,
@@ -26,7 +27,7 @@ import { WindowCode } from './window-code.js'
 
 /** scan → filters and projections → rows appended to a builder of `schema`. */
 export function compileToBuilder(spec: PipelineSpec, schema: StructType): CompiledFunction<RowsFunction<BlockBuilder>> {
-  if (!codeGenerationAllowed()) return interpreted(interpretToBuilder(spec, interpretMatches))
+  if (!codeGenerationAllowed()) return interpreted(interpreters().interpretToRows(spec))
   return compileRows(spec, (source, level) => {
     const output = new BlockOutput(source, schema, 'T', multipliesRows(spec))
     return {
@@ -50,7 +51,7 @@ export function compileToTable(
   grouping: Grouping,
   fixed?: GroupTable,
 ): CompiledFunction<RowsFunction<GroupTable>> {
-  if (!codeGenerationAllowed()) return interpreted(interpretToTable(spec, grouping))
+  if (!codeGenerationAllowed()) return interpreted(interpreters().interpretToTable(spec, grouping))
   return compileRows(
     spec,
     (source, level, evaluate) => {
@@ -89,7 +90,7 @@ export function compileToTable(
  * `replace` takes a row as the group's new state (recovery) instead of adding it.
  */
 export function compileMerge(grouping: Grouping, ansi: boolean, replace: boolean): CompiledFunction<MergeFunction> {
-  if (!codeGenerationAllowed()) return interpreted(interpretMerge(grouping, ansi, replace))
+  if (!codeGenerationAllowed()) return interpreted(interpreters().interpretMerge(grouping, ansi, replace))
   const source = new FunctionSource()
   BlockInput.declareViews(source)
   const input = new BlockInput(source, source.section(), aggregateStateSchema(grouping), undefined)
@@ -149,7 +150,7 @@ function stateRow(input: BlockInput, grouping: Grouping) {
 }
 
 export function compileState(grouping: Grouping, partial: boolean, ansi: boolean): CompiledFunction<StateFunction> {
-  if (!codeGenerationAllowed()) return interpreted(interpretState(grouping, partial, ansi))
+  if (!codeGenerationAllowed()) return interpreted(interpreters().interpretState(grouping, partial, ansi))
   const source = new FunctionSource()
   const group = new GroupCode(source, grouping, partial, ansi)
   const output = new BlockOutput(source, aggregateStateSchema(grouping), 'B')
@@ -169,7 +170,7 @@ export function compileState(grouping: Grouping, partial: boolean, ansi: boolean
 }
 
 export function compileResult(final: FinalAggregate, ansi: boolean): CompiledFunction<ResultFunction> {
-  if (!codeGenerationAllowed()) return interpreted(interpretResult(final, ansi))
+  if (!codeGenerationAllowed()) return interpreted(interpreters().interpretResult(final, ansi))
   const source = new FunctionSource()
   const group = new GroupCode(source, final.grouping, false, ansi)
   const output = new BlockOutput(source, final.schema, 'B')

@@ -3,9 +3,17 @@ import { firstWindow, type GroupingWindow, lastWindow, sliceStart } from '../pla
 import type { FinalAggregate, Grouping } from '../plan/physical-plan.js'
 import type { GroupTable } from '../state/group-table.js'
 import { keyGroupOf, ownerOf } from '../state/hash.js'
+import type { BlockBuilder } from '../types/block-builder.js'
 import { interpretMatches } from './broadcast-interpreter.js'
 import { GroupInterpreter } from './group-interpreter.js'
-import { evaluator, interpretRows, type RowLevel, slotReaders, type TakeRow } from './row-interpreter.js'
+import {
+  evaluator,
+  interpretRows,
+  interpretToBuilder,
+  type RowLevel,
+  slotReaders,
+  type TakeRow,
+} from './row-interpreter.js'
 import type { MergeFunction, PipelineSpec, ResultFunction, RowsFunction, StateFunction } from './stage-functions.js'
 import type { Value } from './value.js'
 
@@ -116,4 +124,8 @@ export function interpretResult(final: FinalAggregate, ansi: boolean): ResultFun
       B.append(group.resultRow(T, list === null ? i : (list[i] as number), final, windowStart))
     }
   }
+}
+
+export function interpretToRows(spec: PipelineSpec): RowsFunction<BlockBuilder> {
+  return interpretToBuilder(spec, interpretMatches)
 }

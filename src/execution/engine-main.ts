@@ -2,6 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { present } from '../common/assert.js'
 import { nodeEnv } from '../common/env.js'
 import { toErrorShape } from '../common/errors.js'
+import { modulesLoaded } from '../common/lazy-module.js'
 import { Engine } from './engine.js'
 import type { EngineStart, FromEngine, ToEngine } from './engine-protocol.js'
 
@@ -16,11 +17,13 @@ port.on('message', (message: ToEngine) => {
   else engine.onMessage(message)
 })
 
-Engine.open(nodeEnv, workerData as EngineStart, toHost).then(
-  (opened) => {
-    engine = opened
-    toHost({ type: 'ready' })
-    for (const message of early.splice(0)) opened.onMessage(message)
-  },
-  (error: unknown) => toHost({ type: 'answer', id: -1, error: toErrorShape(error) }),
-)
+modulesLoaded()
+  .then(() => Engine.open(nodeEnv, workerData as EngineStart, toHost))
+  .then(
+    (opened) => {
+      engine = opened
+      toHost({ type: 'ready' })
+      for (const message of early.splice(0)) opened.onMessage(message)
+    },
+    (error: unknown) => toHost({ type: 'answer', id: -1, error: toErrorShape(error) }),
+  )

@@ -2,16 +2,23 @@ import type { MessagePort } from 'node:worker_threads'
 import { ENGINE_SLOT, FIRST_WORKER_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
 import { engineClosed, fromErrorShape, MillraceError, toErrorShape } from '../common/errors.js'
+import { lazyModule } from '../common/lazy-module.js'
 import type { LogEntry } from '../common/logger.js'
 import { LogEngine, type RecoveryFinding } from '../log/log-engine.js'
 import type { VerifyReport } from '../log/log-verify.js'
-import { OwnedTransactions } from '../log/owned-transactions.js'
 import { LogMemory } from '../log/shared-memory.js'
 import type { FromWorker, ToWorker } from '../worker/protocol.js'
 import type { EngineStart, FromEngine, QueryStart, RequestName, Requests, ToEngine } from './engine-protocol.js'
 import type { LogSink } from './log-sink.js'
-import { checkpointOwner, outcomeIn } from './query-checkpoint.js'
 import type { QueryRun } from './query-run.js'
+
+/** With the first query, and what only some queries need with the first of those: an engine that only keeps a log opens sooner without them. */
+const running = lazyModule(import.meta.url, './query-run.js', () => import('./query-run.js'))
+const checkpointing = lazyModule(import.meta.url, './query-checkpoint.js', () => import('./query-checkpoint.js'))
+const logSinks = lazyModule(import.meta.url, './log-sink.js', () => import('./log-sink.js'))
+const owning = lazyModule(import.meta.url, '../log/owned-transactions.js', () => import('../log/owned-transactions.js'))
+const verifying = lazyModule(import.meta.url, '../log/log-verify.js', () => import('../log/log-verify.js'))
+const verifyingOthers = lazyModule(import.meta.url, './verify.js', () => import('./verify.js'))
 
 /** What lives on the engine thread: the log's files and the coordinators of all queries. */
 export class Engine {
@@ -47,7 +54,7 @@ export class Engine {
       spillDirectory: start.spillDirectory,
       transactionalIdExpirationMs: start.transactionalIdExpirationMs,
       producerIdExpirationMs: start.producerIdExpirationMs,
-      askOwner: (owner, transaction) => outcomeIn(env, owner, transaction),
+      askOwner: (owner, transaction) => checkpointing().outcomeIn(env, owner, transaction),
     })
     for (const entry of recoveryEntries(log.findings, log.markFaults)) toHost({ type: 'log', entry })
     engine = new Engine(env, log, toHost, start.dir)
@@ -165,8 +172,7 @@ export class Engine {
   }
 
   async #start(spec: QueryStart): Promise<void> {
-    // Loaded with the first query, and the sink with the first that has one: an engine that only keeps a log opens sooner without them.
-    const [{ QueryRun }, openLogSink] = await Promise.all([import('./query-run.js'), this.#logSinkOf(spec)])
+    const openLogSink = this.#logSinkOf(spec)
     // A run that begins now would be none of those that close() waits for.
     if (this.#closing) throw engineClosed()
     const lost = spec.workerSlots.filter((slot) => !this.#workers.has(slot))
@@ -177,7 +183,7 @@ export class Engine {
         retriable: true,
       })
     }
-    const run = new QueryRun(spec, {
+    const run = new (running().QueryRun)(spec, {
       env: this.env,
       bells: this.#memory.bells,
       log: this.log,
@@ -196,18 +202,17 @@ export class Engine {
   }
 
   /** Makes the sink of a query that writes into a topic; undefined for every other. */
-  async #logSinkOf({ sink: to, plan, checkpoint }: QueryStart): Promise<((run: QueryRun) => LogSink) | undefined> {
+  #logSinkOf({ sink: to, plan, checkpoint }: QueryStart): ((run: QueryRun) => LogSink) | undefined {
     if (to.kind !== 'log') return undefined
-    const { LogSink } = await import('./log-sink.js')
     return (run) => {
-      const sink = new LogSink(
+      const sink = new (logSinks().LogSink)(
         this.log.describe(to.topic),
         plan.schema,
         this.#memory,
         this.env,
-        new OwnedTransactions(
+        new (owning().OwnedTransactions)(
           this.log.transactions,
-          checkpoint === undefined ? undefined : checkpointOwner(checkpoint),
+          checkpoint === undefined ? undefined : checkpointing().checkpointOwner(checkpoint),
         ),
         (error) => run.fail(error),
         () => run.onRing(),
@@ -219,14 +224,9 @@ export class Engine {
   }
 
   async #verify(): Promise<VerifyReport> {
-    // Loaded when it is asked for, as hardly ever.
-    const [{ VerifyTotals }, { verifyOtherFiles }] = await Promise.all([
-      import('../log/log-verify.js'),
-      import('./verify.js'),
-    ])
-    const totals = new VerifyTotals()
+    const totals = new (verifying().VerifyTotals)()
     await this.log.verify(totals)
-    if (this.dir !== undefined) verifyOtherFiles(this.env, this.dir, totals)
+    if (this.dir !== undefined) verifyingOthers().verifyOtherFiles(this.env, this.dir, totals)
     return totals.report()
   }
 

@@ -1,7 +1,8 @@
 import { ENGINE_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
+import { lazyModule } from '../common/lazy-module.js'
 import type { StructType } from '../types/data-type.js'
-import { Compaction, type CompactionResult } from './compaction.js'
+import type { CompactionResult } from './compaction.js'
 import { compactionEnd, compactionIsDue, isCompacted } from './compaction-policy.js'
 import { KeyHash } from './key-hash.js'
 import {
@@ -19,6 +20,8 @@ import { Retention } from './retention-run.js'
 import type { LogMemory } from './shared-memory.js'
 import { rollLimits } from './topic-config.js'
 import { WorkSlices } from './work-slices.js'
+
+const compacting = lazyModule(import.meta.url, './compaction.js', () => import('./compaction.js'))
 
 /** What the cleaner must know of a partition's topic, as it is now. */
 export interface CleanedTopic {
@@ -207,7 +210,7 @@ export class LogCleaner {
       // Offsets may be missing below the recovery point alone, so that recovery tells a gap from what the power has taken.
       await this.#options.saveMarks()
     }
-    const result = await new Compaction({
+    const result = await new (compacting().Compaction)({
       env,
       log,
       schema,

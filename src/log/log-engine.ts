@@ -1,26 +1,31 @@
 import { HOST_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
 import { engineClosed, MillraceError } from '../common/errors.js'
+import { lazyModule } from '../common/lazy-module.js'
 import { isCompacted } from './compaction-policy.js'
 import { DirectoryLock } from './directory-lock.js'
-import { explainRecord, type RecordExplanation } from './explain-record.js'
+import type { RecordExplanation } from './explain-record.js'
 import { PRODUCER_ID_EXPIRATION_MS, TRANSACTIONAL_ID_EXPIRATION_MS } from './limits.js'
 import { type CompactedPartition, LogCleaner } from './log-cleaner.js'
 import { LogReclaimer } from './log-reclaimer.js'
-import { type VerifyTotals, verifyOpenTopics } from './log-verify.js'
+import type { VerifyTotals } from './log-verify.js'
 import { type FsyncMode, LogWriter } from './log-writer.js'
 import { OpenTopics } from './open-topics.js'
 import { partitionKey, partitionOf, type TopicDescriptor } from './partition-descriptor.js'
 import type { PartitionLog } from './partition-log.js'
 import { type PartitionState, partitionState } from './partition-state.js'
-import { type DamagedRange, type RecoveredPartition, recoverPartition } from './recovery.js'
+import type { DamagedRange, RecoveredPartition } from './recovery.js'
 import { type CleanEnd, RecoveryMarks, type RecoveryPoint } from './recovery-marks.js'
 import type { LogMemory } from './shared-memory.js'
 import { rollLimits } from './topic-config.js'
-import { deleteTopic } from './topic-deletion.js'
 import type { TopicChange, TopicSpec } from './topics.js'
 import { TransactionCoordinator } from './transaction-coordinator.js'
 import type { AskOwner } from './transactions.js'
+
+const deleting = lazyModule(import.meta.url, './topic-deletion.js', () => import('./topic-deletion.js'))
+const explaining = lazyModule(import.meta.url, './explain-record.js', () => import('./explain-record.js'))
+const recovering = lazyModule(import.meta.url, './recovery.js', () => import('./recovery.js'))
+const verifying = lazyModule(import.meta.url, './log-verify.js', () => import('./log-verify.js'))
 
 export interface LogEngineOptions {
   readonly env: Env
@@ -219,7 +224,7 @@ export class LogEngine {
     this.#assertOpen()
     const topic = this.describe(name)
     const log = this.#open.log(partitionOf(topic, partition))
-    return await explainRecord({
+    return await explaining().explainRecord({
       env: this.#options.env,
       memory: this.memory,
       topic,
@@ -248,7 +253,7 @@ export class LogEngine {
   /** Walks the files of all topics on disk, a partition at a time and in slices, as far as they are written. Nothing is compacted or deleted meanwhile. */
   async verify(totals: VerifyTotals): Promise<void> {
     this.#assertOpen()
-    await verifyOpenTopics(this.#options.env, this.#open, this.#cleaner, totals)
+    await verifying().verifyOpenTopics(this.#options.env, this.#open, this.#cleaner, totals)
   }
 
   /** One look of retention and compaction at everything, now. */
@@ -260,7 +265,7 @@ export class LogEngine {
   async deleteTopic(name: string): Promise<void> {
     this.#assertOpen()
     const { env, dir } = this.#options
-    await deleteTopic(name, { env, dir, memory: this.memory, open: this.#open, reclaimer: this.#reclaimer })
+    await deleting().deleteTopic(name, { env, dir, memory: this.memory, open: this.#open, reclaimer: this.#reclaimer })
   }
 
   list(): readonly TopicDescriptor[] {
@@ -384,7 +389,7 @@ export class LogEngine {
       this.#open.open(topic, (partition, directory) => {
         const key = partitionKey({ topic: topic.name, partition, topicId: topic.id })
         env.fs.makeDirectory(directory)
-        const recovered = recoverPartition({
+        const recovered = recovering().recoverPartition({
           env,
           directory,
           recoveryPoint: points.get(key)?.recoveryPoint ?? 0,

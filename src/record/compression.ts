@@ -1,11 +1,13 @@
 import * as zlib from 'node:zlib'
 import { loadCommonJs } from '../common/commonjs.js'
 import { MillraceError } from '../common/errors.js'
+import { lazyModule } from '../common/lazy-module.js'
 import type { ByteSink } from './byte-sink.js'
 import { assertCanCompress, Codec, type CompressionLevels, codecNames, zstdOfNode } from './codec.js'
-import { decodeLz4, encodeLz4 } from './lz4-frame.js'
-import { decodeSnappy, encodeSnappy } from './snappy.js'
-import { zstdFault } from './zstd-frame.js'
+
+const snappy = lazyModule(import.meta.url, './snappy.js', () => import('./snappy.js'))
+const lz4 = lazyModule(import.meta.url, './lz4-frame.js', () => import('./lz4-frame.js'))
+const zstd = lazyModule(import.meta.url, './zstd-frame.js', () => import('./zstd-frame.js'))
 
 /**
  * What Kafka's codecs do. LZ4 and Snappy are small enough formats to be read with every length held against what is there, which no package
@@ -25,8 +27,8 @@ export function compress(
   levels: CompressionLevels,
 ): void {
   if (codec === Codec.gzip) sink.append(zlib.gzipSync(source.subarray(from, to), { level: levels.gzip }))
-  else if (codec === Codec.snappy) encodeSnappy(source, from, to, sink)
-  else if (codec === Codec.lz4) encodeLz4(source, from, to, sink)
+  else if (codec === Codec.snappy) snappy().encodeSnappy(source, from, to, sink)
+  else if (codec === Codec.lz4) lz4().encodeLz4(source, from, to, sink)
   else if (codec === Codec.zstd && zstdOfNode.zstdCompressSync !== undefined) {
     const params = { [ZSTD_COMPRESSION_LEVEL]: levels.zstd }
     sink.append(zstdOfNode.zstdCompressSync(source.subarray(from, to), { params }))
@@ -59,11 +61,11 @@ function decompressBytes(
     case Codec.gzip:
       return byLibrary(sink, (limit) => zlib.gunzipSync(source.subarray(from, to), { maxOutputLength: limit }))
     case Codec.snappy:
-      return decodeSnappy(source, from, to, sink)
+      return snappy().decodeSnappy(source, from, to, sink)
     case Codec.lz4:
-      return decodeLz4(source, from, to, sink)
+      return lz4().decodeLz4(source, from, to, sink)
     case Codec.zstd: {
-      const fault = zstdFault(source, from, to, sink.limit)
+      const fault = zstd().zstdFault(source, from, to, sink.limit)
       if (fault !== undefined) return fault
       const native = zstdOfNode.zstdDecompressSync
       if (native === undefined) return decompressByFzstd(source, from, to, sink)

@@ -1,4 +1,5 @@
 import type { PipelineSpec } from '../codegen/stage-functions.js'
+import { lazyModule } from '../common/lazy-module.js'
 import { type ChannelReader, FrameType } from '../exchange/channel.js'
 import type { FinalAggregate, Stage } from '../plan/physical-plan.js'
 import type { BufferViews } from '../types/block.js'
@@ -8,10 +9,11 @@ import { ClosingState } from './closing-state.js'
 import { GroupState } from './group-state.js'
 import type { OutputPort } from './output-port.js'
 import type { BlockDescriptor, WatermarkPolicy } from './protocol.js'
-import { SessionState } from './session-state.js'
-import { SlicedState } from './sliced-state.js'
 import { StagePipeline } from './stage-pipeline.js'
 import { type Counters, newCounters, type Task } from './task.js'
+
+const sessions = lazyModule(import.meta.url, './session-state.js', () => import('./session-state.js'))
+const slices = lazyModule(import.meta.url, './sliced-state.js', () => import('./sliced-state.js'))
 
 /** Frames merged before the step ends. */
 const STEP_FRAMES = 16
@@ -137,9 +139,9 @@ function stateOf(final: FinalAggregate, ansi: boolean, logged: boolean, counters
   const { window } = final.grouping
   switch (window?.kind) {
     case 'session':
-      return new SessionState(final, ansi, logged, counters)
+      return new (sessions().SessionState)(final, ansi, logged, counters)
     case 'sliding':
-      return new SlicedState(final, window, ansi, logged, counters)
+      return new (slices().SlicedState)(final, window, ansi, logged, counters)
     case undefined:
       if (final.grouping.closing !== undefined) return new ClosingState(final, ansi, logged, counters)
       return new GroupState(final, undefined, ansi, logged, counters)

@@ -3,6 +3,7 @@ import { present } from '../common/assert.js'
 import type { Doorbells } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
 import { toErrorShape } from '../common/errors.js'
+import { lazyModule } from '../common/lazy-module.js'
 import { openInputs, type ScanPartition } from '../connector/inputs.js'
 import { physicalSlotsOf } from '../connector/physical-slots.js'
 import { ChannelReader, ChannelWriter } from '../exchange/channel.js'
@@ -14,12 +15,11 @@ import type { Deduplicate, FinalAggregate, Join, JoinSideName, ScanInput, Stage 
 import type { LookupTable } from '../state/lookup-table.js'
 import { type BlockRef, type BufferViews, viewsOf } from '../types/block.js'
 import type { StructType } from '../types/data-type.js'
-import { AggregateTask } from './aggregate-task.js'
+import type { AggregateTask } from './aggregate-task.js'
 import type { WatermarkedInput } from './barrier-inputs.js'
-import { broadcastTable } from './broadcast-table.js'
-import { DeduplicateTask } from './deduplicate-task.js'
-import { JoinTask } from './join-task.js'
-import { OrderTask } from './order-task.js'
+import type { DeduplicateTask } from './deduplicate-task.js'
+import type { JoinTask } from './join-task.js'
+import type { OrderTask } from './order-task.js'
 import { OutputPort } from './output-port.js'
 import type {
   BlockDescriptor,
@@ -34,6 +34,13 @@ import { type ScannedPartition, ScanTask } from './scan-task.js'
 import { Scheduler } from './scheduler.js'
 import { StagePipeline } from './stage-pipeline.js'
 import { type Counters, type Task, toMetrics } from './task.js'
+
+/** By the first task of its kind: each kind of operator is some ten modules. */
+const aggregating = lazyModule(import.meta.url, './aggregate-task.js', () => import('./aggregate-task.js'))
+const joining = lazyModule(import.meta.url, './join-task.js', () => import('./join-task.js'))
+const deduplicating = lazyModule(import.meta.url, './deduplicate-task.js', () => import('./deduplicate-task.js'))
+const ordering = lazyModule(import.meta.url, './order-task.js', () => import('./order-task.js'))
+const broadcasting = lazyModule(import.meta.url, './broadcast-table.js', () => import('./broadcast-table.js'))
 
 type Tables = Map<string, LookupTable>
 
@@ -174,7 +181,7 @@ export class Worker {
 
   #aggregateTask(deployment: Deployment, stage: Stage, spec: TaskSpec, tables: Tables): AggregateTask {
     const final = stage.head as FinalAggregate
-    const task: AggregateTask = new AggregateTask({
+    const task: AggregateTask = new (aggregating().AggregateTask)({
       stage,
       ansi: deployment.plan.ansi,
       task: spec.task,
@@ -192,7 +199,7 @@ export class Worker {
   }
 
   #joinTask(deployment: Deployment, stage: Stage, spec: TaskSpec, join: Join, tables: Tables): JoinTask {
-    const task: JoinTask = new JoinTask({
+    const task: JoinTask = new (joining().JoinTask)({
       stage,
       ansi: deployment.plan.ansi,
       task: spec.task,
@@ -217,7 +224,7 @@ export class Worker {
     head: Deduplicate,
     tables: Tables,
   ): DeduplicateTask {
-    const task: DeduplicateTask = new DeduplicateTask({
+    const task: DeduplicateTask = new (deduplicating().DeduplicateTask)({
       stage,
       ansi: deployment.plan.ansi,
       task: spec.task,
@@ -255,7 +262,7 @@ export class Worker {
     const onBarrier = (epoch: number): void =>
       this.#barrier(deployment, spec, task.counters, epoch, [], Number.NEGATIVE_INFINITY)
     const { ansi } = deployment.plan
-    const task: OrderTask = new OrderTask(stage, ansi, this.#inputs(spec), outputs, onBarrier, tables)
+    const task: OrderTask = new (ordering().OrderTask)(stage, ansi, this.#inputs(spec), outputs, onBarrier, tables)
     return task
   }
 
@@ -301,7 +308,7 @@ function fillTables(tables: Tables, { plan, tables: blocks }: Deployment, { pipe
   for (const operator of pipeline) {
     if (operator.op !== 'broadcastJoin' || tables.has(operator.table.name)) continue
     const rows = refsOf(blocks[operator.table.name] ?? [])
-    tables.set(operator.table.name, broadcastTable(operator, plan.ansi, rows))
+    tables.set(operator.table.name, broadcasting().broadcastTable(operator, plan.ansi, rows))
   }
 }
 
