@@ -1,12 +1,12 @@
-import { col, count, Millrace, struct, t } from 'millrace'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { col, count, type Millrace, struct, t } from 'millrace'
+import { beforeAll, expect, test } from 'vitest'
+import { sharedEngine } from '../engines.js'
 
 /** What is seen of dropped duplicates from outside: keys of every type, any number of columns, what progress says of the state. */
 let mill: Millrace
 beforeAll(async () => {
-  mill = await Millrace.open({ workers: 2 })
+  mill = await sharedEngine(2)
 })
-afterAll(() => mill.close())
 
 test('arrays are compared as they are, structs field by field', async () => {
   const Row = t.struct({ id: t.int, tags: t.array(t.string.nullable()).nullable() })

@@ -1,4 +1,4 @@
-import { Millrace, t } from 'millrace'
+import { type Millrace, t } from 'millrace'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { withBroadcasts } from '../../src/api/batch-run.js'
 import type { EngineContext } from '../../src/api/engine-context.js'
@@ -7,6 +7,7 @@ import { physicalPlan } from '../../src/api/planning.js'
 import { EngineSession } from '../../src/execution/session.js'
 import { blocksFromRows } from '../../src/types/column-builder.js'
 import { t as own } from '../../src/types/schema.js'
+import { sharedEngine } from '../engines.js'
 import { fakeContext } from './fake-context.js'
 
 /** A stream and rows that end, as their user sees them. */
@@ -15,11 +16,14 @@ const User = t.struct({ userId: t.string, name: t.string })
 
 let mill: Millrace
 beforeEach(async () => {
-  mill = await Millrace.open({ workers: 2 })
+  mill = await sharedEngine(2)
   await mill.topics.create('clicks', { partitions: 2, schema: Click })
   await mill.topics.create('users', { partitions: 2, schema: User })
 })
-afterEach(() => mill.close())
+afterEach(async () => {
+  await mill.topics.delete('clicks')
+  await mill.topics.delete('users')
+})
 
 const clicks = () => mill.readStream.option('startingOffsets', 'earliest').topic('clicks', Click)
 const send = (topic: string, ...values: object[]) =>

@@ -1,12 +1,12 @@
-import { col, expr, fromJson, Millrace, struct, t, toJson, transform } from 'millrace'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { col, expr, fromJson, type Millrace, struct, t, toJson, transform } from 'millrace'
+import { beforeAll, expect, test } from 'vitest'
+import { sharedEngine } from '../engines.js'
 
 /** Arrays, maps, computed structs and SQL through the whole engine, from rows to rows. */
 let mill: Millrace
 beforeAll(async () => {
-  mill = await Millrace.open({ workers: 1 })
+  mill = await sharedEngine(1)
 })
-afterAll(() => mill.close())
 
 const Order = t.struct({
   id: t.int,

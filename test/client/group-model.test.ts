@@ -21,7 +21,7 @@ import { type ClientLog, gate, openClientLog } from './consumer-fixture.js'
  */
 const PARTITIONS = 3
 const PARTITIONS_MAX = 6
-const RUNS = Number(process.env['MILLRACE_GROUP_RUNS'] ?? 20)
+const RUNS = Number(process.env['MILLRACE_GROUP_RUNS'] ?? 8)
 const SEED = process.env['MILLRACE_SEED']
 
 interface Kind {

@@ -15,6 +15,7 @@ const query = await mill.readStream
   .agg({ n: count(), total: sum('value') })
   .writeStream.queryName('crashing')
   .outputMode('append')
+  .option('idleTimeout', 'off')
   .foreachBatch(async (rows, epoch) => {
     appendFileSync(output, `${JSON.stringify({ epoch, rows: await rows.collect() })}\n`)
     process.stdout.write(`epoch ${epoch}\n`)

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { count, type DataFrame, Millrace, type Trigger, t, window } from 'millrace'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
+import { sharedEngine } from '../engines.js'
 
 /**
  * The law of modes for dropped duplicates: the same rows leave in batch, micro-batch and continuous mode, for any number of partitions and workers,
@@ -165,18 +166,10 @@ async function sendAll(mill: Millrace, topic: string, sends: readonly Send[]): P
 const streamOf = (mill: Millrace, topic: string, run: Run): DataFrame =>
   query(mill.readStream.option('startingOffsets', 'earliest').topic(topic), run)
 
-const engines = new Map<number, Millrace>()
-beforeAll(async () => {
-  for (const workers of [1, 2, 3]) engines.set(workers, await Millrace.open({ workers }))
-})
-afterAll(async () => {
-  for (const mill of engines.values()) await mill.close()
-})
-
 let runNumber = 0
 
 async function inMemory(run: Run): Promise<void> {
-  const mill = engines.get(run.workers) as Millrace
+  const mill = await sharedEngine(run.workers)
   const topic = `duplicates-${++runNumber}`
   await mill.topics.create(topic, { partitions: run.partitions, schema: Event })
   const expected = expectedRows(run)

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { type DataFrame, expr, type JoinHow, Millrace, type Trigger, t } from 'millrace'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
+import { sharedEngine } from '../engines.js'
 
 /**
  * The law of modes for joins: a join gives the same rows in batch, micro-batch and continuous mode, for any number of partitions and workers, however
@@ -177,14 +178,6 @@ function streamOf(mill: Millrace, prefix: string, run: Run): DataFrame {
   return query(reader('left').topic(`${prefix}-left`, Left), reader('right').topic(`${prefix}-right`, Right), run)
 }
 
-const engines = new Map<number, Millrace>()
-beforeAll(async () => {
-  for (const workers of [1, 2, 3]) engines.set(workers, await Millrace.open({ workers }))
-})
-afterAll(async () => {
-  for (const mill of engines.values()) await mill.close()
-})
-
 let runNumber = 0
 
 /** What is there before a query begins, and what comes while it runs. */
@@ -193,7 +186,7 @@ function inOrder({ sends, ends }: Run): readonly [readonly Send[], readonly Send
 }
 
 async function inMemory(run: Run): Promise<void> {
-  const mill = engines.get(run.workers) as Millrace
+  const mill = await sharedEngine(run.workers)
   const prefix = `join-${++runNumber}`
   await createTopics(mill, prefix, run.partitions)
   const expected = expectedRows(run)

@@ -17,7 +17,8 @@ import {
   t,
   window,
 } from 'millrace'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
+import { sharedEngine } from '../engines.js'
 
 /**
  * The law of modes: the final rows of a query are the same in batch, micro-batch and continuous mode, for any number of
@@ -245,18 +246,10 @@ const idOf = (row: Row): string => {
   return JSON.stringify([at?.start ?? null, at?.end ?? null, row['key']])
 }
 
-const engines = new Map<number, Millrace>()
-beforeAll(async () => {
-  for (const workers of [1, 2, 3]) engines.set(workers, await Millrace.open({ workers }))
-})
-afterAll(async () => {
-  for (const mill of engines.values()) await mill.close()
-})
-
 let runNumber = 0
 
 async function inMemory(run: Run): Promise<void> {
-  const mill = engines.get(run.workers) as Millrace
+  const mill = await sharedEngine(run.workers)
   const topic = `law-${++runNumber}`
   await mill.topics.create(topic, { partitions: run.partitions, schema: Event })
   const expected = expectedRows(run)

@@ -60,6 +60,8 @@ async function start(
   return await streamingFrame(mill, query, topic)
     .writeStream.queryName(topic)
     .outputMode(query.output)
+    // However long the machine takes between two sends, no partition is left behind.
+    .option('idleTimeout', 'off')
     .trigger(triggers[mode])
     .foreachBatch(async (rows, epoch) => {
       const line: Epoch = { file, epoch, schema: rows.schema, rows: await rows.collect() }

@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { Millrace } from '../../dist/api/millrace.js'
+import { beforeAll, describe, expect, it } from 'vitest'
+import type { Millrace } from '../../dist/api/millrace.js'
+import { sharedEngine } from '../engines.js'
 import { parseCase, type QueryCase } from './case-file.js'
 import { expectedRows } from './expected-rows.js'
 import { runCase } from './run-case.js'
@@ -19,11 +20,7 @@ describe.each([1, 3])('workers: %i', (workers) => {
   let mill: Millrace
 
   beforeAll(async () => {
-    mill = await Millrace.open({ workers })
-  })
-
-  afterAll(async () => {
-    await mill.close()
+    mill = await sharedEngine(workers)
   })
 
   for (const { file, query } of cases) {

@@ -54,6 +54,8 @@ async function runStreaming(
     .format('memory')
     .queryName(topic)
     .outputMode(query.output)
+    // However long the machine takes between two sends, no partition is left behind.
+    .option('idleTimeout', 'off')
     .trigger(triggers[mode])
     .start()
   // In micro-batch mode each round of sends is a batch of its own; in continuous mode they follow one another.
