@@ -335,7 +335,15 @@ export type { Assignment, AssignorInput, PartitionAssignor, TopicPartition } fro
 export type { Compression } from './client/compression-types.js'
 export type { Consumer, IteratedMessage, TopicPartitionOffset } from './client/consumer.js'
 export type { ConsumerOptions } from './client/consumer-options.js'
-export type { GroupDescription, GroupListing, GroupPartition, Groups, OffsetChange } from './client/groups.js'
+export type {
+  GroupDescription,
+  GroupListing,
+  GroupPartition,
+  InFlightRecords,
+  OffsetChange,
+  ShareGroupChange,
+} from './client/group-facts.js'
+export type { Groups } from './client/groups.js'
 export { type AssignorName, CompressionTypes, PartitionAssigners } from './client/kafkajs-names.js'
 export type { AutoOffsetReset } from './client/offset-reset.js'
 export type {
@@ -349,6 +357,16 @@ export type { Acks } from './client/producer-settings.js'
 export type { ConsumerMessage } from './client/record-decoder.js'
 export type { ConsumerBatch, EachBatchPayload, EachMessagePayload, RunOptions } from './client/run-options.js'
 export type { SeekTarget } from './client/seek-target.js'
+export type { SharedMessage } from './client/share/delivery.js'
+export type { ShareConsumer } from './client/share/share-consumer.js'
+export type {
+  AcknowledgeType,
+  EachSharedBatchPayload,
+  EachSharedMessagePayload,
+  ShareConsumerOptions,
+  ShareRunOptions,
+} from './client/share/share-consumer-options.js'
+export type { ShareGroupConfig } from './client/share/share-group-settings.js'
 export type { ConsumerSubscription } from './client/subscription.js'
 export type { SendOffsets, Transaction } from './client/transaction.js'
 export type { ConsumerGroupMetadata } from './client/transactional-offsets.js'

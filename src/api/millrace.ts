@@ -86,7 +86,7 @@ export class Millrace {
     return this.#open().log.topics
   }
 
-  /** Consumer groups: `list`, `describe` with lag, `delete`, `resetOffsets`. */
+  /** Consumer groups and share groups: `list`, `describe` with lag, `delete`, `resetOffsets`, `alter`. */
   get groups(): EngineSession['log']['groups'] {
     return this.#open().log.groups
   }
@@ -102,6 +102,13 @@ export class Millrace {
 
   consumer(...args: Parameters<EngineSession['log']['consumer']>): ReturnType<EngineSession['log']['consumer']> {
     return this.#open().log.consumer(...args)
+  }
+
+  /** A queue's consumer: those of one share group take records of the same partitions, and acknowledge them one by one. */
+  shareConsumer(
+    ...args: Parameters<EngineSession['log']['shareConsumer']>
+  ): ReturnType<EngineSession['log']['shareConsumer']> {
+    return this.#open().log.shareConsumer(...args)
   }
 
   /** Reads what is stored, and ends. */

@@ -40,7 +40,11 @@ const ofTheNetwork = new Set([
   'sessionTimeout',
 ])
 
-export function checkClientOptions(client: 'producer' | 'consumer', options: unknown, known: readonly string[]): void {
+export function checkClientOptions(
+  client: 'producer' | 'consumer' | 'shareConsumer',
+  options: unknown,
+  known: readonly string[],
+): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new MillraceError('INVALID_ARGUMENT', `the options of a ${client} are ${describe(options)}`, {
       detail: `expected an object with ${known.join(', ')}`,
@@ -59,7 +63,7 @@ export function checkClientOptions(client: 'producer' | 'consumer', options: unk
 
 /** The options by our names: where one was given by Kafka's name it counts, and two that differ are refused. `aliases`: Kafka's name after ours. */
 export function byOurNames(
-  client: 'producer' | 'consumer',
+  client: 'producer' | 'consumer' | 'shareConsumer',
   options: object,
   aliases: Readonly<Record<string, string>>,
 ): Readonly<Record<string, unknown>> {

@@ -1,7 +1,10 @@
+import { SHARE_STATE_TOPIC } from '../log/internal-topics.js'
 import { Group, type GroupMember } from './group.js'
 import { GroupOffsets, type OffsetCommit } from './group-offsets.js'
 import type { HostLog } from './host-log.js'
+import { sharing } from './later-share.js'
 import { CLOSE_TIMEOUT_MS, GROUP_EXPIRY_CHECK_MS } from './limits.js'
+import type { ShareGroups } from './share/share-groups.js'
 
 /**
  * All groups of one engine: their members, which are consumers of this thread, and their committed offsets. Topics that come, go or get
@@ -14,6 +17,7 @@ export class GroupCoordinator {
   readonly #groups = new Map<string, Group>()
   readonly #offsetsRetentionMs: number
   #cancelExpiry: (() => void) | undefined
+  #shareGroups: ShareGroups | undefined
 
   constructor(log: HostLog, options: { readonly offsetsRetentionMs: number; readonly offsets?: GroupOffsets }) {
     this.#log = log
@@ -27,10 +31,35 @@ export class GroupCoordinator {
   /** Resolves when the member has its first assignment. */
   async join(groupId: string, member: GroupMember): Promise<Group> {
     await this.offsets.load()
+    await this.assertConsumerGroup(groupId)
+    // Meanwhile somebody may have made one of the other kind.
+    if (this.#shareGroups?.has(groupId) === true) throw sharing().otherType(groupId, 'share')
     const group = this.#group(groupId)
     await group.join(member)
     this.#expireLater()
     return group
+  }
+
+  /** The share groups, whose names are none of these groups'. */
+  get shareGroups(): ShareGroups {
+    this.#shareGroups ??= new (sharing().ShareGroups)(this.#log, {
+      load: () => this.offsets.load(),
+      has: (id) => (this.#groups.get(id)?.members.length ?? 0) > 0 || this.offsets.groups().includes(id),
+    })
+    return this.#shareGroups
+  }
+
+  /** Undefined: there has never been one. What there was before is known. */
+  async knownShareGroups(): Promise<ShareGroups | undefined> {
+    const isFirst = this.#shareGroups === undefined
+    if (isFirst && !this.#log.listTopics().some((topic) => topic.name === SHARE_STATE_TOPIC)) return undefined
+    await this.shareGroups.load()
+    return this.shareGroups
+  }
+
+  /** Throws where the name is a share group's. */
+  async assertConsumerGroup(groupId: string): Promise<void> {
+    if ((await this.knownShareGroups())?.has(groupId) === true) throw sharing().otherType(groupId, 'share')
   }
 
   /** Undefined where it has never had members since the engine was opened; it may have offsets all the same. */

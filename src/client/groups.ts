@@ -4,74 +4,22 @@ import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import { describe } from '../types/invalid-value.js'
 import { placeOf, type TopicPartition } from './assignor.js'
 import { checkBoolean, checkNames, fieldsOf, isPartition, wrong } from './consumer-arguments.js'
-import type { Group, GroupState } from './group.js'
+import type { Group } from './group.js'
 import type { GroupCoordinator } from './group-coordinator.js'
+import type {
+  GroupDescription,
+  GroupListing,
+  GroupPartition,
+  OffsetChange,
+  OffsetTarget,
+  ResetOffsetsOptions,
+  ShareGroupChange,
+} from './group-facts.js'
 import { checkGroupId, unknownPartition } from './group-offsets.js'
 import type { HostLog } from './host-log.js'
 import { recordReading } from './later-parts.js'
-
-export interface GroupListing {
-  readonly groupId: string
-  readonly protocolType: 'consumer'
-  readonly state: GroupState
-  readonly members: number
-}
-
-export interface GroupPartition extends TopicPartition {
-  /** Who reads it; null: nobody. */
-  readonly memberId: string | null
-  /** The next record that the group will read; null: nothing is committed. */
-  readonly committedOffset: number | null
-  readonly metadata: string | null
-  readonly logStartOffset: number
-  readonly logEndOffset: number
-  /** Records between the committed offset and the log end; null: nothing is committed. */
-  readonly lag: number | null
-}
-
-export interface GroupDescription {
-  readonly groupId: string
-  readonly protocolType: 'consumer'
-  readonly state: GroupState
-  /** Of the assignor in force; empty without members. */
-  readonly protocol: string
-  /** Goes up with every new assignment. */
-  readonly generation: number
-  readonly members: readonly {
-    readonly memberId: string
-    readonly clientId: string
-    readonly assignment: readonly TopicPartition[]
-  }[]
-  /** All partitions that are assigned or have a committed offset. */
-  readonly partitions: readonly GroupPartition[]
-  /** Over all partitions. */
-  readonly lag: number
-}
-
-/** Where a group is to go on. */
-export type OffsetTarget =
-  | 'earliest'
-  | 'latest'
-  | { readonly offset: number }
-  /** The first record that is not older. */
-  | { readonly timestamp: number | Date }
-  /** So many records on, or back where it is negative; no further than the log reaches. */
-  | { readonly shiftBy: number }
-
-export interface ResetOffsetsOptions {
-  /** Default: all topics that the group has committed for. */
-  readonly topic?: string | undefined
-  /** Default: all partitions. */
-  readonly partitions?: readonly number[] | undefined
-  readonly to: OffsetTarget
-  /** Says what would be, and changes nothing. */
-  readonly dryRun?: boolean | undefined
-}
-
-export interface OffsetChange extends TopicPartition {
-  readonly from: number | null
-  readonly to: number
-}
+import { sharing } from './later-share.js'
+import type { ShareGroup } from './share/share-group.js'
 
 /** `mill.groups`. */
 export class Groups {
@@ -86,7 +34,7 @@ export class Groups {
   /** Groups with members, or with committed offsets. */
   async list(): Promise<GroupListing[]> {
     this.#log.assertOpen()
-    return (await this.#coordinator.ids()).map((groupId) => {
+    const listings = (await this.#coordinator.ids()).map((groupId): GroupListing => {
       const group = this.#coordinator.group(groupId)
       return {
         groupId,
@@ -95,10 +43,15 @@ export class Groups {
         members: group?.members.length ?? 0,
       }
     })
+    const share = await this.#coordinator.knownShareGroups()
+    if (share !== undefined) listings.push(...sharing().listShareGroups(share))
+    return listings.sort((a, b) => (a.groupId < b.groupId ? -1 : 1))
   }
 
   /** Members, who reads what, and how far behind the log they are. */
   async describe(groupId: string): Promise<GroupDescription> {
+    const shared = await this.#shareGroup(groupId)
+    if (shared !== undefined) return await sharing().describeShareGroup(shared)
     const group = await this.#known(groupId)
     const readers = new Map<string, string>()
     const places = new Map<string, TopicPartition>()
@@ -132,6 +85,12 @@ export class Groups {
 
   /** Forgets the group and its offsets. Only without members. */
   async delete(groupId: string): Promise<void> {
+    const shared = await this.#shareGroup(groupId)
+    if (shared !== undefined) {
+      assertEmpty(groupId, shared.members, 'deleted')
+      await this.#coordinator.shareGroups.forget(groupId)
+      return
+    }
     await this.#withoutMembers(groupId, 'deleted')
     await this.#coordinator.forget(groupId)
   }
@@ -141,6 +100,8 @@ export class Groups {
     checkGroupId(groupId)
     checkReset(options)
     const to = checkedTarget(options)
+    const shared = await this.#shareGroup(groupId)
+    if (shared !== undefined) return await this.#resetShareGroup(shared, options, to)
     // A group may be given offsets before it has ever been there.
     if (options.topic === undefined || (await this.#coordinator.ids()).includes(groupId)) {
       await this.#withoutMembers(groupId, 'given other offsets')
@@ -162,6 +123,48 @@ export class Groups {
         changes.map((change) => ({ topic: change.topic, partition: change.partition, offset: change.to })),
       )
     }
+    return changes
+  }
+
+  /**
+   * Changes settings of a share group, by Kafka's names, at once and for good; null gives a setting its default back, what is not named stays. A group may
+   * be given settings before it has ever had a member. Answers with all of its settings.
+   */
+  async alter(groupId: string, change: ShareGroupChange): Promise<Record<string, string | number | boolean>> {
+    this.#log.assertOpen()
+    checkGroupId(groupId)
+    return await this.#coordinator.shareGroups.alter(groupId, change)
+  }
+
+  /** Undefined: there is no share group of this name. */
+  async #shareGroup(groupId: string): Promise<ShareGroup | undefined> {
+    this.#log.assertOpen()
+    checkGroupId(groupId)
+    const groups = await this.#coordinator.knownShareGroups()
+    if (groups?.has(groupId) !== true) return undefined
+    const group = await groups.open(groupId)
+    await group.openKnown()
+    return group
+  }
+
+  async #resetShareGroup(group: ShareGroup, options: ResetOffsetsOptions, to: OffsetTarget): Promise<OffsetChange[]> {
+    assertEmpty(group.id, group.members, 'given other offsets')
+    const topics = options.topic === undefined ? group.topics() : [await this.#log.topic(options.topic)]
+    const changes: OffsetChange[] = []
+    for (const topic of topics) {
+      for (const partition of options.partitions ?? topic.partitions.map((p) => p.partition)) {
+        const from = group.partition(topic.name, partition)?.records.start ?? null
+        changes.push({ topic: topic.name, partition, from, to: this.#resolve(topic, partition, to, from) })
+      }
+    }
+    if (options.dryRun === true) return changes
+    for (const topic of topics) {
+      await group.open(
+        topic,
+        (_, partition) => changes.find((c) => c.topic === topic.name && c.partition === partition)?.to ?? 'by settings',
+      )
+    }
+    for (const change of changes) await group.partition(change.topic, change.partition)?.reset(change.to)
     return changes
   }
 
@@ -215,26 +218,30 @@ export class Groups {
 
   async #withoutMembers(groupId: string, what: string): Promise<void> {
     const group = await this.#known(groupId)
-    const count = group?.members.length ?? 0
-    if (count === 0) return
-    throw new MillraceError('NON_EMPTY_GROUP', `group ${groupId} cannot be ${what} while it has members`, {
-      detail: `it has ${count}: ${group?.members.map(({ member }) => member.memberId).join(', ')}`,
-      hint: 'stop its consumers first',
-    })
+    assertEmpty(groupId, group?.members ?? [], what)
   }
 
   /** Undefined: it has offsets and never had members since the engine was opened. */
   async #known(groupId: string): Promise<Group | undefined> {
     this.#log.assertOpen()
     checkGroupId(groupId)
-    const ids = await this.#coordinator.ids()
-    if (ids.includes(groupId)) return this.#coordinator.group(groupId)
+    const own = await this.#coordinator.ids()
+    if (own.includes(groupId)) return this.#coordinator.group(groupId)
+    const ids = [...own, ...((await this.#coordinator.knownShareGroups())?.ids() ?? [])].sort()
     const nearest = nearestName(groupId, ids)
     throw new MillraceError('UNKNOWN_GROUP', `there is no group ${JSON.stringify(groupId)}`, {
       detail: ids.length === 0 ? 'there are no groups yet' : `groups are ${ids.slice(0, 20).join(', ')}`,
       hint: nearest === undefined ? 'a group is there once it has a member or an offset' : `did you mean '${nearest}'?`,
     })
   }
+}
+
+function assertEmpty(groupId: string, members: readonly { member: { memberId: string } }[], what: string): void {
+  if (members.length === 0) return
+  throw new MillraceError('NON_EMPTY_GROUP', `group ${groupId} cannot be ${what} while it has members`, {
+    detail: `it has ${members.length}: ${members.map(({ member }) => member.memberId).join(', ')}`,
+    hint: 'stop its consumers first',
+  })
 }
 
 function byPlace(a: TopicPartition, b: TopicPartition): number {

@@ -5,6 +5,8 @@ import { Groups } from './groups.js'
 import type { HostLog } from './host-log.js'
 import { OFFSETS_RETENTION_MS } from './limits.js'
 import { Producer, type ProducerOptions } from './producer.js'
+import type { ShareConsumer } from './share/share-consumer.js'
+import type { ShareConsumerOptions } from './share/share-consumer-options.js'
 import { TransactionalOffsets } from './transactional-offsets.js'
 
 /** Producers, consumers and groups of one engine. Forty modules, loaded with the first of them: who only runs queries has no use for any. */
@@ -30,6 +32,10 @@ export class LogClients {
 
   consumer(options?: ConsumerOptions): Consumer {
     return new Consumer(this.#log, options, this.#coordinator)
+  }
+
+  shareConsumer(options: ShareConsumerOptions): ShareConsumer {
+    return this.#coordinator.shareGroups.consumer(options)
   }
 
   /** Consumers stop; see {@link GroupCoordinator.close}. */

@@ -1,5 +1,6 @@
 import { MillraceError } from '../common/errors.js'
 import type { Message } from '../record/key-scatter.js'
+import { FieldReader } from './record-fields.js'
 
 /**
  * A committed offset as a record of `__consumer_offsets`, in Kafka's format, so that `kafka-dump-log --offsets-decoder` reads it. Integers
@@ -69,7 +70,7 @@ export function readOffsetRecord(
   headers: Readonly<Record<string, unknown>>,
 ): OffsetRecord | undefined {
   if (key === null) return undefined
-  const reader = new FieldReader(key, 'key')
+  const reader = new FieldReader(key, 'key', unreadable)
   const version = reader.int16()
   if (version === GROUP_METADATA_KEY_VERSION) return undefined
   if (version !== 0 && version !== KEY_VERSION) throw unreadable(`key has version ${version}, expected 0 to 2`)
@@ -81,7 +82,7 @@ export function readOffsetRecord(
 }
 
 function readValue(bytes: Uint8Array, headers: Readonly<Record<string, unknown>>): CommittedOffset {
-  const reader = new FieldReader(bytes, 'value')
+  const reader = new FieldReader(bytes, 'value', unreadable)
   const version = reader.int16()
   if (version < 0 || version > VALUE_VERSION) {
     throw unreadable(`value has version ${version}, expected 0 to ${VALUE_VERSION}`)
@@ -113,54 +114,6 @@ function offsetKey(group: string, topic: string, partition: number): Buffer {
   at += topicBytes.copy(key, at)
   key.writeInt32BE(partition, at)
   return key
-}
-
-/** Every length is held against what is left before it is used. */
-class FieldReader {
-  readonly #bytes: Buffer
-  #at = 0
-
-  constructor(
-    bytes: Uint8Array,
-    private readonly what: 'key' | 'value',
-  ) {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  }
-
-  int16(): number {
-    return this.#bytes.readInt16BE(this.#take(2))
-  }
-
-  int32(): number {
-    return this.#bytes.readInt32BE(this.#take(4))
-  }
-
-  int64(): number {
-    const value = Number(this.#bytes.readBigInt64BE(this.#take(8)))
-    if (!Number.isSafeInteger(value)) throw unreadable(`${this.what} holds ${value}, which is no safe integer`)
-    return value
-  }
-
-  string(): string {
-    const length = this.int16()
-    if (length < 0) throw unreadable(`${this.what} has a string of ${length} bytes`)
-    const from = this.#take(length)
-    return this.#bytes.toString('utf8', from, from + length)
-  }
-
-  end(): void {
-    if (this.#at !== this.#bytes.length) {
-      throw unreadable(`${this.what} has ${this.#bytes.length} bytes, ${this.#at} were expected`)
-    }
-  }
-
-  #take(bytes: number): number {
-    const from = this.#at
-    const left = this.#bytes.length - from
-    if (bytes > left) throw unreadable(`${this.what} ends ${bytes - left} bytes too early`)
-    this.#at = from + bytes
-    return from
-  }
 }
 
 function unreadable(detail: string): MillraceError {

@@ -46,11 +46,11 @@ export class RecordDecoder {
     this.#columns = topic.schema === undefined ? undefined : new ColumnReaders(topicRecordSchema(topic.schema))
   }
 
-  /** The records of the reader's batch from `fromOffset` on. */
-  decode(reader: PartitionReader, fromOffset: number): ConsumerMessage[] {
+  /** The records of the reader's batch from `fromOffset` on; no more than `max`. */
+  decode(reader: PartitionReader, fromOffset: number, max = Number.MAX_SAFE_INTEGER): ConsumerMessage[] {
     return this.#columns === undefined
-      ? decodeRows(reader, fromOffset)
-      : decodeColumns(this.#columns, reader, fromOffset)
+      ? decodeRows(reader, fromOffset, max)
+      : decodeColumns(this.#columns, reader, fromOffset, max)
   }
 }
 
@@ -132,7 +132,7 @@ function partAt({ memory, from, bytes }: RowsBatch, place: number): Buffer | nul
   return length === -1 ? null : bufferOf(memory, from + behindVarint(bytes, place), length)
 }
 
-function decodeRows(reader: PartitionReader, fromOffset: number): ConsumerMessage[] {
+function decodeRows(reader: PartitionReader, fromOffset: number, max: number): ConsumerMessage[] {
   const { views, position, byteLength, recordCount, baseOffset, lastOffset } = reader
   const payload = views.u8.subarray(position + BATCH_HEADER_BYTES, position + byteLength)
   // Out of shared memory words are copied where both begin as far from a word's border, and else single bytes.
@@ -144,7 +144,8 @@ function decodeRows(reader: PartitionReader, fromOffset: number): ConsumerMessag
   const batch = new RowsBatch(memory, from, bytes, recordCount, baseOffset, baseTimestamp, lastOffset)
   const { starts, count } = recordStarts(batch, fromOffset)
   const messages: ConsumerMessage[] = []
-  for (let record = 0; record < count; record++) messages.push(new RowsMessage(batch, starts[record] as number))
+  for (let record = 0; record < Math.min(count, max); record++)
+    messages.push(new RowsMessage(batch, starts[record] as number))
   return messages
 }
 
@@ -235,7 +236,12 @@ class ColumnsMessage implements ConsumerMessage {
   }
 }
 
-function decodeColumns(readers: ColumnReaders, reader: PartitionReader, fromOffset: number): ConsumerMessage[] {
+function decodeColumns(
+  readers: ColumnReaders,
+  reader: PartitionReader,
+  fromOffset: number,
+  max: number,
+): ConsumerMessage[] {
   const { views, position, baseOffset, recordCount, byteLength } = reader
   const block = views.u8.subarray(position + COLUMNS_PAYLOAD_OFFSET, position + byteLength)
   const copy = new Uint8Array((block.length + 7) & ~7)
@@ -245,7 +251,8 @@ function decodeColumns(readers: ColumnReaders, reader: PartitionReader, fromOffs
   const batch = new ColumnsBatch(readers, viewsOf(copy.buffer), baseOffset, deltas)
   const messages: ConsumerMessage[] = []
   const first = firstRowFrom(views, theirs, recordCount, fromOffset - baseOffset)
-  for (let row = first; row < recordCount; row++) messages.push(new ColumnsMessage(batch, row))
+  const end = Math.min(recordCount, first + max)
+  for (let row = first; row < end; row++) messages.push(new ColumnsMessage(batch, row))
   return messages
 }
 

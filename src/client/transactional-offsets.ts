@@ -22,6 +22,12 @@ export interface TransactionalCommit {
   readonly at: number
 }
 
+interface ConsumerGroups {
+  group(id: string): Group | undefined
+  /** Throws where the name is a share group's, which has no offsets. */
+  assertConsumerGroup?(id: string): Promise<void>
+}
+
 /**
  * The offsets that transactions commit for groups, and the fence in front of them. A member commits for what it has read without a break since the
  * generation that it comes with; where the group has gone on without it it is refused, when it sends its offsets and once more when it commits: between
@@ -29,9 +35,9 @@ export interface TransactionalCommit {
  */
 export class TransactionalOffsets {
   readonly #offsets: GroupOffsets
-  readonly #groups: { group(id: string): Group | undefined }
+  readonly #groups: ConsumerGroups
 
-  constructor(offsets: GroupOffsets, groups: { group(id: string): Group | undefined } = { group: () => undefined }) {
+  constructor(offsets: GroupOffsets, groups: ConsumerGroups = { group: () => undefined }) {
     this.#offsets = offsets
     this.#groups = groups
   }
@@ -43,6 +49,7 @@ export class TransactionalOffsets {
     member: ConsumerGroupMetadata | undefined,
   ): Promise<readonly Message[]> {
     this.#check(member, offsets)
+    await this.#groups.assertConsumerGroup?.(group)
     const messages = await this.#offsets.messages(group, offsets)
     // They had to wait for the records that they are about, and may have been overtaken by a rebalance.
     this.#check(member, offsets)

@@ -6,6 +6,8 @@ import type { Groups } from '../client/groups.js'
 import { HostLog } from '../client/host-log.js'
 import type { LogClients } from '../client/log-clients.js'
 import type { Producer, ProducerOptions } from '../client/producer.js'
+import type { ShareConsumer } from '../client/share/share-consumer.js'
+import type { ShareConsumerOptions } from '../client/share/share-consumer-options.js'
 import { HOST_SLOT } from '../common/doorbell.js'
 import { nodeEnv } from '../common/env.js'
 import { engineClosed, errorFields, fromErrorShape, MillraceError, toErrorShape } from '../common/errors.js'
@@ -94,6 +96,7 @@ export class EngineSession {
     readonly transactions: SessionTransactions
     producer(options?: ProducerOptions): Producer
     consumer(options?: ConsumerOptions): Consumer
+    shareConsumer(options: ShareConsumerOptions): ShareConsumer
   }
   readonly #memory: LogMemory
   readonly #hostLog: HostLog
@@ -182,6 +185,7 @@ export class EngineSession {
       transactions: new SessionTransactions((name, argument) => this.#request(name, argument)),
       producer: (producerOptions) => clients().producer(producerOptions),
       consumer: (consumerOptions) => clients().consumer(consumerOptions),
+      shareConsumer: (consumerOptions) => clients().shareConsumer(consumerOptions),
     }
     threads.attachHost((port) => this.#memory.chunks.attachThread(port))
     this.#listening = this.#memory.bells.listen(HOST_SLOT, () => this.#rung())

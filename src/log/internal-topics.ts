@@ -8,7 +8,10 @@ import { MillraceError } from '../common/errors.js'
 /** Committed offsets of consumer groups; see client/offset-record.ts. */
 export const OFFSETS_TOPIC = '__consumer_offsets'
 
-const internal: ReadonlySet<string> = new Set([OFFSETS_TOPIC, '__transaction_state', '__share_group_state'])
+/** What share groups have in flight, and their settings; see client/share/share-state-record.ts. */
+export const SHARE_STATE_TOPIC = '__share_group_state'
+
+const internal: ReadonlySet<string> = new Set([OFFSETS_TOPIC, '__transaction_state', SHARE_STATE_TOPIC])
 
 export function isInternalTopic(name: string): boolean {
   return internal.has(name)

@@ -29,6 +29,7 @@ const settings: Readonly<Record<string, Setting>> = {
   'compression.type': { fallback: 'producer', values: ['producer', 'uncompressed', 'gzip', 'snappy', 'lz4', 'zstd'] },
   'compression.zstd.level': { fallback: defaultLevels.zstd, min: -131_072, max: 22 },
   'delete.retention.ms': { fallback: DAY_MS, min: 0, max: NO_LIMIT },
+  'errors.deadletterqueue.group.enable': { fallback: 'false', values: ['false', 'true'] },
   'file.delete.delay.ms': { fallback: 60_000, min: 0, max: NO_LIMIT },
   'index.interval.bytes': { fallback: 4096, min: 0, max: INT32_MAX },
   'max.compaction.lag.ms': { fallback: NO_LIMIT, min: 1, max: NO_LIMIT },
@@ -100,7 +101,9 @@ export function assertCanWrite(topic: string, config: TopicConfig): void {
 
 function checked(topic: string, name: string, setting: Setting, value: string | number): string | number {
   if (setting.values !== undefined) {
-    const text = typeof value === 'string' ? value.replaceAll(' ', '') : value
+    // Who gives true for 'true' means it.
+    const given = typeof value === 'boolean' ? String(value) : value
+    const text = typeof given === 'string' ? given.replaceAll(' ', '') : given
     if (typeof text === 'string' && setting.values.includes(text)) return text === 'none' ? '' : text
     throw invalid(topic, name, value, `one of ${setting.values.map((v) => `'${v}'`).join(', ')}`)
   }

@@ -4,6 +4,8 @@ import { GroupCoordinator } from '../../src/client/group-coordinator.js'
 import { Groups } from '../../src/client/groups.js'
 import { OFFSETS_RETENTION_MS } from '../../src/client/limits.js'
 import { Producer } from '../../src/client/producer.js'
+import type { ShareConsumer } from '../../src/client/share/share-consumer.js'
+import type { ShareConsumerOptions } from '../../src/client/share/share-consumer-options.js'
 import { type OpenLog, type OpenLogOptions, openLog } from '../log/log-fixture.js'
 
 /** A log with everything that consumers need, in one thread. */
@@ -11,6 +13,7 @@ export interface ClientLog extends OpenLog {
   readonly coordinator: GroupCoordinator
   readonly groups: Groups
   consumer(options?: ConsumerOptions): Consumer
+  shareConsumer(options: ShareConsumerOptions): ShareConsumer
   createTopic(name: string, partitions?: number, config?: Record<string, string | number>): void
   /** One record `value` to a partition. */
   send(topic: string, partition: number, ...values: string[]): Promise<void>
@@ -34,6 +37,7 @@ export async function openClientLog(
     coordinator,
     groups: new Groups(log.host, coordinator),
     consumer: (consumerOptions) => new Consumer(log.host, consumerOptions, coordinator),
+    shareConsumer: (shareOptions) => coordinator.shareGroups.consumer(shareOptions),
     createTopic(name, partitions = 1, config = {}) {
       log.host.addTopic(log.engine.createTopic({ name, partitions, config }))
     },
