@@ -7,8 +7,10 @@
  * 4 partitions, into shared memory. Every run checks one array's batches before time counts. Ten different
  * arrays take turns, so that no string is hot by repetition alone.
  */
+
 import { strict as assert } from 'node:assert'
 import { crc32c, tableCrc32c } from '../../src/common/checksum.js'
+import { modulesLoaded } from '../../src/common/lazy-module.js'
 import { batchDamage } from '../../src/record/batch-header.js'
 import { KeyScatter, type Message } from '../../src/record/key-scatter.js'
 import { RowsBatchBuilder } from '../../src/record/rows-batch-builder.js'
@@ -19,6 +21,9 @@ import { BlockBuilder } from '../../src/types/block-builder.js'
 import { blocksFromRows, compileRowEncoder } from '../../src/types/column-builder.js'
 import { compileRowReader, compileRowsReader, type Row } from '../../src/types/row-reader.js'
 import { t } from '../../src/types/schema.js'
+
+// Where Node cannot require ES modules (a loader translates them), what is loaded by its first use is there from the beginning.
+await modulesLoaded()
 
 const COUNT = 10_000
 const PARTITIONS = 4

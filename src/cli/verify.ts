@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { Command } from 'commander'
 import { nodeEnv } from '../common/env.js'
+import { modulesLoaded } from '../common/lazy-module.js'
 import { verifyDirectory } from '../execution/verify.js'
 import type { VerifyReport } from '../log/log-verify.js'
 
@@ -16,6 +17,7 @@ export function verifyCommand(): Command {
     .option('--salvage <out>', 'copy what is whole into this directory, which must be empty or missing')
     .option('--json', 'print the report as JSON')
     .action(async (dir: string, options: { readonly salvage?: string; readonly json?: boolean }) => {
+      await modulesLoaded()
       const salvage = options.salvage === undefined ? undefined : resolve(options.salvage)
       const report = await verifyDirectory(nodeEnv, resolve(dir), salvage)
       process.stdout.write(options.json === true ? `${JSON.stringify(report, null, 2)}\n` : verifyText(report, salvage))

@@ -26,7 +26,7 @@ let dir: string
 beforeAll(async () => {
   const mill = await Millrace.open({ dir: made, workers: 1, memoryBudget: 64 * 1024 * 1024 })
   await mill.topics.create('readings', { partitions: 2, schema: Reading })
-  await mill.topics.create('raw', { config: { 'compression.type': 'gzip' } })
+  await mill.topics.create('raw', { config: { 'compression.type': 'snappy' } })
   const producer = mill.producer()
   for (let i = 0; i < 20; i++) {
     await producer.send({
@@ -78,6 +78,13 @@ describe('npx millrace verify', () => {
     expect(stdout).toMatch(/\nok\n$/)
     expect(status).toBe(0)
     expect(contentOf(dir)).toEqual(before)
+  })
+
+  test('reads compressed records where Node cannot require what a codec needs', () => {
+    const args = ['--no-experimental-require-module', cli, 'verify', dir, '--json']
+    const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+    expect(stderr).toBe('')
+    expect(JSON.parse(stdout)).toMatchObject({ ok: true, records: 40 })
   })
 
   test('names the offsets, file and byte of what is damaged, and everything else counts', () => {

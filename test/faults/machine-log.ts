@@ -1,4 +1,5 @@
 import { HOST_SLOT } from '../../src/common/doorbell.js'
+import { modulesLoaded } from '../../src/common/lazy-module.js'
 import { LogEngine } from '../../src/log/log-engine.js'
 import type { FsyncMode } from '../../src/log/log-writer.js'
 import { PartitionAppender } from '../../src/log/partition-appender.js'
@@ -7,6 +8,9 @@ import { createSharedLogMemory, LogMemory } from '../../src/log/shared-memory.js
 import { RowsBatchBuilder } from '../../src/record/rows-batch-builder.js'
 import { RecordCursor } from '../../src/record/rows-payload.js'
 import type { SimulatedMachine, SimulatedProcess } from '../../src/testing/index.js'
+
+// Where Node cannot require ES modules (a loader translates them), what is loaded by its first use is there from the beginning.
+await modulesLoaded()
 
 /**
  * An engine on a simulated machine, driven step by step, for experiments that try every place of one workload in turn. What was appended

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { crc32c } from '../../src/common/checksum.js'
 import type { FileHandle } from '../../src/common/env.js'
 import { MillraceError } from '../../src/common/errors.js'
+import { modulesLoaded } from '../../src/common/lazy-module.js'
 import { ControlArena } from '../../src/log/control-arena.js'
 import { PartitionControl } from '../../src/log/partition-control.js'
 import type { PartitionDescriptor } from '../../src/log/partition-descriptor.js'
@@ -26,6 +27,9 @@ import { RecordCursor } from '../../src/record/rows-payload.js'
 import { viewsOf } from '../../src/types/block.js'
 import { envOf, MemoryFileSystem } from '../log/memory-file-system.js'
 import { below } from './report.js'
+
+// Where Node cannot require ES modules (a loader translates them), what is loaded by its first use is there from the beginning.
+await modulesLoaded()
 
 /**
  * Segments whose every record is known, readable as often as one likes after something was done to their bytes. What the reader gives

@@ -1,6 +1,7 @@
 import { HOST_SLOT } from '../../src/common/doorbell.js'
 import type { Env } from '../../src/common/env.js'
 import { MillraceError } from '../../src/common/errors.js'
+import { modulesLoaded } from '../../src/common/lazy-module.js'
 import { LogEngine } from '../../src/log/log-engine.js'
 import type { FsyncMode } from '../../src/log/log-writer.js'
 import { PartitionAppender } from '../../src/log/partition-appender.js'
@@ -13,6 +14,9 @@ import { RowsBatchBuilder } from '../../src/record/rows-batch-builder.js'
 import { SeededRandom, SimulatedMachine, type SimulatedProcess, systemError } from '../../src/testing/index.js'
 import { batchValues } from '../log/log-fixture.js'
 import { ExpectedPartition, type Floor, Violation } from './expected-log.js'
+
+// Where Node cannot require ES modules (a loader translates them), what is loaded by its first use is there from the beginning.
+await modulesLoaded()
 
 /**
  * One run of the log on a simulated machine, chosen by a seed: topics are made and deleted, records appended, the engine's turns and
