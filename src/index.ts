@@ -16,6 +16,8 @@ export type { BatchProgress } from './api/batch-run.js'
 // Columns and functions
 export { type AnyColumn, type CastTarget, Column, type ColumnValue } from './api/column.js'
 export type { DataFrame, GroupedData } from './api/dataframe.js'
+// User code
+export { fromModule, ModuleFunction } from './api/from-module.js'
 export {
   abs,
   acos,
@@ -330,6 +332,7 @@ export type { DataFrameReader } from './api/reader.js'
 export type { ForeachFunction, ForeachWriter } from './api/sink/foreach-sink.js'
 export type { ExplainMode, StreamingQuery } from './api/streaming-query.js'
 export type { Trigger } from './api/trigger.js'
+export type { UserCodeOptions, UserFunctionOf } from './api/user-code-arguments.js'
 export type { DataStreamWriter } from './api/writer.js'
 export type { Assignment, AssignorInput, PartitionAssignor, TopicPartition } from './client/assignor.js'
 export type { Compression } from './client/compression-types.js'

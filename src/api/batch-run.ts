@@ -13,6 +13,10 @@ export interface BatchProgress {
   readonly inputRows: number
 }
 
+export interface BatchOptions {
+  readonly onProgress?: (progress: BatchProgress) => void
+}
+
 export interface BoundPlan {
   readonly plan: LogicalPlan
   readonly tables: PlanTables
@@ -26,7 +30,7 @@ const BROADCAST_BYTES_MAX = 512 << 20
 let runs = 0
 
 /** The blocks of a plan that is rows in memory and nothing more: no worker has anything to do about them. */
-export function heldBlocks({ plan, tables }: BoundPlan): readonly BlockRef[] | undefined {
+function heldBlocks({ plan, tables }: BoundPlan): readonly BlockRef[] | undefined {
   if (plan.op !== 'scan' || plan.source.format !== 'memory' || plan.source.streaming) return undefined
   return tables.get(plan.source.tableId ?? '')?.blocks()
 }
@@ -49,11 +53,23 @@ export async function runBatch(
   context: EngineContext,
   { plan, tables }: BoundPlan,
   take: (block: BlockRef) => void,
-  onProgress?: (progress: BatchProgress) => void,
+  onProgress?: BatchOptions['onProgress'],
 ): Promise<void> {
   const physical = physicalPlan(plan, { ansi: context.ansi, outputMode: 'append', mode: 'batch' })
   context.session.assertOpen()
   await runPlanned(context, physical, await withBroadcasts(context, physical, tablesOf(tables)), take, onProgress)
+}
+
+/** The same where what is taken is only looked at: blocks of memory are given as they lie. */
+export async function collectBlocks(
+  context: EngineContext,
+  bound: BoundPlan,
+  take: (block: BlockRef) => void,
+): Promise<void> {
+  const held = heldBlocks(bound)
+  if (held === undefined) return await runBatch(context, bound, take)
+  context.session.assertOpen()
+  for (const block of held) take(block)
 }
 
 /**

@@ -1,22 +1,34 @@
 import { parseDuration } from '../common/duration.js'
-import { MillraceError } from '../common/errors.js'
 import { lazyModule } from '../common/lazy-module.js'
 import type { AggregateName, Expression } from '../plan/expression.js'
 import type { LogicalPlan } from '../plan/logical-plan.js'
-import { parseExpression, parseSelected } from '../plan/sql-parser.js'
+import type { PhysicalPlan } from '../plan/physical-plan.js'
+import { parseSelected } from '../plan/sql-parser.js'
+import type { UserCode } from '../plan/user-code.js'
 import type { BlockRef } from '../types/block.js'
 import { type StructType, typeName } from '../types/data-type.js'
 import { type Row, readRows } from '../types/row-reader.js'
+import type { StructSchema } from '../types/schema.js'
 import { type ArrowTable, toArrowTable } from './arrow-table.js'
-import { type BatchProgress, type BoundPlan, heldBlocks, isRunLocally, runBatch } from './batch-run.js'
+import { type BatchOptions, type BoundPlan, collectBlocks, isRunLocally, runBatch } from './batch-run.js'
 import { endsAlready, neverEnds } from './bounded-input.js'
 import type { Column } from './column.js'
-import { columnNamed, expressionOf, expressionOfColumn, named, valueHint } from './column-arguments.js'
+import {
+  type Condition,
+  columnNamed,
+  conditionOf,
+  expressionOf,
+  expressionOfColumn,
+  named,
+  namedAggregates,
+  replacedColumns,
+  valueHint,
+} from './column-arguments.js'
 import { copyBlock } from './copied-block.js'
 import type { EngineContext } from './engine-context.js'
-import { aliasOf, type JoinHow, type JoinOn, joinOnOf, joinTypeOf, notADataFrame } from './join-arguments.js'
+import { aliasOf, type JoinHow, type JoinOn, joinOf, notADataFrame } from './join-arguments.js'
 import { keyNames, type NameOrList } from './key-names.js'
-import { nextTableId, type PlanTables } from './memory-tables.js'
+import { heldRows, type PlanTables } from './memory-tables.js'
 import { analyzedSchema, explainPlan, isStreamingPlan, replaceScan } from './planning.js'
 import type {
   AggregatedRow,
@@ -28,6 +40,7 @@ import type {
   JoinedRow,
   NamedColumns,
   NumericName,
+  RowsOf,
   SelectedRow,
   ShortcutRow,
   Sums,
@@ -36,6 +49,7 @@ import type {
 } from './row-types.js'
 import { schemaTree } from './schema-tree.js'
 import type { ExplainMode } from './streaming-query.js'
+import { isUserFunction, type UserCodeOptions, type UserFunctionOf, userCodeOf } from './user-code-arguments.js'
 import type { DataStreamWriter } from './writer.js'
 
 const rendering = lazyModule(import.meta.url, './table-renderer.js', () => import('./table-renderer.js'))
@@ -97,9 +111,8 @@ export class DataFrame<R extends object = Row> {
   /** Prints the logical and the physical plan, with `'codegen'` the generated code too, and returns the text. */
   explain(mode: ExplainMode = 'extended'): string {
     const planning = { ansi: this.#context.ansi, outputMode: 'update', mode: 'batch' } as const
-    const text = explainPlan(this.#plan, mode, planning, (physical) =>
-      isRunLocally(this.#context, physical, this.#tables),
-    )
+    const isLocal = (physical: PhysicalPlan): boolean => isRunLocally(this.#context, physical, this.#tables)
+    const text = explainPlan(this.#plan, mode, planning, isLocal)
     this.#context.print(`${text}\n`)
     return text
   }
@@ -118,34 +131,58 @@ export class DataFrame<R extends object = Row> {
   }
 
   withColumns<const A extends NamedColumns>(columns: A): DataFrame<AggregatedRow<R, Omit<R, keyof A>, A>> {
-    // As in Spark, every expression sees the columns as they were: one projection, not one after another.
-    const given = new Map(Object.entries(columns))
-    const kept = this.columns.map((name): Expression => {
-      const replaced = given.get(name)
-      given.delete(name)
-      return replaced === undefined ? columnNamed(name) : named(name, expressionOfColumn(replaced, valueHint))
-    })
-    const added = [...given].map(([name, column]) => named(name, expressionOfColumn(column, valueHint)))
-    return this.#derive({ op: 'select', input: this.#plan, columns: [...kept, ...added] })
+    return this.#derive({ op: 'select', input: this.#plan, columns: replacedColumns(this.columns, columns) })
   }
 
   drop<const N extends ColumnName<R>>(...names: readonly N[]): DataFrame<Without<R, N>> {
     return this.#derive({ op: 'drop', input: this.#plan, names })
   }
 
-  /** `filter(col('price').gt(0))`, or SQL: `filter('price > 0 and page is not null')`. */
-  filter(condition: Column<unknown, string> | string): DataFrame<R> {
-    if (typeof condition === 'string')
-      return this.#derive({ op: 'filter', input: this.#plan, condition: parseExpression(condition) })
-    return this.#derive({
-      op: 'filter',
-      input: this.#plan,
-      condition: expressionOfColumn(condition, "filter(col('price').gt(0)), several with .and() and .or()"),
-    })
+  /** `filter(col('price').gt(0))`, or SQL: `filter('price > 0 and page is not null')`; or a function of yours, as in `map`. */
+  filter(condition: Condition | UserFunctionOf<(row: R) => unknown>, options?: UserCodeOptions): DataFrame<R> {
+    if (isUserFunction(condition)) return this.#userCode('filter', condition, [options])
+    return this.#derive({ op: 'filter', input: this.#plan, condition: conditionOf(condition as Condition) })
   }
 
-  where(condition: Column<unknown, string> | string): DataFrame<R> {
-    return this.filter(condition)
+  where(condition: Condition | UserFunctionOf<(row: R) => unknown>, options?: UserCodeOptions): DataFrame<R> {
+    return this.filter(condition, options)
+  }
+
+  /**
+   * Your function, run on the workers for each row: `map((row) => ({ twice: row.n * 2 }), t.struct({ twice: t.int }))`. It refers to nothing outside
+   * itself, or is one of a module: `map(fromModule(import.meta.url, 'enrich'), …)`. Without a schema its rows have the columns of these. It may be asynchronous;
+   * order is kept.
+   */
+  map<O extends object, I>(
+    fn: UserFunctionOf<(row: R) => NoInfer<I> | PromiseLike<NoInfer<I>>>,
+    schema: StructSchema<O, I>,
+    options?: UserCodeOptions,
+  ): DataFrame<O>
+  map(fn: UserFunctionOf<(row: R) => R | PromiseLike<R>>, options?: UserCodeOptions): DataFrame<R>
+  map<O extends object>(fn: unknown, ...given: readonly unknown[]): DataFrame<O> {
+    return this.#userCode('map', fn, given)
+  }
+
+  /** Any number of rows for each: what the function gives is an array, or anything else that can be iterated. */
+  flatMap<O extends object, I>(
+    fn: UserFunctionOf<(row: R) => RowsOf<NoInfer<I>>>,
+    schema: StructSchema<O, I>,
+    options?: UserCodeOptions,
+  ): DataFrame<O>
+  flatMap(fn: UserFunctionOf<(row: R) => RowsOf<R>>, options?: UserCodeOptions): DataFrame<R>
+  flatMap<O extends object>(fn: unknown, ...given: readonly unknown[]): DataFrame<O> {
+    return this.#userCode('flatMap', fn, given)
+  }
+
+  /** Some rows at a time, `batchSize` at most, and any number for them. How the rows are cut into batches is not promised: nothing may depend on it. */
+  mapBatches<O extends object, I>(
+    fn: UserFunctionOf<(rows: R[]) => RowsOf<NoInfer<I>>>,
+    schema: StructSchema<O, I>,
+    options?: UserCodeOptions,
+  ): DataFrame<O>
+  mapBatches(fn: UserFunctionOf<(rows: R[]) => RowsOf<R>>, options?: UserCodeOptions): DataFrame<R>
+  mapBatches<O extends object>(fn: unknown, ...given: readonly unknown[]): DataFrame<O> {
+    return this.#userCode('mapBatches', fn, given)
   }
 
   /** Records whose window ended more than `delay` before the greatest event time of their partition are late. */
@@ -191,7 +228,7 @@ export class DataFrame<R extends object = Row> {
 
   /**
    * The same with a key that is forgotten: when the watermark has reached the event time of its row plus the watermark's delay. So what repeats
-   * within the delay is dropped, whatever event time it has, and the state does not grow. Needs withWatermark.
+   * within the delay is dropped, and the state does not grow. Needs withWatermark.
    */
   dropDuplicatesWithinWatermark(...names: readonly NameOrList<R>[]): DataFrame<R> {
     return this.#deduplicate(names, true, 'dropDuplicatesWithinWatermark')
@@ -237,14 +274,7 @@ export class DataFrame<R extends object = Row> {
     how?: H,
   ): DataFrame<JoinedRow<R, O, H>> {
     const { plan, tables } = partsOf(other, 'join')
-    const node: LogicalPlan = {
-      op: 'join',
-      left: this.#plan,
-      right: plan,
-      how: joinTypeOf(how ?? 'inner'),
-      ...joinOnOf(on),
-    }
-    return new DataFrame(this.#context, node, new Map([...this.#tables, ...tables]))
+    return new DataFrame(this.#context, joinOf(this.#plan, plan, how, on), new Map([...this.#tables, ...tables]))
   }
 
   /** Every row with every row. */
@@ -260,30 +290,19 @@ export class DataFrame<R extends object = Row> {
 
   async collect(): Promise<R[]> {
     const rows: R[] = []
-    const take = (block: BlockRef): void => {
+    this.#assertBounded('collect')
+    await collectBlocks(this.#context, { plan: this.#plan, tables: this.#tables }, (block) => {
       for (const row of readRows(this.schema, block)) rows.push(row as R)
-    }
-    const held = heldBlocks({ plan: this.#plan, tables: this.#tables })
-    if (held === undefined) await this.#run('collect', take)
-    else {
-      this.#context.session.assertOpen()
-      for (const block of held) take(block)
-    }
+    })
     return rows
   }
 
   /** Calls `fn` with every row, in this thread, without holding them all. */
-  async foreach(
-    fn: (row: R) => void,
-    options: { readonly onProgress?: (progress: BatchProgress) => void } = {},
-  ): Promise<void> {
-    await this.#run(
-      'foreach',
-      (block) => {
-        for (const row of readRows(this.schema, block)) fn(row as R)
-      },
-      options.onProgress,
-    )
+  async foreach(fn: (row: R) => void, { onProgress }: BatchOptions = {}): Promise<void> {
+    const take = (block: BlockRef): void => {
+      for (const row of readRows(this.schema, block)) fn(row as R)
+    }
+    await this.#run('foreach', take, onProgress)
   }
 
   async take(count: number): Promise<R[]> {
@@ -322,21 +341,13 @@ export class DataFrame<R extends object = Row> {
     if (!this.isStreaming) throw endsAlready()
     const { DataStreamWriter } = writing()
     return new DataStreamWriter(this.#context, { plan: this.#plan, tables: this.#tables }, (schema, blocks) => {
-      const tableId = nextTableId()
-      const scan: LogicalPlan = {
-        op: 'scan',
-        source: { format: 'memory', streaming: false, schema, tableId, options: {} },
-      }
-      return new DataFrame(this.#context, scan, new Map([[tableId, { schema, blocks: () => blocks }]]))
+      const { plan, tables } = heldRows(schema, blocks)
+      return new DataFrame(this.#context, plan, tables)
     })
   }
 
   #grouping(keys: readonly Expression[]): GroupingInput {
-    return {
-      keys,
-      input: this.#plan,
-      derive: (plan) => this.#derive(plan),
-    }
+    return { keys, input: this.#plan, derive: (plan) => this.#derive(plan) }
   }
 
   #union<T extends object, O extends object>(
@@ -355,15 +366,15 @@ export class DataFrame<R extends object = Row> {
     return this.#derive({ op: 'deduplicate', input: this.#plan, ...key, withinWatermark })
   }
 
+  #userCode<T extends object>(method: UserCode['method'], fn: unknown, given: readonly unknown[]): DataFrame<T> {
+    return this.#derive({ op: 'userCode', input: this.#plan, code: userCodeOf(method, fn, given) })
+  }
+
   #derive<T extends object>(plan: LogicalPlan): DataFrame<T> {
     return new DataFrame<T>(this.#context, plan, this.#tables)
   }
 
-  async #run(
-    action: string,
-    take: (block: BlockRef) => void,
-    onProgress?: (progress: BatchProgress) => void,
-  ): Promise<void> {
+  async #run(action: string, take: (block: BlockRef) => void, onProgress?: BatchOptions['onProgress']): Promise<void> {
     this.#assertBounded(action)
     await runBatch(this.#context, { plan: this.#plan, tables: this.#tables }, take, onProgress)
   }
@@ -389,18 +400,7 @@ export class GroupedData<R, K> {
 
   /** `agg({ views: count(), revenue: sum('price') })`: a column for each name. */
   agg<const A extends NamedColumns>(aggregates: A): DataFrame<AggregatedRow<R, K, A>> {
-    const names = typeof aggregates === 'object' && aggregates !== null ? Object.entries(aggregates) : []
-    if (names.length === 0) {
-      throw new MillraceError('MISSING_AGGREGATION', 'agg() needs at least one aggregate', {
-        detail: 'found none',
-        hint: 'agg({ n: count() })',
-      })
-    }
-    return this.#aggregate(
-      names.map(([name, column]) =>
-        named(name, expressionOfColumn(column, "agg({ n: count(), total: sum('price') })")),
-      ),
-    )
+    return this.#aggregate(namedAggregates(aggregates))
   }
 
   /** Rows of each group, as the column `count`. */

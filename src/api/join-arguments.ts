@@ -1,6 +1,6 @@
 import { MillraceError } from '../common/errors.js'
 import type { Expression } from '../plan/expression.js'
-import type { JoinType } from '../plan/logical-plan.js'
+import type { JoinType, LogicalPlan } from '../plan/logical-plan.js'
 import { describe } from '../types/invalid-value.js'
 import { Column } from './column.js'
 import { unknownName } from './unknown-name.js'
@@ -37,6 +37,11 @@ export type JoinHow =
   | 'full_outer'
   | 'left_semi'
   | 'left_anti'
+
+/** The plan of `left.join(right, on, how)`. */
+export function joinOf(left: LogicalPlan, right: LogicalPlan, how: JoinHow | undefined, on: JoinOn): LogicalPlan {
+  return { op: 'join', left, right, how: joinTypeOf(how ?? 'inner'), ...joinOnOf(on) }
+}
 
 export function joinTypeOf(how: string): JoinType {
   const known = Object.entries(joinTypes).find(([name]) => name === String(how).toLowerCase().replaceAll('_', ''))

@@ -1,3 +1,4 @@
+import type { LogicalPlan } from '../plan/logical-plan.js'
 import type { BlockRef } from '../types/block.js'
 import type { StructType } from '../types/data-type.js'
 import type { Row } from '../types/row-reader.js'
@@ -18,6 +19,18 @@ let made = 0
 export function nextTableId(): string {
   made += 1
   return `rows-${made}`
+}
+
+/** A plan that reads these blocks. */
+export function heldRows(
+  schema: StructType,
+  blocks: readonly BlockRef[],
+): { readonly plan: LogicalPlan; readonly tables: PlanTables } {
+  const tableId = nextTableId()
+  return {
+    plan: { op: 'scan', source: { format: 'memory', streaming: false, schema, tableId, options: {} } },
+    tables: new Map([[tableId, { schema, blocks: () => blocks }]]),
+  }
 }
 
 export interface NamedTable {

@@ -1,5 +1,6 @@
 import { engineClosed, MillraceError } from '../common/errors.js'
 import { modulesLoaded } from '../common/lazy-module.js'
+import { isWorkerThread } from '../common/worker-thread.js'
 import type { EngineSession } from '../execution/session.js'
 import type { VerifyReport } from '../log/log-verify.js'
 import type { FsyncMode } from '../log/log-writer.js'
@@ -71,6 +72,7 @@ export class Millrace {
 
   /** Opens the engine: in memory, or on the files of `dir`, which no second process may have open. */
   static async open(options: MillraceOptions = {}): Promise<Millrace> {
+    if (isWorkerThread()) throw openedOnWorker()
     const resolved = resolveOptions(options)
     // What is on disk is recovered by the engine thread, so it goes first and loads while this one loads the rest. In memory there is nothing to
     // wait for, and small queries need no thread (local-run.ts): there this one goes first, since two that load take longer, on two cores too.
@@ -196,4 +198,11 @@ export class Millrace {
     if (this.#closing === undefined) return this.#session
     throw engineClosed()
   }
+}
+
+function openedOnWorker(): MillraceError {
+  return new MillraceError('OPENED_ON_WORKER', 'a worker is about to open an engine of its own', {
+    detail: 'it has loaded a module for a function of yours, and that module calls Millrace.open()',
+    hint: "put the function into a module of its own, fromModule(new URL('./enrich.js', import.meta.url), 'enrich'), or open the engine only if isMainThread of node:worker_threads",
+  })
 }

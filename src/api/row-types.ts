@@ -89,6 +89,9 @@ export type Sums<R, N extends string> = { [P in N]: SummedValue<ValueAt<R, P>> }
 export type Averages<R, N extends string> = { [P in N]: AveragedValue<ValueAt<R, P>> }
 export type Extremes<R, N extends string> = { [P in N]: ExtremeValue<ValueAt<R, P>> }
 
+/** What `flatMap` and `mapBatches` take from a function: rows, or a promise of them. */
+export type RowsOf<R> = Iterable<R> | PromiseLike<Iterable<R>>
+
 /** A row of a join. Of columns of one name the right side's type counts: such a row has to be selected from before it is looked at. */
 export type JoinedRow<L, R, H extends string> = H extends
   | 'leftSemi'

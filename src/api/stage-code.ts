@@ -3,6 +3,8 @@ import { compileKeep, compileProbe } from '../codegen/join-compiler.js'
 import { compileToShuffle } from '../codegen/shuffle-compiler.js'
 import { compileMerge, compileResult, compileToBuilder, compileToTable } from '../codegen/stage-compiler.js'
 import type { PipelineSpec } from '../codegen/stage-functions.js'
+import { compileUserInput } from '../codegen/user-input-compiler.js'
+import { type Segment, segmentsOf } from '../operator/user-code.js'
 import type { Join, PhysicalPlan, Stage } from '../plan/physical-plan.js'
 
 /** The functions that the workers run for a plan, as text; generated-code.ts loads this file. */
@@ -20,11 +22,11 @@ function stageFunctions({ input, head, pipeline, output }: Stage, ansi: boolean)
   }
   if (head?.op === 'join') functions.push(...joinFunctions(head, ansi))
   if (head?.op === 'deduplicate') functions.push(compileFirstRows(head, ansi).text)
-  const spec: PipelineSpec = {
-    schema: head?.schema ?? input.schema,
-    operators: pipeline,
-    ansi,
-    ...(input.kind === 'scan' && input.watermark !== undefined ? { watermark: input.watermark } : {}),
+  const specs = segmentsOf(head?.schema ?? input.schema, pipeline, input.kind === 'scan' ? input.watermark : undefined)
+  let spec: PipelineSpec = { ...(specs[0] as Segment), ansi }
+  for (const segment of specs) {
+    spec = { ...segment, ansi }
+    if (segment.next !== undefined) functions.push(compileUserInput(spec, segment.next).text)
   }
   if (output.kind === 'partialAggregate') functions.push(compileToTable(spec, output.grouping).text)
   else if (output.kind === 'shuffle') functions.push(compileToShuffle(spec, output).text)

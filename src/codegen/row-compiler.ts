@@ -55,6 +55,7 @@ export function compileRows<Target>(
         source.line(`if (${time.value} ${isSpark ? '<=' : '<'} watermark) { late++; continue; }`)
       }
     }
+    if (spec.stampSlot !== undefined) source.line(`const watermark = ${input.load(spec.stampSlot).value};`)
     if (!isSpark) stampRow()
     const from = (first: number): void => {
       for (let i = first; i < spec.operators.length; i++) {

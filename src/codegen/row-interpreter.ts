@@ -27,7 +27,7 @@ export interface RowLevel {
 }
 
 /** What becomes of a row behind the last operator. */
-export type TakeRow<Target> = (target: Target, watermark: number) => 'passed' | 'late' | 'nullEventTime'
+export type TakeRow<Target> = (target: Target, watermark: number, row: number) => 'passed' | 'late' | 'nullEventTime'
 
 /** The row with its matches in a table, one after the other. */
 export interface MatchedRow extends RowLevel {
@@ -71,7 +71,7 @@ export function interpretRows<Target>(
   matchRows: MatchRows = noTables,
 ): RowsFunction<Target> {
   const stored = new StoredRow(slotReaders(spec.schema, spec.physicalSlots))
-  const stamp = spec.watermark
+  const { watermark: stamp, stampSlot } = spec
   const timeOf = stamp === undefined ? undefined : evaluator(stamp.eventTime, stored, spec)
   const isSpark = stamp?.rule === 'spark'
   const dropsLate = stamp !== undefined && spec.operators.some((operator) => operator.op === 'dropLate')
@@ -79,13 +79,14 @@ export function interpretRows<Target>(
   let watermark: number | undefined
   let cells: Float64Array = new Float64Array(0)
   let into: Target | undefined
+  let at = 0
   const count = (cell: number): void => {
     cells[cell] = (cells[cell] as number) + 1
   }
   /** False where the row is dropped. */
   const stampRow = (): boolean => {
     if (watermark !== undefined) return true
-    watermark = Number.NEGATIVE_INFINITY
+    watermark = stampSlot === undefined ? Number.NEGATIVE_INFINITY : (stored.load(stampSlot) as number)
     if (stamp === undefined) return true
     watermark = isSpark
       ? (cells[SourceCell.lateBefore] as number)
@@ -138,7 +139,7 @@ export function interpretRows<Target>(
   )
   const last = (): void => {
     if (!stampRow()) return
-    const outcome = take(into as Target, watermark as number)
+    const outcome = take(into as Target, watermark as number, at)
     if (outcome === 'late') count(SourceCell.late)
     if (outcome === 'nullEventTime') count(SourceCell.nullEventTime)
     count(SourceCell.passed)
@@ -148,6 +149,7 @@ export function interpretRows<Target>(
     cells = S
     into = target
     for (let r = from; r < to; r++) {
+      at = r
       for (const [slot, read] of stored.readers.entries()) stored.values[slot] = read(views, pos, r) as Value | null
       watermark = undefined
       // Spark moves filters below the watermark: what they drop does not move it.

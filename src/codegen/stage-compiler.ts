@@ -12,7 +12,14 @@ import { type CompiledFunction, finish, interpreted } from './compiled-function.
 import type { CodeValue } from './expression-compiler.js'
 import { GroupCode } from './group-code.js'
 import { compileRows, multipliesRows } from './row-compiler.js'
-import type { MergeFunction, PipelineSpec, ResultFunction, RowsFunction, StateFunction } from './stage-functions.js'
+import {
+  isStamped,
+  type MergeFunction,
+  type PipelineSpec,
+  type ResultFunction,
+  type RowsFunction,
+  type StateFunction,
+} from './stage-functions.js'
 import { asBytes } from './text-scratch.js'
 import { WindowCode } from './window-code.js'
 
@@ -58,9 +65,7 @@ export function compileToTable(
       const group = new GroupCode(source, grouping, true, spec.ansi, fixed)
       const { window } = grouping
       const windows =
-        window === undefined
-          ? undefined
-          : new WindowCode(source, window, grouping.closesWindows && spec.watermark !== undefined)
+        window === undefined ? undefined : new WindowCode(source, window, grouping.closesWindows && isStamped(spec))
       return {
         before: () => {
           group.take(true)

@@ -27,10 +27,17 @@ export interface PipelineSpec {
   /** Physical slot in the block for each slot of `schema`, where they differ. */
   readonly physicalSlots?: readonly number[]
   readonly watermark?: ScanInput['watermark']
+  /** Where rows were stamped before they came here: the slot of the block that holds each row's stamp. */
+  readonly stampSlot?: number | undefined
   readonly operators: readonly NarrowOperator[]
   readonly ansi: boolean
   /** Of its broadcast joins, by name. Left out where only the text of the code is wanted. */
   readonly tables?: ReadonlyMap<string, LookupTable> | undefined
+}
+
+/** Whether each row has a watermark of its own. */
+export function isStamped({ watermark, stampSlot }: PipelineSpec): boolean {
+  return watermark !== undefined || stampSlot !== undefined
 }
 
 /**

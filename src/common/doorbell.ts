@@ -66,6 +66,14 @@ export class Doorbells {
     Atomics.store(this.#ints, at + 1, 0)
   }
 
+  /** The same without blocking: for a thread whose event loop has to turn meanwhile. */
+  async wait(slot: number, seen: number, timeoutMs: number): Promise<void> {
+    const at = slot * BELL_INTS
+    Atomics.store(this.#ints, at + 1, 1)
+    await Atomics.waitAsync(this.#ints, at, seen, timeoutMs).value
+    Atomics.store(this.#ints, at + 1, 0)
+  }
+
   /** Calls `onRing` after each burst of rings, in a turn of this thread's event loop of its own. */
   listen(slot: number, onRing: () => void): { close(): void } {
     const at = slot * BELL_INTS

@@ -2,7 +2,7 @@ import { present } from '../common/assert.js'
 import { ENGINE_SLOT, type HOST_SLOT } from '../common/doorbell.js'
 import type { ScanPartition } from '../connector/inputs.js'
 import { type ChannelDescriptor, ChannelMemory } from '../exchange/channel.js'
-import { hasState, type PhysicalPlan, type Stage, scanStages } from '../plan/physical-plan.js'
+import { hasState, type PhysicalPlan, type Stage, scanStages, stampOf } from '../plan/physical-plan.js'
 import {
   type BlockDescriptor,
   type Deployment,
@@ -110,8 +110,9 @@ export function layOut(options: LayoutOptions): Layout {
 /** Those of stages that hand on what came to them have numbers behind those of the scans. */
 const HANDED_ON = 1 << 20
 
-function watermarkOf(plan: PhysicalPlan, { id, input, head }: Stage): number {
-  if (input.kind === 'scan') return input.watermark?.node ?? NO_WATERMARK
+function watermarkOf(plan: PhysicalPlan, stage: Stage): number {
+  const { id, input, head } = stage
+  if (input.kind === 'scan') return stampOf(stage)?.node ?? NO_WATERMARK
   const isFed = (): boolean =>
     input.from.some((from) => watermarkOf(plan, present(plan.stages[from], `stage ${from}`)) !== NO_WATERMARK)
   const goesOn =

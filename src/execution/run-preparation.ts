@@ -4,7 +4,7 @@ import type { BlockDescriptor } from '../connector/inputs.js'
 import type { LogEngine } from '../log/log-engine.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import type { SourceSpec } from '../plan/logical-plan.js'
-import { scanStages } from '../plan/physical-plan.js'
+import { scanStages, stampOf } from '../plan/physical-plan.js'
 import { type Layout, layOut, watermarkPolicy } from './deployment.js'
 import type { QueryStart } from './engine-protocol.js'
 import type { InputName } from './input-order.js'
@@ -118,7 +118,7 @@ function sparkWatermarkOf(
   source: QuerySources,
   committed: EpochEnd | undefined,
 ): SparkWatermark | undefined {
-  if (!scanStages(plan).some(({ input }) => input.watermark?.rule === 'spark')) return undefined
+  if (!scanStages(plan).some((stage) => stampOf(stage)?.rule === 'spark')) return undefined
   return new SparkWatermark(plan, source, watermarkPolicy(options), committed?.watermarks)
 }
 

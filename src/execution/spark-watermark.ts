@@ -1,5 +1,5 @@
 import type { PhysicalPlan } from '../plan/physical-plan.js'
-import { scanStages } from '../plan/physical-plan.js'
+import { scanStages, stampOf } from '../plan/physical-plan.js'
 import type { PartitionPosition, WatermarkPolicy } from '../worker/protocol.js'
 import type { EpochEnd } from './query-checkpoint.js'
 import type { QuerySources } from './query-sources.js'
@@ -32,7 +32,8 @@ export class SparkWatermark {
     /** Of the last epoch that was committed. */
     committed: EpochEnd['watermarks'],
   ) {
-    scanStages(plan).forEach(({ input: { watermark } }, source) => {
+    scanStages(plan).forEach((stage, source) => {
+      const watermark = stampOf(stage)
       if (watermark === undefined) return
       const node = this.#nodes.get(watermark.node) ?? {
         delayMs: watermark.delayMs,

@@ -9,6 +9,7 @@ import { columnPath, resultName } from './expression-name.js'
 import { bindJoin } from './join.js'
 import type { LogicalPlan } from './logical-plan.js'
 import { type NamedExpression, project } from './projection.js'
+import { checkResultNames } from './result-names.js'
 import { isOrderable } from './type-rules.js'
 import { bindUnion } from './union.js'
 
@@ -49,6 +50,11 @@ export function analyze(plan: LogicalPlan, options: AnalyzeOptions): BoundPlan {
       return withWatermark(analyze(plan.input, options), plan.column, plan.delayMs)
     case 'aggregate':
       return aggregating().bindAggregation(analyze(plan.input, options), plan.keys, plan.aggregates, options.ansi)
+    case 'userCode': {
+      const input = analyze(plan.input, options)
+      checkResultNames(input.schema)
+      return { op: 'userCode', input, code: plan.code, schema: plan.code.schema ?? input.schema }
+    }
     case 'deduplicate':
       return bindDeduplication(analyze(plan.input, options), plan.names, plan.withinWatermark, options.ansi)
     case 'orderBy':

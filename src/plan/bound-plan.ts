@@ -3,6 +3,7 @@ import type { StructType } from '../types/data-type.js'
 import type { BoundAggregate, BoundExpression } from './expression.js'
 import type { GroupingWindow } from './grouping-window.js'
 import type { JoinType, SourceSpec } from './logical-plan.js'
+import type { UserCode } from './user-code.js'
 
 /**
  * A logical plan after analysis: every name is a slot, every expression has a type, every node knows the
@@ -31,6 +32,7 @@ export type BoundPlan =
       readonly delayMs: number
       readonly schema: StructType
     }
+  | BoundUserCode
   | BoundAggregation
   | BoundDeduplication
   | BoundUnion
@@ -53,6 +55,18 @@ export interface BoundScan {
   readonly fields: readonly number[]
   readonly pushedFilters: readonly BoundExpression[]
   readonly watermark?: ScanWatermark
+}
+
+/**
+ * Nothing is known of it but the columns that go in and come out: all of those that go in may be read, and nothing is moved across it. Where a
+ * `withWatermark` stands above, the rows that come out are stamped, in their order.
+ */
+export interface BoundUserCode {
+  readonly op: 'userCode'
+  readonly input: BoundPlan
+  readonly code: UserCode
+  readonly watermark?: ScanWatermark
+  readonly schema: StructType
 }
 
 /** Stamped on the records of a scan. Scans below one `withWatermark` (it stands above a union of them) have the same `node`. */
@@ -129,6 +143,7 @@ export function withInputs(plan: BoundPlan, inputs: readonly BoundPlan[]): Bound
   const input = present(inputs[0], `the input of a ${plan.op}`)
   if (plan.op === 'join') return { ...plan, left: input, right: present(inputs[1], 'the right side of a join') }
   if (plan.op === 'project' || plan.op === 'aggregate') return { ...plan, input }
+  if (plan.op === 'userCode' && plan.code.method !== 'filter') return { ...plan, input }
   return { ...plan, input, schema: input.schema }
 }
 
@@ -140,6 +155,12 @@ export function nodesOf(plan: BoundPlan): readonly BoundPlan[] {
 /** From left to right. */
 export function scansOf(plan: BoundPlan): readonly BoundScan[] {
   return plan.op === 'scan' ? [plan] : inputsOf(plan).flatMap(scansOf)
+}
+
+/** What stamps the rows that come out of each scan below `plan`; undefined for one that nobody stamps. */
+export function stampsOf(plan: BoundPlan): readonly (ScanWatermark | undefined)[] {
+  if (plan.op === 'scan') return plan.source.streaming ? [plan.watermark] : []
+  return plan.op === 'userCode' && plan.watermark !== undefined ? [plan.watermark] : inputsOf(plan).flatMap(stampsOf)
 }
 
 /** From the scans up; nodes that do not change stay the same objects. */

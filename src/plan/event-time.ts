@@ -36,7 +36,12 @@ export function eventTimeKey({ keys, window, input }: BoundAggregation): number 
  * (and is not late) has an event time below the watermark. Undefined where the value says nothing about it.
  */
 export function eventTimeOffset(e: BoundExpression, plan: BoundPlan): number | undefined {
-  if (plan.op === 'scan' && plan.watermark !== undefined && sameExpression(e, plan.watermark.eventTime)) return 0
+  if (
+    (plan.op === 'scan' || plan.op === 'userCode') &&
+    plan.watermark !== undefined &&
+    sameExpression(e, plan.watermark.eventTime)
+  )
+    return 0
   if (plan.op === 'project') return eventTimeOffset(belowProjection(plan.schema, plan.columns)(e), plan.input)
   if (e.kind === 'call' && e.fn === 'addInterval') {
     const [time, step] = e.args
@@ -61,6 +66,9 @@ export function eventTimeOffset(e: BoundExpression, plan: BoundPlan): number | u
     case 'scan':
     case 'sort':
       return undefined
+    case 'userCode':
+      // Only where rows go through as they are.
+      return plan.code.method === 'filter' ? eventTimeOffset(e, plan.input) : undefined
     case 'union': {
       const offsets = plan.inputs.map((input) => eventTimeOffset(e, input))
       return offsets.every((offset) => offset === offsets[0]) ? offsets[0] : undefined
@@ -86,6 +94,8 @@ export function eventTimeDelay(e: BoundExpression, plan: BoundPlan): number {
   switch (plan.op) {
     case 'scan':
       return plan.watermark?.delayMs ?? 0
+    case 'userCode':
+      return plan.watermark?.delayMs ?? (plan.code.method === 'filter' ? eventTimeDelay(e, plan.input) : 0)
     case 'project':
       return eventTimeDelay(belowProjection(plan.schema, plan.columns)(e), plan.input)
     case 'aggregate': {

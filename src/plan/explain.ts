@@ -1,6 +1,6 @@
 import { present } from '../common/assert.js'
 import { columnSlots, type StructType, typeName } from '../types/data-type.js'
-import { type BoundPlan, inputsOf, type SortKey } from './bound-plan.js'
+import { type BoundPlan, inputsOf, type ScanWatermark, type SortKey } from './bound-plan.js'
 import type { BoundAggregate, BoundExpression } from './expression.js'
 import { boundText, expressionText } from './expression-name.js'
 import type { GroupingWindow } from './grouping-window.js'
@@ -16,6 +16,7 @@ import type {
   StageOutput,
 } from './physical-plan.js'
 import type { PlannedQuery } from './planner.js'
+import { stepName, type UserCode } from './user-code.js'
 
 /** Plans as indented trees, the result at the top and the scan at the bottom, in Spark's manner. */
 export function explain(query: PlannedQuery, isLocal = false): string {
@@ -86,6 +87,8 @@ function logicalLine(plan: LogicalPlan): string {
       return `Sort [${plan.keys.map(expressionText).join(', ')}]`
     case 'limit':
       return `Limit ${plan.count}`
+    case 'userCode':
+      return userCodeLine(plan.code)
     case 'join':
       return `Join ${plan.how}${plan.using === undefined ? '' : ` using (${plan.using.join(', ')})`}${plan.on === undefined ? '' : ` on ${expressionText(plan.on)}`}`
     case 'alias':
@@ -126,6 +129,8 @@ function boundLine(plan: BoundPlan): string {
       return `Sort ${sortText(plan.keys, plan.input.schema)}${plan.limit === undefined ? '' : `, first ${plan.limit}`}`
     case 'limit':
       return `Limit ${plan.count}`
+    case 'userCode':
+      return userCodeLine(plan.code, plan.watermark)
     case 'join':
       return `Join ${plan.how} ${joinText(plan.leftKeys, plan.rightKeys, plan.condition, plan.left.schema, plan.right.schema)}`
     case 'union':
@@ -248,7 +253,7 @@ function stageTrees(stage: Stage, from: readonly Tree[], isLocal: boolean, plan:
     const line = `${mark}${narrowLine(operator, schema)}`
     if (operator.op === 'broadcastJoin') put(line, broadcastTree(plan, operator))
     else put(line)
-    if (operator.op === 'project' || operator.op === 'broadcastJoin') schema = operator.schema
+    if (operator.op !== 'filter' && operator.op !== 'dropLate') schema = operator.schema
   }
   if (!isLocal || stage.output.kind === 'sink') put(outputLine(stage.output, schema, mark))
   return below
@@ -304,9 +309,17 @@ function headLine(head: HeadOperator): string {
 function narrowLine(operator: NarrowOperator, schema: StructType): string {
   if (operator.op === 'dropLate') return 'DropLate'
   if (operator.op === 'broadcastJoin') return broadcastLine(operator, schema)
+  if (operator.op === 'userCode') return userCodeLine(operator.code, operator.watermark)
   return operator.op === 'filter'
     ? `Filter ${boundText(operator.condition, slotNames(schema))}`
     : `Project [${projection(operator.columns, operator.schema, schema)}]`
+}
+
+/** The module's own name for a function that is found there. */
+function userCodeLine(code: UserCode, watermark?: ScanWatermark): string {
+  const from = code.fn.kind === 'module' ? ` from ${code.fn.url.split('/').at(-1) ?? ''}` : ''
+  const stamped = watermark === undefined ? '' : `, watermark on ${watermark.column}, delay ${watermark.delayMs} ms`
+  return `UserCode ${stepName(code)}${from}${stamped}`
 }
 
 function broadcastLine({ how, keys, table, tableFirst, condition }: BroadcastJoin, row: StructType): string {

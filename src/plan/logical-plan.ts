@@ -1,6 +1,7 @@
 import { present } from '../common/assert.js'
 import type { StructType } from '../types/data-type.js'
 import type { Expression } from './expression.js'
+import type { UserCode } from './user-code.js'
 
 /**
  * What the user asked for, node by node, as frozen data that survives `structuredClone`. Nothing here
@@ -29,6 +30,7 @@ export type LogicalPlan =
     }
   | { readonly op: 'orderBy'; readonly input: LogicalPlan; readonly keys: readonly Expression[] }
   | { readonly op: 'limit'; readonly input: LogicalPlan; readonly count: number }
+  | { readonly op: 'userCode'; readonly input: LogicalPlan; readonly code: UserCode }
   | {
       readonly op: 'union'
       readonly inputs: readonly LogicalPlan[]

@@ -16,6 +16,7 @@ import {
   removeIdentityProjections,
 } from './rules-plan.js'
 import { pruneColumns } from './rules-pruning.js'
+import { stepName } from './user-code.js'
 import { verifyPlan } from './verify-plan.js'
 import { hoistWatermark } from './watermark.js'
 
@@ -89,6 +90,8 @@ function planKey(plan: BoundPlan): string {
       return `project(${plan.columns.map(expressionKey).join(', ')}) ${planKey(plan.input)}`
     case 'watermark':
       return `watermark ${planKey(plan.input)}`
+    case 'userCode':
+      return `${stepName(plan.code)} ${planKey(plan.input)}`
     case 'aggregate':
       return `aggregate(${plan.keys.map((k) => expressionKey(k.value)).join(', ')}) ${planKey(plan.input)}`
     case 'deduplicate':

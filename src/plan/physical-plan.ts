@@ -3,12 +3,13 @@ import type { ScanWatermark } from './bound-plan.js'
 import type { BoundAggregate, BoundExpression } from './expression.js'
 import type { GroupingWindow } from './grouping-window.js'
 import type { JoinType, SourceSpec } from './logical-plan.js'
+import type { UserCode } from './user-code.js'
 
 /**
  * What the workers run: stages cut at exchanges, every expression bound and typed. Frozen data.
  *
  *   stage = input (scan | exchange) → head (final aggregate | join | deduplicate | sort | limit)?
- *         → pipeline (drop late, filter, project, broadcast join)* → output
+ *         → pipeline (drop late, filter, project, broadcast join, user code)* → output
  *   output = partial aggregate → exchange by key group | rows → exchange by key group | exchange to one task | sink
  *
  * The stages are a tree: each hands its rows to one stage behind it, or to the sink. Several may feed the same exchange, or the sink
@@ -153,6 +154,19 @@ export type NarrowOperator =
   | { readonly op: 'filter'; readonly condition: BoundExpression }
   | { readonly op: 'project'; readonly columns: readonly BoundExpression[]; readonly schema: StructType }
   | BroadcastJoin
+  | UserCodeOperator
+
+/** Calls the user's function: what stands before it in the pipeline and what stands behind it are functions of their own. */
+export interface UserCodeOperator {
+  readonly op: 'userCode'
+  readonly code: UserCode
+  /** Of the rows that it is given. */
+  readonly input: StructType
+  /** Of the rows that come out. */
+  readonly schema: StructType
+  /** Stamped on the rows that come out. */
+  readonly watermark?: ScanWatermark
+}
 
 /** Each row with its matches in a table that every task has. No state: the table is the same for the whole run. */
 export interface BroadcastJoin {
@@ -189,6 +203,24 @@ export interface Grouping {
   /** The key that is the event time itself, where that closes groups: those whose time is before the watermark plus `lead` milliseconds are over. */
   readonly closing?: { readonly key: number; readonly lead: 0 | 1 }
   readonly outputMode: OutputMode
+}
+
+export function hasUserCode({ pipeline }: Pick<Stage, 'pipeline'>): boolean {
+  return pipeline.some((operator) => operator.op === 'userCode')
+}
+
+/** What stamps the rows of a stage that scans. */
+export function stampOf({ input, pipeline }: Pick<Stage, 'input' | 'pipeline'>): ScanWatermark | undefined {
+  let stamp = input.kind === 'scan' ? input.watermark : undefined
+  for (const operator of pipeline) if (operator.op === 'userCode') stamp = operator.watermark ?? stamp
+  return stamp
+}
+
+/** Whether the rows that leave are those that were stamped: what user code makes of them has no stamp of its own. */
+export function bearsStamp(stage: Pick<Stage, 'input' | 'pipeline'>): boolean {
+  const last = stage.pipeline.findLast((operator) => operator.op === 'userCode' && operator.code.method !== 'filter')
+  if (last?.op === 'userCode') return last.watermark !== undefined
+  return stampOf(stage) !== undefined
 }
 
 /** Whether what the operator keeps goes from one epoch to the next, and with it into the checkpoint. */

@@ -1,5 +1,4 @@
 import { present } from '../common/assert.js'
-import { MillraceError } from '../common/errors.js'
 import { lazyModule } from '../common/lazy-module.js'
 import { columnSlots, type StructType, sameType, topLevelSlots, typeName } from '../types/data-type.js'
 import { analyze } from './analyzer.js'
@@ -12,21 +11,24 @@ import { boundText } from './expression-name.js'
 import { windowSignature } from './grouping-window.js'
 import type { LogicalPlan } from './logical-plan.js'
 import { optimize } from './optimizer.js'
-import type {
-  Broadcast,
-  BroadcastJoin,
-  Deduplicate,
-  ExchangeInput,
-  Grouping,
-  HeadOperator,
-  Join,
-  NarrowOperator,
-  OutputMode,
-  PhysicalPlan,
-  ScanInput,
-  Stage,
-  StageOutput,
+import {
+  type Broadcast,
+  type BroadcastJoin,
+  bearsStamp,
+  type Deduplicate,
+  type ExchangeInput,
+  type Grouping,
+  type HeadOperator,
+  type Join,
+  type NarrowOperator,
+  type OutputMode,
+  type PhysicalPlan,
+  type ScanInput,
+  type Stage,
+  type StageOutput,
+  stampOf,
 } from './physical-plan.js'
+import { checkResultNames } from './result-names.js'
 
 /** Cuts an optimized plan into stages: a stage ends where rows must change tasks. */
 export interface PlanOptions {
@@ -52,22 +54,10 @@ const streamingRules = lazyModule(import.meta.url, './streaming-rules.js', () =>
 
 export function planQuery(logical: LogicalPlan, options: PlanOptions): PlannedQuery {
   const analyzed = analyze(logical, { ansi: options.ansi })
-  checkResultNames(analyzed)
+  checkResultNames(analyzed.schema)
   const optimized = optimize(analyzed, { ansi: options.ansi, evaluate: options.evaluate })
   if (options.streaming && options.mode !== 'batch') streamingRules().checkStreaming(optimized, options.outputMode)
   return { logical, analyzed, optimized, physical: planStages(optimized, analyzed.schema, options) }
-}
-
-/** A row is an object: two columns of one name would be one. */
-function checkResultNames({ schema }: BoundPlan): void {
-  const names = schema.fields.map((field) => field.name)
-  const twice = names.find((name, i) => names.indexOf(name) !== i)
-  if (twice === undefined) return
-  const all = schema.fields.map(({ name, qualifier }) => (qualifier === undefined ? name : `${qualifier}.${name}`))
-  throw new MillraceError('COLUMN_ALREADY_EXISTS', `two columns of the result are named ${twice}`, {
-    detail: `columns: ${all.join(', ')}`,
-    hint: `select what you need under names of its own: select('l.${twice}', col('r.${twice}').as('other'))`,
-  })
 }
 
 interface OpenStage {
@@ -115,6 +105,18 @@ class StageCutter {
         return this.#extended(node.input, { op: 'filter', condition: node.condition })
       case 'project':
         return this.#extended(node.input, { op: 'project', columns: node.columns, schema: node.schema })
+      case 'userCode': {
+        const { code, schema, watermark } = node
+        return this.#extended(node.input, {
+          op: 'userCode',
+          code,
+          input: node.input.schema,
+          schema,
+          ...(watermark === undefined
+            ? {}
+            : { watermark: this.sparkRule ? { ...watermark, rule: 'spark' as const } : watermark }),
+        })
+      }
       case 'union':
         return node.inputs.flatMap((input) => this.open(input))
       case 'aggregate':
@@ -153,9 +155,8 @@ class StageCutter {
     const grouping = groupingOf(node, this.outputMode, this.sparkRule)
     const stages = this.open(node.input)
     for (const stage of stages) {
-      const isStamped = stage.input.kind === 'scan' && stage.input.watermark !== undefined
       // A group of its very time: late for it is who is late.
-      if (isStamped && grouping.closing !== undefined) stage.pipeline.unshift({ op: 'dropLate' })
+      if (grouping.closing !== undefined) dropLate(stage)
     }
     const from = this.close(stages, { kind: 'partialAggregate', grouping })
     const isGlobal = node.keys.length === 0 && node.window === undefined
@@ -196,8 +197,7 @@ class StageCutter {
       const stages = this.open(input)
       for (const stage of stages) {
         // A late row may have missed its match, which is gone: whether it is late must not depend on that.
-        if (stage.input.kind === 'scan' && stage.input.watermark !== undefined)
-          stage.pipeline.unshift({ op: 'dropLate' })
+        dropLate(stage)
       }
       const { schema } = input
       const from = this.close(stages, { kind: 'shuffle', schema, keys })
@@ -238,10 +238,9 @@ class StageCutter {
     // Where rows come from an operator that keeps no stamps: what is never late, by the key's own time.
     const ownTime = lateByKey ? expiresAt[0] : this.sparkRule ? undefined : within?.eventTime
     const from = this.open(input).flatMap((stage) => {
-      const isStamped = stage.input.kind === 'scan' && stage.input.watermark !== undefined
       // The row that a late one repeats may be forgotten: whether it is late must not depend on that.
-      if (isStamped && node.dropsLate) stage.pipeline.unshift({ op: 'dropLate' })
-      const stamp = ownTime !== undefined && isStamped ? 'record' : ownTime
+      if (node.dropsLate) dropLate(stage)
+      const stamp = ownTime !== undefined && bearsStamp(stage) ? 'record' : ownTime
       return this.close([stage], { kind: 'shuffle', schema, keys, ...(stamp === undefined ? {} : { stamp }) })
     })
     const head: Deduplicate = {
@@ -263,6 +262,13 @@ class StageCutter {
     const from = this.close(this.open(input), { kind: 'exchange', schema })
     return { input: { kind: 'exchange', from, schema }, head, pipeline: [], parallelism: 'single' }
   }
+}
+
+/** Rows that are late leave where they are stamped. */
+function dropLate(stage: OpenStage): void {
+  if (stampOf(stage) === undefined) return
+  const at = stage.pipeline.findIndex((operator) => operator.op === 'userCode' && operator.watermark !== undefined)
+  stage.pipeline.splice(at + 1, 0, { op: 'dropLate' })
 }
 
 /** What the state of a join depends on. */

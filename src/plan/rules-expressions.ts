@@ -102,6 +102,7 @@ export function mapExpressions(plan: BoundPlan, change: (e: BoundExpression) => 
       case 'deduplicate':
         return { ...node, keys: node.keys.map(change) }
       case 'watermark':
+      case 'userCode':
       case 'scan':
       case 'union':
       case 'limit':

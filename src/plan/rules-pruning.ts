@@ -78,6 +78,11 @@ function prune(plan: BoundPlan, required: readonly number[]): Pruned {
       const schema = below.plan.schema
       return { plan: { ...plan, input: below.plan, keys: plan.keys.map(move), ...moved, schema }, kept: below.kept }
     }
+    case 'userCode': {
+      // It may read any of its columns, and gives all that it was said to give.
+      const below = prune(plan.input, allOf(plan.input.schema))
+      return { plan: withInputs(plan, [below.plan]), kept: allOf(plan.schema) }
+    }
     case 'limit':
     case 'watermark': {
       const below = prune(plan.input, required)

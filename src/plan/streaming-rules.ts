@@ -1,5 +1,5 @@
 import { MillraceError } from '../common/errors.js'
-import { type BoundAggregation, type BoundJoin, type BoundPlan, inputsOf, scansOf } from './bound-plan.js'
+import { type BoundAggregation, type BoundJoin, type BoundPlan, inputsOf, scansOf, stampsOf } from './bound-plan.js'
 import { broadcastShape, endlessNodes, isEndless } from './broadcast-join.js'
 import { closesWindows, joinBounds } from './event-time.js'
 import { preservesLeft, preservesRight } from './join.js'
@@ -137,9 +137,7 @@ function checkSession(otherKeys: number, outputMode: OutputMode): void {
 
 function checkAppended(aggregation: BoundAggregation): void {
   if (closesWindows(aggregation)) return
-  const watermarks = scansOf(aggregation)
-    .filter(({ source }) => source.streaming)
-    .map(({ watermark }) => watermark)
+  const watermarks = stampsOf(aggregation)
   if (aggregation.window === undefined) {
     throw refused(
       "output mode 'append' of an aggregation without a window",

@@ -13,6 +13,7 @@ import { type BoundPlan, inputsOf } from './bound-plan.js'
 import type { BoundExpression } from './expression.js'
 import { windowExpressions } from './grouping-window.js'
 import { joinedSchema } from './join.js'
+import { stepName } from './user-code.js'
 
 /** Every slot exists and has the type that its expression says; every schema is that of what makes the rows. */
 export function verifyPlan(plan: BoundPlan): void {
@@ -44,6 +45,11 @@ export function verifyPlan(plan: BoundPlan): void {
       break
     case 'watermark':
       verifyExpressions([plan.eventTime], plan.input.schema)
+      break
+    case 'userCode':
+      if (plan.watermark !== undefined) verifyExpressions([plan.watermark.eventTime], plan.schema)
+      if (plan.code.schema !== undefined) break
+      assert(sameType(withoutNulls(plan.schema), withoutNulls(plan.input.schema)), `schema of ${stepName(plan.code)}`)
       break
     case 'aggregate': {
       const { window } = plan

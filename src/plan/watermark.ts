@@ -34,6 +34,10 @@ function stamped(plan: BoundPlan, watermark: ScanWatermark): BoundPlan {
         plan,
         plan.inputs.map((input) => stamped(input, watermark)),
       )
+    case 'userCode':
+      // What the rows are is known behind it alone. A filter lets them through as they are, and does not decide what is late.
+      if (plan.code.method !== 'filter') return { ...plan, watermark }
+      return withInputs(plan, [stamped(plan.input, watermark)])
     case 'join':
       throw new Error('assertion failed: a watermark above a join')
     default:

@@ -9,7 +9,7 @@ import { ClosingState } from './closing-state.js'
 import { GroupState } from './group-state.js'
 import type { OutputPort } from './output-port.js'
 import type { BlockDescriptor, WatermarkPolicy } from './protocol.js'
-import { StagePipeline } from './stage-pipeline.js'
+import { StagePipeline, type UserSurroundings } from './stage-pipeline.js'
 import { type Counters, newCounters, type Task } from './task.js'
 
 const sessions = lazyModule(import.meta.url, './session-state.js', () => import('./session-state.js'))
@@ -27,6 +27,7 @@ export interface AggregateTaskOptions {
   readonly watermarkPolicy: WatermarkPolicy
   readonly outputs: readonly OutputPort[]
   readonly tables?: PipelineSpec['tables']
+  readonly user?: UserSurroundings
   readonly stateLog: OutputPort | undefined
   readonly emitEagerly: boolean
   readonly onBarrier: (epoch: number, closedUntil: number) => void
@@ -49,7 +50,8 @@ export class AggregateTask implements Task {
     const final = options.stage.head as FinalAggregate
     this.#state = stateOf(final, options.ansi, options.stateLog !== undefined, this.counters)
     this.#inputs = new BarrierInputs(options.inputs, options.watermarkPolicy)
-    this.#pipeline = new StagePipeline(options.stage, final.schema, options.ansi, options.outputs, options.tables)
+    const { stage, ansi, outputs, tables, user } = options
+    this.#pipeline = new StagePipeline(stage, final.schema, ansi, outputs, tables, user)
     this.#mode = final.grouping.outputMode
     this.#closes = final.grouping.closesWindows
   }
@@ -91,6 +93,10 @@ export class AggregateTask implements Task {
 
   close(): void {}
 
+  get isWaiting(): boolean {
+    return this.#pipeline.isWaiting
+  }
+
   #endEpoch(epoch: number, final: boolean, snapshot: boolean): void {
     const { stateLog } = this.options
     const pipeline = this.#pipeline
@@ -103,11 +109,12 @@ export class AggregateTask implements Task {
       this.#state.writeLog(stateLog.builder, snapshot)
       stateLog.setBarrier(epoch, final, snapshot)
     }
-    pipeline.setBarrier(epoch, final, snapshot)
     this.#state.measure()
-    this.counters.rowsOut = pipeline.rowsOut
     this.#inputs.nextEpoch()
-    this.options.onBarrier(epoch, this.#state.closedUntil)
+    pipeline.setBarrier(epoch, final, snapshot, () => {
+      this.counters.rowsOut = pipeline.rowsOut
+      this.options.onBarrier(epoch, this.#state.closedUntil)
+    })
   }
 
   #emitChanged(): void {

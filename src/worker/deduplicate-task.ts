@@ -6,7 +6,7 @@ import { BarrierInputs, type WatermarkedInput } from './barrier-inputs.js'
 import type { OutputPort } from './output-port.js'
 import type { WatermarkPolicy } from './protocol.js'
 import { SeenKeys } from './seen-keys.js'
-import { StagePipeline } from './stage-pipeline.js'
+import { StagePipeline, type UserSurroundings } from './stage-pipeline.js'
 import { type Counters, newCounters, type Task } from './task.js'
 
 /** Frames taken before the step ends. */
@@ -21,6 +21,7 @@ export interface DeduplicateTaskOptions {
   readonly watermarkPolicy: WatermarkPolicy
   readonly outputs: readonly OutputPort[]
   readonly tables?: PipelineSpec['tables']
+  readonly user?: UserSurroundings
   readonly stateLog: OutputPort | undefined
   readonly onBarrier: (epoch: number, closedUntil: number) => void
 }
@@ -38,7 +39,7 @@ export class DeduplicateTask implements Task {
     const head = stage.head as Deduplicate
     this.#seen = new SeenKeys(head, ansi, options.stateLog !== undefined, this.counters)
     this.#inputs = new BarrierInputs(options.inputs, options.watermarkPolicy)
-    this.#pipeline = new StagePipeline(stage, head.schema, ansi, options.outputs, options.tables)
+    this.#pipeline = new StagePipeline(stage, head.schema, ansi, options.outputs, options.tables, options.user)
   }
 
   restore(blocks: readonly BlockRef[], closedUntil: number): void {
@@ -67,6 +68,10 @@ export class DeduplicateTask implements Task {
 
   close(): void {}
 
+  get isWaiting(): boolean {
+    return this.#pipeline.isWaiting
+  }
+
   #take(reader: ChannelReader): void {
     if (reader.type !== FrameType.data) return
     this.#pipeline.emit((builder) => this.#seen.add(reader.views, reader.position, builder))
@@ -80,11 +85,12 @@ export class DeduplicateTask implements Task {
       this.#seen.writeLog(stateLog.builder, snapshot)
       stateLog.setBarrier(epoch, final, snapshot)
     }
-    this.#pipeline.setBarrier(epoch, final, snapshot)
     this.#seen.measure()
-    this.counters.rowsOut = this.#pipeline.rowsOut
     this.#inputs.nextEpoch()
-    this.options.onBarrier(epoch, this.#seen.closedUntil)
+    this.#pipeline.setBarrier(epoch, final, snapshot, () => {
+      this.counters.rowsOut = this.#pipeline.rowsOut
+      this.options.onBarrier(epoch, this.#seen.closedUntil)
+    })
   }
 
   /** The end of the input is no time: keys stay, for a query that goes on later. */

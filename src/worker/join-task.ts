@@ -7,7 +7,7 @@ import { BarrierInputs, type WatermarkedInput } from './barrier-inputs.js'
 import { JoinState } from './join-state.js'
 import type { OutputPort } from './output-port.js'
 import type { WatermarkPolicy } from './protocol.js'
-import { StagePipeline } from './stage-pipeline.js'
+import { StagePipeline, type UserSurroundings } from './stage-pipeline.js'
 import { type Counters, newCounters, type Task } from './task.js'
 
 /** Frames joined before the step ends. */
@@ -22,6 +22,7 @@ export interface JoinTaskOptions {
   readonly watermarkPolicy: WatermarkPolicy
   readonly outputs: readonly OutputPort[]
   readonly tables?: PipelineSpec['tables']
+  readonly user?: UserSurroundings
   readonly stateLog: OutputPort | undefined
   readonly onBarrier: (epoch: number, closedUntil: number) => void
 }
@@ -41,7 +42,7 @@ export class JoinTask implements Task {
     const join = stage.head as Join
     this.#state = new JoinState(join, ansi, options.stateLog !== undefined, this.counters, task, tasks)
     this.#inputs = new BarrierInputs(options.inputs, options.watermarkPolicy)
-    this.#pipeline = new StagePipeline(stage, join.schema, ansi, options.outputs, options.tables)
+    this.#pipeline = new StagePipeline(stage, join.schema, ansi, options.outputs, options.tables, options.user)
     this.#lagMs = join.watermarkLagMs
     this.#isLateAtWatermark = join.rule === 'spark'
   }
@@ -74,6 +75,10 @@ export class JoinTask implements Task {
 
   close(): void {}
 
+  get isWaiting(): boolean {
+    return this.#pipeline.isWaiting
+  }
+
   #take(i: number): void {
     const reader = this.#inputs.inputs[i] as ChannelReader
     if (reader.type !== FrameType.data) return
@@ -90,11 +95,12 @@ export class JoinTask implements Task {
       this.#state.writeLog(stateLog.builder, snapshot)
       stateLog.setBarrier(epoch, final, snapshot)
     }
-    this.#pipeline.setBarrier(epoch, final, snapshot)
     this.#state.measure()
-    this.counters.rowsOut = this.#pipeline.rowsOut
     this.#inputs.nextEpoch()
-    this.options.onBarrier(epoch, this.#state.closedUntil)
+    this.#pipeline.setBarrier(epoch, final, snapshot, () => {
+      this.counters.rowsOut = this.#pipeline.rowsOut
+      this.options.onBarrier(epoch, this.#state.closedUntil)
+    })
   }
 
   /** The end of the input is no time: what it means for the rows that are kept is said by the barrier. */

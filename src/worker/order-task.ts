@@ -6,7 +6,7 @@ import { blockRowCount } from '../types/block.js'
 import { BarrierInputs, type WatermarkedInput } from './barrier-inputs.js'
 import { OrderedRows } from './ordered-rows.js'
 import type { OutputPort } from './output-port.js'
-import { StagePipeline } from './stage-pipeline.js'
+import { StagePipeline, type UserSurroundings } from './stage-pipeline.js'
 import { type Counters, newCounters, type Task } from './task.js'
 
 const STEP_FRAMES = 16
@@ -25,11 +25,12 @@ export class OrderTask implements Task {
     outputs: readonly OutputPort[],
     private readonly onBarrier: (epoch: number) => void,
     tables?: PipelineSpec['tables'],
+    user?: UserSurroundings,
   ) {
     const head = stage.head as Sort | Limit
     // It waits for the end of its input; what time it is there is no matter.
     this.#inputs = new BarrierInputs(inputs, 'min')
-    this.#pipeline = new StagePipeline(stage, head.schema, ansi, outputs, tables)
+    this.#pipeline = new StagePipeline(stage, head.schema, ansi, outputs, tables, user)
     this.#rows = new OrderedRows(head, ansi, (spec, schema) => compileToBuilder(spec, schema).run)
   }
 
@@ -51,6 +52,10 @@ export class OrderTask implements Task {
     return true
   }
 
+  get isWaiting(): boolean {
+    return this.#pipeline.isWaiting
+  }
+
   close(): void {
     this.#rows.clear()
   }
@@ -63,9 +68,10 @@ export class OrderTask implements Task {
   #endEpoch(): void {
     const { epoch, final } = this.#inputs
     this.#pipeline.emit((builder) => this.#rows.emit(builder))
-    this.#pipeline.setBarrier(epoch, final, false)
-    this.counters.rowsOut = this.#pipeline.rowsOut
     this.#inputs.nextEpoch()
-    this.onBarrier(epoch)
+    this.#pipeline.setBarrier(epoch, final, false, () => {
+      this.counters.rowsOut = this.#pipeline.rowsOut
+      this.onBarrier(epoch)
+    })
   }
 }

@@ -1,23 +1,18 @@
-import { compileToShuffle } from '../codegen/shuffle-compiler.js'
-import { compileState, compileToBuilder, compileToTable } from '../codegen/stage-compiler.js'
-import {
-  type PipelineSpec,
-  type RowsFunction,
-  SOURCE_CELLS,
-  SourceCell,
-  type StateFunction,
-} from '../codegen/stage-functions.js'
+import { type PipelineSpec, SOURCE_CELLS, SourceCell } from '../codegen/stage-functions.js'
 import { assert, present } from '../common/assert.js'
 import type { Env } from '../common/env.js'
+import { lazyModule } from '../common/lazy-module.js'
 import type { InputPartition } from '../connector/input-partition.js'
-import { groupLayout } from '../operator/aggregate.js'
-import type { ScanInput, Stage } from '../plan/physical-plan.js'
-import type { GroupTable } from '../state/group-table.js'
-import { givePartialTable, PARTIAL_GROUPS, takePartialTable } from '../state/partial-tables.js'
-import type { BlockBuilder } from '../types/block-builder.js'
+import { hasUserCode, type ScanInput, type Stage, stampOf } from '../plan/physical-plan.js'
 import type { OutputPort } from './output-port.js'
 import type { PartitionPosition } from './protocol.js'
+import { RowsTarget } from './rows-target.js'
+import type { UserSurroundings } from './stage-pipeline.js'
 import { type Counters, newCounters, type Task } from './task.js'
+import type { UserPipeline, UserStage } from './user-pipeline.js'
+
+/** By the first stage with a function of the user's. */
+const userCode = lazyModule(import.meta.url, './user-pipeline.js', () => import('./user-pipeline.js'))
 
 /** Rows of one step: long enough that a partial aggregate pays, short enough (a few ms) that other tasks get their turn. */
 const STEP_ROWS = 262_144
@@ -27,6 +22,9 @@ const UNSENT_ROWS = 16 * STEP_ROWS
 const ADVANCE_MS = 200
 /** Rows that a narrow stage collects before they leave. */
 const BUILDER_ROWS = 16_384
+
+/** Rows that go through the user's functions at a time: few enough that one block is no long wait for the others. */
+const USER_ROWS = 1024
 
 /** Pairs of rows with every row of a table that are made before what came out may leave. */
 const CROSSED_PAIRS = 4 * BUILDER_ROWS
@@ -53,6 +51,13 @@ interface Cursor {
   readonly cells: Float64Array
   /** Monotonic time of the last row. */
   lastDataAt: number
+  /** Where there is user code. */
+  readonly pipeline: UserPipeline | undefined
+  /** Rows that are on their way through it, 0 where none are; their promise has been kept, so they can be landed. */
+  flying: number
+  landing: boolean
+  /** The greatest event time before the rows that are on their way: what the watermark may say of the partition. */
+  landedEventTime: number
 }
 
 /**
@@ -64,12 +69,11 @@ interface Cursor {
 export class ScanTask implements Task {
   readonly counters: Counters = newCounters()
   readonly #cursors: Cursor[]
-  readonly #toTable: RowsFunction<GroupTable> | undefined
-  readonly #toBuilder: RowsFunction<BlockBuilder> | undefined
-  readonly #toTargets: RowsFunction<readonly BlockBuilder[]> | undefined
-  readonly #builders: readonly BlockBuilder[]
-  readonly #table: GroupTable | undefined
-  readonly #writeState: StateFunction | undefined
+  readonly #target: RowsTarget
+  readonly #user: UserStage | undefined
+  /** Partitions with rows on their way through user code; what went wrong there. */
+  #flying = 0
+  #flightFailure: { readonly error: unknown } | undefined
   readonly #delayMs: number
   /** Of a block, after which it is looked whether there is room. */
   readonly #rowsAtATime: number
@@ -79,9 +83,8 @@ export class ScanTask implements Task {
   #watermark = Number.NEGATIVE_INFINITY
   #next = 0
   #passed = 0
-  /** Rows read since partial aggregates were last handed on; and whether the table was full meanwhile, and emptied in between. */
+  /** Rows that have come through since partial aggregates were last handed on. */
   #unsent = 0
-  #overflowed = false
   #toldAt: number
 
   constructor(
@@ -95,35 +98,31 @@ export class ScanTask implements Task {
     private readonly onBarrier: (epoch: number, positions: readonly PartitionPosition[]) => void,
     private readonly onAdvance: (rowsIn: number) => void,
     tables?: PipelineSpec['tables'],
+    /** Where there is user code: its functions, and how to say that a promise of theirs was kept. */
+    private readonly user?: UserSurroundings,
   ) {
     const scan = stage.input as ScanInput
     assert(scan.kind === 'scan', `stage ${stage.id} scans`)
-    const spec: PipelineSpec = {
+    const { watermark } = scan
+    const slots = physicalSlots === undefined ? {} : { physicalSlots }
+    if (hasUserCode(stage)) {
+      const { functions } = present(user, 'the functions of user code')
+      this.#user = userCode().userStage(stage, scan.schema, { ansi, functions, env, ...slots, watermark, tables })
+    }
+    const spec: PipelineSpec = this.#user?.last ?? {
       schema: scan.schema,
-      ...(physicalSlots === undefined ? {} : { physicalSlots }),
-      watermark: scan.watermark,
+      ...slots,
+      watermark,
       operators: stage.pipeline,
       ansi,
       tables,
     }
     this.#rowsAtATime = rowsAtATime(stage, tables)
-    if (stage.output.kind === 'partialAggregate') {
-      const grouping = stage.output.grouping
-      this.#table = takePartialTable(groupLayout(grouping, true), () => {
-        this.#handOn()
-        this.#overflowed = true
-      })
-      this.#toTable = compileToTable(spec, grouping, this.#table).run
-      this.#writeState = compileState(grouping, true, ansi).run
-    } else if (stage.output.kind === 'shuffle') {
-      this.#toTargets = compileToShuffle(spec, stage.output).run
-    } else {
-      this.#toBuilder = compileToBuilder(spec, stage.output.schema).run
-    }
-    this.#builders = outputs.map(({ builder }) => builder)
+    this.#target = new RowsTarget(stage, spec, outputs)
     this.#toldAt = env.monotonic()
-    this.#delayMs = scan.watermark?.delayMs ?? Number.NaN
-    this.#isGiven = scan.watermark?.rule === 'spark'
+    const stamp = stampOf(stage)
+    this.#delayMs = stamp?.delayMs ?? Number.NaN
+    this.#isGiven = stamp?.rule === 'spark'
     this.#cursors = partitions.map((partition) => this.#cursorOf(partition))
   }
 
@@ -135,7 +134,10 @@ export class ScanTask implements Task {
   #cursorOf({ index, input, maxEventTime }: ScannedPartition): Cursor {
     const cells = new Float64Array(SOURCE_CELLS)
     cells[0] = maxEventTime
-    return { index, input, cells, lastDataAt: this.env.monotonic() }
+    const pipeline =
+      this.#user === undefined ? undefined : new (userCode().UserPipeline)(this.#user, this.#target, cells)
+    const lastDataAt = this.env.monotonic()
+    return { index, input, cells, lastDataAt, pipeline, flying: 0, landing: false, landedEventTime: maxEventTime }
   }
 
   setGoal(goal: Goal): void {
@@ -146,9 +148,12 @@ export class ScanTask implements Task {
 
   step(): boolean {
     if (!this.#drain()) return false
+    const landed = this.#land()
     const goal = this.#goal
     if (goal === undefined) return false
     if (goal.ends === null && goal.barrier >= 0) {
+      // What is on its way is of this epoch, and nothing more is.
+      if (this.#flying > 0) return landed
       this.#endEpoch(goal)
       return true
     }
@@ -164,8 +169,35 @@ export class ScanTask implements Task {
       this.#endEpoch(goal)
       return true
     }
-    if (rows > 0) this.#drain()
-    return rows > 0
+    if (rows > 0 || landed) this.#drain()
+    return rows > 0 || landed
+  }
+
+  get isWaiting(): boolean {
+    return this.#flying > 0
+  }
+
+  /** What has come through user code since the last step. */
+  #land(): boolean {
+    if (this.#flightFailure !== undefined) throw this.#flightFailure.error
+    if (this.#flying === 0) return false
+    let landed = false
+    for (const cursor of this.#cursors) {
+      if (!cursor.landing) continue
+      cursor.landing = false
+      this.#landed(cursor, cursor.flying)
+      cursor.flying = 0
+      this.#flying -= 1
+      landed = true
+    }
+    return landed
+  }
+
+  #landed(cursor: Cursor, rows: number): void {
+    cursor.pipeline?.land()
+    cursor.landedEventTime = cursor.cells[0] as number
+    cursor.lastDataAt = -1
+    this.#unsent += rows
   }
 
   /** Now and then, for whoever watches a long epoch. */
@@ -178,7 +210,7 @@ export class ScanTask implements Task {
 
   close(): void {
     for (const cursor of this.#cursors) cursor.input.close()
-    if (this.#table !== undefined) givePartialTable(this.#table)
+    this.#target.close()
   }
 
   #readSome(goal: Goal): number {
@@ -194,22 +226,21 @@ export class ScanTask implements Task {
       if (read === 0) quiet += 1
       else quiet = 0
       rows += read
-      if (this.#table === undefined && this.#isFull()) break
+      if (this.#target.table === undefined && this.#isFull()) break
     }
     this.counters.rowsIn += rows
-    this.#unsent += rows
     return rows
   }
 
   #isFull(): boolean {
-    for (const builder of this.#builders) if (builder.rows >= BUILDER_ROWS) return true
+    for (const { builder } of this.outputs) if (builder.rows >= BUILDER_ROWS) return true
     return false
   }
 
   #readBlock(cursor: Cursor, limit: number): number {
     const input = cursor.input
     let seen = input.offset
-    if (seen >= limit) return 0
+    if (seen >= limit || cursor.flying > 0) return 0
     while (!input.next(Math.min(limit, input.offset + this.#rowsAtATime))) {
       // Offsets that have no record may be more than are read at a time: behind them it goes on, and not with the next ring of the bell.
       const before = seen
@@ -218,15 +249,10 @@ export class ScanTask implements Task {
     }
     const { views, position, from, to } = input
     try {
-      if (this.#toTable !== undefined) {
-        this.#toTable(views, position, from, to, cursor.cells, this.#table as GroupTable)
-      } else {
-        const builders = this.#builders
-        for (const builder of builders) builder.ensureRows(builder.rows + to - from)
-        if (this.#toTargets !== undefined) this.#toTargets(views, position, from, to, cursor.cells, builders)
-        else if (this.#toBuilder !== undefined) {
-          this.#toBuilder(views, position, from, to, cursor.cells, builders[0] as BlockBuilder)
-        }
+      if (cursor.pipeline !== undefined) this.#fly(cursor, cursor.pipeline)
+      else {
+        this.#target.take(views, position, from, to, cursor.cells)
+        this.#unsent += to - from
       }
     } finally {
       input.release()
@@ -235,32 +261,45 @@ export class ScanTask implements Task {
     return to - from
   }
 
+  /** The rows of the partition's block through user code: at once, or, where it gives promises, until they can be landed. */
+  #fly(cursor: Cursor, pipeline: UserPipeline): void {
+    const { views, position, from, to } = cursor.input
+    const under = pipeline.start(views, position, from, to)
+    if (under === undefined) {
+      this.#landed(cursor, to - from)
+      return
+    }
+    cursor.flying = to - from
+    this.#flying += 1
+    const { wake } = present(this.user, 'user code')
+    under.then(
+      () => {
+        cursor.landing = true
+        wake()
+      },
+      (error: unknown) => {
+        this.#flightFailure = { error }
+        wake()
+      },
+    )
+  }
+
   /**
    * In an open epoch whatever was read is on its way before the next read. Where the epoch's end is known, nobody sees anything of it
    * before: partial aggregates are collected as long as there is room, so that a group travels once and not with every step.
    */
   #mustHandOn(goal: Goal): boolean {
     if (this.#unsent === 0) return false
-    if (goal.ends === null || this.#table === undefined || this.#unsent >= UNSENT_ROWS) return true
-    return this.#overflowed || this.#table.size * 2 > PARTIAL_GROUPS
+    return goal.ends === null || this.#target.table === undefined || this.#unsent >= UNSENT_ROWS || this.#target.isHeavy
   }
 
   #handOn(): void {
     this.#unsent = 0
-    this.#overflowed = false
-    const table = this.#table
-    if (table === undefined || table.size === 0) return
-    const writeState = this.#writeState as StateFunction
-    const outputs = this.outputs
-    for (let target = 0; target < outputs.length; target++) {
-      const builder = (outputs[target] as OutputPort).builder
-      builder.ensureRows(builder.rows + table.size)
-      writeState(table, null, 0, table.size, builder, 0, target, outputs.length)
-    }
-    table.reset()
+    this.#target.handOn()
   }
 
   #reached(ends: readonly number[]): boolean {
+    if (this.#flying > 0) return false
     for (const cursor of this.#cursors) {
       if (cursor.input.offset < present(ends[cursor.index], 'the end of an input partition')) return false
     }
@@ -275,9 +314,10 @@ export class ScanTask implements Task {
     let waiting = false
     for (const cursor of this.#cursors) {
       if (cursor.lastDataAt < 0) cursor.lastDataAt = now
-      if (now - cursor.lastDataAt >= this.idleAfterMs && !cursor.input.hasNew()) continue
+      const isFlying = cursor.flying > 0
+      if (!isFlying && now - cursor.lastDataAt >= this.idleAfterMs && !cursor.input.hasNew()) continue
       waiting = true
-      least = Math.min(least, (cursor.cells[0] as number) - this.#delayMs)
+      least = Math.min(least, (isFlying ? cursor.landedEventTime : (cursor.cells[0] as number)) - this.#delayMs)
     }
     // All partitions idle: nothing says how far time has come. Without any partition this task holds nobody back.
     if (!waiting && this.#cursors.length > 0) return
@@ -339,6 +379,7 @@ export class ScanTask implements Task {
 function rowsAtATime({ pipeline }: Stage, tables: PipelineSpec['tables']): number {
   let most = Number.POSITIVE_INFINITY
   for (const operator of pipeline) {
+    if (operator.op === 'userCode') most = Math.min(most, Math.max(USER_ROWS, operator.code.batchRows))
     if (operator.op !== 'broadcastJoin' || operator.keys.length > 0) continue
     most = Math.min(most, CROSSED_PAIRS) / Math.max(1, tables?.get(operator.table.name)?.rows.rows ?? 1)
   }

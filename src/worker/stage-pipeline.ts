@@ -1,25 +1,48 @@
-import { compileToShuffle } from '../codegen/shuffle-compiler.js'
-import { compileState, compileToBuilder, compileToTable } from '../codegen/stage-compiler.js'
-import { type PipelineSpec, type RowsFunction, SOURCE_CELLS } from '../codegen/stage-functions.js'
+import { type PipelineSpec, SOURCE_CELLS } from '../codegen/stage-functions.js'
 import { present } from '../common/assert.js'
-import { aggregateStateSchema, groupLayout } from '../operator/aggregate.js'
+import type { Env } from '../common/env.js'
+import { lazyModule } from '../common/lazy-module.js'
+import { aggregateStateSchema } from '../operator/aggregate.js'
 import { shuffleSchema } from '../operator/join.js'
-import type { Grouping, Stage } from '../plan/physical-plan.js'
-import { takePartialTable } from '../state/partial-tables.js'
+import { hasUserCode, type Stage } from '../plan/physical-plan.js'
+import { type BlockRef, blockRowCount } from '../types/block.js'
 import { BlockBuilder } from '../types/block-builder.js'
 import { BlockScratch } from '../types/block-scratch.js'
 import type { StructType } from '../types/data-type.js'
 import type { OutputPort } from './output-port.js'
+import { RowsTarget } from './rows-target.js'
+import type { UserFunctions, UserPipeline } from './user-pipeline.js'
+
+/** By the first stage with a function of the user's. */
+const userCode = lazyModule(import.meta.url, './user-pipeline.js', () => import('./user-pipeline.js'))
+
+/** What a stage with user code in it needs of its worker. */
+export interface UserSurroundings {
+  readonly functions: UserFunctions
+  readonly env: Env
+  /** A promise of the user's was kept: the task has something to do. */
+  readonly wake: () => void
+}
 
 /**
  * Rows that the head of a stage emits, through the stage's filters and projections to its outputs: as they are to the one
  * output there is, or as partial aggregates to the tasks that own their key groups.
+ *
+ * User code among them may take its time: rows then wait in line for it, and what is said of time and of epochs behind them waits as well. The task does
+ * nothing more meanwhile, since `drain` says no.
  */
 export class StagePipeline {
-  readonly #take: ((rows: BlockBuilder) => void) | undefined
+  readonly #target: RowsTarget | undefined
   readonly #scratch: BlockBuilder
   readonly #block = new BlockScratch()
   readonly #cells = new Float64Array(SOURCE_CELLS)
+  readonly #user: UserPipeline | undefined
+  readonly #line: BlockRef[] = []
+  #isFlying = false
+  #hasLanded = false
+  #flightFailure: { readonly error: unknown } | undefined
+  #watermark: number | undefined
+  #atBarrier: (() => void) | undefined
 
   constructor(
     private readonly stage: Stage,
@@ -27,16 +50,19 @@ export class StagePipeline {
     ansi: boolean,
     private readonly outputs: readonly OutputPort[],
     tables?: PipelineSpec['tables'],
+    private readonly surroundings?: UserSurroundings,
   ) {
     this.#scratch = new BlockBuilder(headSchema)
-    const spec = { schema: headSchema, operators: stage.pipeline, ansi, tables }
-    if (stage.output.kind === 'partialAggregate') {
-      const grouping = stage.output.grouping
-      this.#take = this.#intoTable(spec, grouping)
-    } else if (stage.output.kind === 'shuffle') {
-      this.#take = this.#intoTargets(compileToShuffle(spec, stage.output).run)
-    } else if (stage.pipeline.length > 0) {
-      this.#take = this.#intoBuilder(compileToBuilder(spec, stage.output.schema).run)
+    const isNarrow = stage.output.kind === 'sink' || stage.output.kind === 'exchange'
+    if (isNarrow && stage.pipeline.length === 0) return
+    if (hasUserCode(stage)) {
+      const { functions, env } = present(surroundings, 'the functions of user code')
+      const user = userCode().userStage(stage, headSchema, { ansi, functions, env, tables })
+      this.#target = new RowsTarget(stage, user.last, outputs)
+      this.#user = new (userCode().UserPipeline)(user, this.#target, this.#cells)
+    } else {
+      const spec = { schema: headSchema, operators: stage.pipeline, ansi, tables }
+      this.#target = new RowsTarget(stage, spec, outputs)
     }
   }
 
@@ -51,72 +77,104 @@ export class StagePipeline {
     return this.outputs.reduce((sum, output) => sum + output.rowsOut, 0)
   }
 
+  get isWaiting(): boolean {
+    return this.#isFlying
+  }
+
   /** `write` appends rows of the head's schema to the builder that it is given. */
   emit(write: (builder: BlockBuilder) => void): void {
-    if (this.#take === undefined) {
-      write(this.#only().builder)
+    const target = this.#target
+    if (target === undefined) {
+      write(present(this.outputs[0], `the output of stage ${this.stage.id}`).builder)
       return
     }
     write(this.#scratch)
     if (this.#scratch.rows === 0) return
-    this.#take(this.#scratch)
+    if (this.#user !== undefined) {
+      this.#line.push(this.#scratch.toBlock())
+      this.#advance()
+    } else {
+      const { views, position } = this.#block.encode(this.#scratch)
+      target.take(views, position, 0, this.#scratch.rows, this.#cells)
+      target.handOn()
+    }
     this.#scratch.reset()
   }
 
   /** Of what is still to come; behind the rows that have been emitted. */
   setWatermark(watermark: number): void {
-    for (const output of this.outputs) output.setWatermark(watermark)
+    if (this.#isBusy) this.#watermark = watermark
+    else for (const output of this.outputs) output.setWatermark(watermark)
   }
 
-  setBarrier(epoch: number, final: boolean, snapshot: boolean): void {
-    for (const output of this.outputs) output.setBarrier(epoch, final, snapshot)
+  /** `then`: what is to be said once the rows of the epoch are with the outputs. */
+  setBarrier(epoch: number, final: boolean, snapshot: boolean, then: () => void): void {
+    const end = (): void => {
+      for (const output of this.outputs) output.setBarrier(epoch, final, snapshot)
+      then()
+    }
+    if (this.#isBusy) this.#atBarrier = end
+    else end()
   }
 
   /** True where everything has left. */
   drain(): boolean {
-    let empty = true
+    if (this.#flightFailure !== undefined) throw this.#flightFailure.error
+    if (this.#hasLanded) {
+      this.#hasLanded = false
+      this.#isFlying = false
+      this.#land()
+      this.#advance()
+    }
+    let empty = !this.#isBusy
     for (const output of this.outputs) if (!output.drain()) empty = false
     return empty
   }
 
-  #intoTargets(rows: RowsFunction<readonly BlockBuilder[]>): (scratch: BlockBuilder) => void {
-    const targets = this.outputs.map(({ builder }) => builder)
-    return (scratch) => {
-      const { views, position } = this.#block.encode(scratch)
-      for (const builder of targets) builder.ensureRows(builder.rows + scratch.rows)
-      rows(views, position, 0, scratch.rows, this.#cells, targets)
-    }
+  get #isBusy(): boolean {
+    return this.#isFlying || this.#line.length > 0
   }
 
-  #only(): OutputPort {
-    return present(this.outputs[0], `the output of stage ${this.stage.id}`)
+  /** The next in line, until there is a promise to wait for; then what was to be said behind them. */
+  #advance(): void {
+    while (!this.#isFlying) {
+      const block = this.#line.shift()
+      if (block === undefined) break
+      const under = present(this.#user, 'user code').start(
+        block.views,
+        block.position,
+        0,
+        blockRowCount(block.views, block.position),
+      )
+      if (under === undefined) this.#land()
+      else this.#fly(under)
+    }
+    if (this.#isBusy) return
+    const { outputs } = this
+    if (this.#watermark !== undefined) for (const output of outputs) output.setWatermark(this.#watermark)
+    this.#watermark = undefined
+    const end = this.#atBarrier
+    this.#atBarrier = undefined
+    end?.()
   }
 
-  #intoBuilder(rows: RowsFunction<BlockBuilder>): (scratch: BlockBuilder) => void {
-    const { builder } = this.#only()
-    return (scratch) => {
-      const { views, position } = this.#block.encode(scratch)
-      builder.ensureRows(builder.rows + scratch.rows)
-      rows(views, position, 0, scratch.rows, this.#cells, builder)
-    }
+  #fly(under: Promise<void>): void {
+    this.#isFlying = true
+    const { wake } = present(this.surroundings, 'user code')
+    under.then(
+      () => {
+        this.#hasLanded = true
+        wake()
+      },
+      (error: unknown) => {
+        this.#flightFailure = { error }
+        wake()
+      },
+    )
   }
 
-  #intoTable(spec: PipelineSpec, grouping: Grouping): (scratch: BlockBuilder) => void {
-    const outputs = this.outputs
-    const writeState = compileState(grouping, true, spec.ansi).run
-    const handOn = (): void => {
-      outputs.forEach(({ builder }, target) => {
-        builder.ensureRows(builder.rows + table.size)
-        writeState(table, null, 0, table.size, builder, 0, target, outputs.length)
-      })
-      table.reset()
-    }
-    const table = takePartialTable(groupLayout(grouping, true), handOn)
-    const rows = compileToTable(spec, grouping, table).run
-    return (scratch) => {
-      const { views, position } = this.#block.encode(scratch)
-      rows(views, position, 0, scratch.rows, this.#cells, table)
-      handOn()
-    }
+  #land(): void {
+    this.#user?.land()
+    this.#target?.handOn()
   }
 }

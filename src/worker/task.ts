@@ -7,6 +7,8 @@ import type { TaskMetrics } from './protocol.js'
  */
 export interface Task {
   step(): boolean
+  /** Promises of the user's code are under way: the thread must not sleep where its event loop does not turn. */
+  readonly isWaiting?: boolean
   close(): void
 }
 

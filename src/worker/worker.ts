@@ -11,7 +11,15 @@ import { LogMemory } from '../log/shared-memory.js'
 import { aggregateStateSchema } from '../operator/aggregate.js'
 import { seenKeys } from '../operator/deduplicate.js'
 import { joinStateSchema } from '../operator/join.js'
-import type { Deduplicate, FinalAggregate, Join, JoinSideName, ScanInput, Stage } from '../plan/physical-plan.js'
+import {
+  type Deduplicate,
+  type FinalAggregate,
+  hasUserCode,
+  type Join,
+  type JoinSideName,
+  type ScanInput,
+  type Stage,
+} from '../plan/physical-plan.js'
 import type { LookupTable } from '../state/lookup-table.js'
 import { type BlockRef, type BufferViews, viewsOf } from '../types/block.js'
 import type { StructType } from '../types/data-type.js'
@@ -32,15 +40,21 @@ import type {
 } from './protocol.js'
 import { type ScannedPartition, ScanTask } from './scan-task.js'
 import { Scheduler } from './scheduler.js'
-import { StagePipeline } from './stage-pipeline.js'
+import { StagePipeline, type UserSurroundings } from './stage-pipeline.js'
 import { type Counters, type Task, toMetrics } from './task.js'
+import type { UserFunctions } from './user-pipeline.js'
 
 /** By the first task of its kind: each kind of operator is some ten modules. */
 const aggregating = lazyModule(import.meta.url, './aggregate-task.js', () => import('./aggregate-task.js'))
 const joining = lazyModule(import.meta.url, './join-task.js', () => import('./join-task.js'))
 const deduplicating = lazyModule(import.meta.url, './deduplicate-task.js', () => import('./deduplicate-task.js'))
 const ordering = lazyModule(import.meta.url, './order-task.js', () => import('./order-task.js'))
+const userCode = lazyModule(import.meta.url, './user-functions.js', () => import('./user-functions.js'))
 const broadcasting = lazyModule(import.meta.url, './broadcast-table.js', () => import('./broadcast-table.js'))
+
+const noFunctions: UserFunctions = () => {
+  throw new Error('assertion failed: a function of a plan that has none')
+}
 
 type Tables = Map<string, LookupTable>
 
@@ -62,6 +76,8 @@ export class Worker {
   readonly #bells: Doorbells
   readonly #memory: LogMemory
   readonly #scheduler: Scheduler
+  /** Queries whose functions are being loaded. */
+  readonly #loading = new Set<string>()
   readonly #deployed = new Map<string, Deployed>()
   readonly #control: MessagePort
   readonly #slot: number
@@ -75,12 +91,17 @@ export class Worker {
     this.#memory = new LogMemory(start.log, start.slot)
     this.#bells = this.#memory.bells
     for (const port of start.memory) this.#memory.chunks.attachThread(port)
-    this.#scheduler = new Scheduler(this.#bells, start.slot, () => this.#readMail())
+    this.#scheduler = new Scheduler(
+      this.#bells,
+      start.slot,
+      () => this.#readMail(),
+      () => this.#loading.size > 0,
+    )
   }
 
-  run(): void {
+  async run(): Promise<void> {
     this.#bells.ringForMail(this.#slot)
-    this.#scheduler.run((task, error) => {
+    await this.#scheduler.run((task, error) => {
       for (const deployed of this.#deployed.values()) {
         if (deployed.tasks.includes(task)) this.#fail(deployed.query, error)
       }
@@ -98,12 +119,7 @@ export class Worker {
   #obey(message: ToWorker): void {
     switch (message.type) {
       case 'deploy':
-        try {
-          this.#deploy(message.deployment)
-          this.#say({ type: 'deployed', query: message.deployment.query, slot: this.#slot })
-        } catch (error) {
-          this.#fail(message.deployment.query, error)
-        }
+        this.#begin(message.deployment)
         break
       case 'goal':
         for (const scan of this.#deployed.get(message.query)?.scans ?? []) scan.task.setGoal(message)
@@ -131,7 +147,41 @@ export class Worker {
     }
   }
 
-  #deploy(deployment: Deployment): void {
+  /** The tasks are made when the functions that they call are there. */
+  #begin(deployment: Deployment): void {
+    const { query } = deployment
+    const deploy = (functions: UserFunctions): void => {
+      try {
+        this.#deploy(deployment, { functions, env: this.env, wake: () => this.#bells.ring(this.#slot) })
+        this.#say({ type: 'deployed', query, slot: this.#slot })
+      } catch (error) {
+        this.#fail(query, error)
+      }
+    }
+    let functions: UserFunctions | Promise<UserFunctions>
+    try {
+      functions = deployment.plan.stages.some(hasUserCode) ? userCode().userFunctionsOf(deployment) : noFunctions
+    } catch (error) {
+      this.#fail(query, error)
+      return
+    }
+    if (!(functions instanceof Promise)) {
+      deploy(functions)
+      return
+    }
+    this.#loading.add(query)
+    // Where it was undeployed meanwhile, nobody waits for it any more.
+    const loaded = (then: () => void): void => {
+      if (this.#loading.delete(query)) then()
+      this.#bells.ring(this.#slot)
+    }
+    functions.then(
+      (all) => loaded(() => deploy(all)),
+      (error: unknown) => loaded(() => this.#fail(query, error)),
+    )
+  }
+
+  #deploy(deployment: Deployment, user: UserSurroundings): void {
     const tasks: Task[] = []
     const scans: DeployedScan[] = []
     // Known before it is whole: where a task cannot be made, those before it are closed by the undeploy of the failure.
@@ -141,23 +191,23 @@ export class Worker {
       const stage = present(deployment.plan.stages[spec.stage], `stage ${spec.stage}`)
       fillTables(tables, deployment, stage)
       if (stage.input.kind === 'scan') {
-        const scan = this.#scanTask(deployment, stage, spec, tables)
+        const scan = this.#scanTask(deployment, stage, spec, tables, user)
         scans.push({ stage: spec.stage, number: spec.task, input: stage.input, task: scan })
         tasks.push(scan)
       } else if (stage.head?.op === 'finalAggregate') {
-        tasks.push(this.#aggregateTask(deployment, stage, spec, tables))
+        tasks.push(this.#aggregateTask(deployment, stage, spec, tables, user))
       } else if (stage.head?.op === 'join') {
-        tasks.push(this.#joinTask(deployment, stage, spec, stage.head, tables))
+        tasks.push(this.#joinTask(deployment, stage, spec, stage.head, tables, user))
       } else if (stage.head?.op === 'deduplicate') {
-        tasks.push(this.#deduplicateTask(deployment, stage, spec, stage.head, tables))
+        tasks.push(this.#deduplicateTask(deployment, stage, spec, stage.head, tables, user))
       } else {
-        tasks.push(this.#orderTask(deployment, stage, spec, tables))
+        tasks.push(this.#orderTask(deployment, stage, spec, tables, user))
       }
     }
     this.#schedule()
   }
 
-  #scanTask(deployment: Deployment, stage: Stage, spec: TaskSpec, tables: Tables): ScanTask {
+  #scanTask(deployment: Deployment, stage: Stage, spec: TaskSpec, tables: Tables, user: UserSurroundings): ScanTask {
     const scan = stage.input as ScanInput
     const task: ScanTask = new ScanTask(
       stage,
@@ -170,6 +220,7 @@ export class Worker {
       (epoch, positions) => this.#barrier(deployment, spec, task.counters, epoch, positions, Number.NEGATIVE_INFINITY),
       (rowsIn) => this.#say({ type: 'advance', query: deployment.query, stage: spec.stage, task: spec.task, rowsIn }),
       tables,
+      user,
     )
     return task
   }
@@ -179,7 +230,13 @@ export class Worker {
     return inputs.map((input, i) => ({ ...(partitions[i] as ScanPartition), input }))
   }
 
-  #aggregateTask(deployment: Deployment, stage: Stage, spec: TaskSpec, tables: Tables): AggregateTask {
+  #aggregateTask(
+    deployment: Deployment,
+    stage: Stage,
+    spec: TaskSpec,
+    tables: Tables,
+    user: UserSurroundings,
+  ): AggregateTask {
     const final = stage.head as FinalAggregate
     const task: AggregateTask = new (aggregating().AggregateTask)({
       stage,
@@ -190,6 +247,7 @@ export class Worker {
       watermarkPolicy: deployment.watermarkPolicy,
       outputs: this.#outputs(deployment, spec, StagePipeline.outputSchema(stage)),
       tables,
+      user,
       stateLog: this.#stateLog(deployment, spec, aggregateStateSchema(final.grouping)),
       emitEagerly: deployment.emitEagerly,
       onBarrier: (epoch, closedUntil) => this.#barrier(deployment, spec, task.counters, epoch, [], closedUntil),
@@ -198,7 +256,14 @@ export class Worker {
     return task
   }
 
-  #joinTask(deployment: Deployment, stage: Stage, spec: TaskSpec, join: Join, tables: Tables): JoinTask {
+  #joinTask(
+    deployment: Deployment,
+    stage: Stage,
+    spec: TaskSpec,
+    join: Join,
+    tables: Tables,
+    user: UserSurroundings,
+  ): JoinTask {
     const task: JoinTask = new (joining().JoinTask)({
       stage,
       ansi: deployment.plan.ansi,
@@ -208,6 +273,7 @@ export class Worker {
       watermarkPolicy: deployment.watermarkPolicy,
       outputs: this.#outputs(deployment, spec, StagePipeline.outputSchema(stage)),
       tables,
+      user,
       stateLog: this.#stateLog(deployment, spec, joinStateSchema(join)),
       onBarrier: (epoch, closedUntil) => this.#barrier(deployment, spec, task.counters, epoch, [], closedUntil),
     })
@@ -223,6 +289,7 @@ export class Worker {
     spec: TaskSpec,
     head: Deduplicate,
     tables: Tables,
+    user: UserSurroundings,
   ): DeduplicateTask {
     const task: DeduplicateTask = new (deduplicating().DeduplicateTask)({
       stage,
@@ -233,6 +300,7 @@ export class Worker {
       watermarkPolicy: deployment.watermarkPolicy,
       outputs: this.#outputs(deployment, spec, StagePipeline.outputSchema(stage)),
       tables,
+      user,
       stateLog: this.#stateLog(deployment, spec, aggregateStateSchema(seenKeys(head))),
       onBarrier: (epoch, closedUntil) => this.#barrier(deployment, spec, task.counters, epoch, [], closedUntil),
     })
@@ -257,12 +325,20 @@ export class Worker {
     return new OutputPort(schema, new ChannelWriter(spec.stateLog, this.#bells), deployment.firstEpoch)
   }
 
-  #orderTask(deployment: Deployment, stage: Stage, spec: TaskSpec, tables: Tables): OrderTask {
+  #orderTask(deployment: Deployment, stage: Stage, spec: TaskSpec, tables: Tables, user: UserSurroundings): OrderTask {
     const outputs = this.#outputs(deployment, spec, StagePipeline.outputSchema(stage))
     const onBarrier = (epoch: number): void =>
       this.#barrier(deployment, spec, task.counters, epoch, [], Number.NEGATIVE_INFINITY)
     const { ansi } = deployment.plan
-    const task: OrderTask = new (ordering().OrderTask)(stage, ansi, this.#inputs(spec), outputs, onBarrier, tables)
+    const task: OrderTask = new (ordering().OrderTask)(
+      stage,
+      ansi,
+      this.#inputs(spec),
+      outputs,
+      onBarrier,
+      tables,
+      user,
+    )
     return task
   }
 
@@ -281,6 +357,7 @@ export class Worker {
   }
 
   #undeploy(query: string): void {
+    this.#loading.delete(query)
     for (const task of this.#deployed.get(query)?.tasks ?? []) task.close()
     this.#deployed.delete(query)
     this.#schedule()

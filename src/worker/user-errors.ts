@@ -1,0 +1,35 @@
+import { MillraceError } from '../common/errors.js'
+import { describe } from '../types/invalid-value.js'
+
+/** What goes wrong in the user's code, as errors of the project. `step` is how a plan calls it: `map(enrich)`. */
+
+/** What it threw. Its own code is kept, since that is what it is known by: `ECONNREFUSED`. */
+export function userCodeFailed(step: string, error: unknown): MillraceError {
+  if (error instanceof MillraceError) return error
+  const cause = error instanceof Error ? error : new Error(String(error))
+  const { code } = cause as { code?: unknown }
+  const place = cause === error ? cause.stack?.match(/^ {4}at .*$/m)?.[0].trim() : undefined
+  return new MillraceError(
+    typeof code === 'string' ? code : 'USER_CODE_FAILED',
+    `${step} has thrown: ${cause.message}`,
+    {
+      detail: `found ${cause === error ? cause.name : `a thrown ${describe(error)}`}${place === undefined ? '' : ` ${place}`}, expected a return`,
+      hint: 'mend the function and start the query again, it goes on from its checkpoint',
+      cause,
+    },
+  )
+}
+
+export function userCodeTimedOut(step: string, timeoutMs: number): MillraceError {
+  return new MillraceError('USER_CODE_TIMED_OUT', `${step} has given no answer for ${timeoutMs} ms`, {
+    detail: 'its promise is neither kept nor broken',
+    hint: "give it longer: { timeout: '30 seconds' }, or let what it waits for have a limit of its own",
+  })
+}
+
+export function notRows(step: string, found: unknown, expected: string): MillraceError {
+  return new MillraceError('USER_CODE_RESULT', `${step} has given something else than ${expected}`, {
+    detail: `found ${describe(found)}`,
+    hint: expected === 'rows' ? 'return an array of rows, an empty one for none' : `return ${expected}`,
+  })
+}

@@ -1,0 +1,21 @@
+import { present } from '../common/assert.js'
+import type { PhysicalPlan, UserCodeOperator } from '../plan/physical-plan.js'
+import type { Deployment } from './protocol.js'
+import type { Callable } from './user-function.js'
+import { userFunction } from './user-function.js'
+import type { UserFunctions } from './user-pipeline.js'
+
+/** All functions that the tasks of a deployment call; a promise where modules have to be loaded for them. */
+export function userFunctionsOf({ plan }: Deployment): UserFunctions | Promise<UserFunctions> {
+  const operators = operatorsOf(plan)
+  const made = operators.map(({ code }) => userFunction(code.fn))
+  const known = (all: readonly Callable[]): UserFunctions => {
+    const byOperator = new Map(operators.map((operator, i) => [operator, present(all[i], 'a function')]))
+    return (operator) => present(byOperator.get(operator), 'the function of an operator')
+  }
+  return made.some((one) => one instanceof Promise) ? Promise.all(made).then(known) : known(made as Callable[])
+}
+
+function operatorsOf({ stages }: PhysicalPlan): readonly UserCodeOperator[] {
+  return stages.flatMap(({ pipeline }) => pipeline.filter((operator) => operator.op === 'userCode'))
+}
