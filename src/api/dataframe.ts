@@ -44,6 +44,7 @@ import type {
   SelectedRow,
   ShortcutRow,
   Sums,
+  Taking,
   WithColumn,
   Without,
 } from './row-types.js'
@@ -158,7 +159,7 @@ export class DataFrame<R extends object = Row> {
     schema: StructSchema<O, I>,
     options?: UserCodeOptions,
   ): DataFrame<O>
-  map(fn: UserFunctionOf<(row: R) => R | PromiseLike<R>>, options?: UserCodeOptions): DataFrame<R>
+  map(fn: UserFunctionOf<Taking<R, R | PromiseLike<R>>>, options?: UserCodeOptions): DataFrame<R>
   map<O extends object>(fn: unknown, ...given: readonly unknown[]): DataFrame<O> {
     return this.#userCode('map', fn, given)
   }
@@ -169,7 +170,7 @@ export class DataFrame<R extends object = Row> {
     schema: StructSchema<O, I>,
     options?: UserCodeOptions,
   ): DataFrame<O>
-  flatMap(fn: UserFunctionOf<(row: R) => RowsOf<R>>, options?: UserCodeOptions): DataFrame<R>
+  flatMap(fn: UserFunctionOf<Taking<R, RowsOf<R>>>, options?: UserCodeOptions): DataFrame<R>
   flatMap<O extends object>(fn: unknown, ...given: readonly unknown[]): DataFrame<O> {
     return this.#userCode('flatMap', fn, given)
   }
@@ -180,7 +181,7 @@ export class DataFrame<R extends object = Row> {
     schema: StructSchema<O, I>,
     options?: UserCodeOptions,
   ): DataFrame<O>
-  mapBatches(fn: UserFunctionOf<(rows: R[]) => RowsOf<R>>, options?: UserCodeOptions): DataFrame<R>
+  mapBatches(fn: UserFunctionOf<Taking<R[], RowsOf<R>>>, options?: UserCodeOptions): DataFrame<R>
   mapBatches<O extends object>(fn: unknown, ...given: readonly unknown[]): DataFrame<O> {
     return this.#userCode('mapBatches', fn, given)
   }

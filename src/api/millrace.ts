@@ -1,6 +1,5 @@
 import { engineClosed, MillraceError } from '../common/errors.js'
 import { modulesLoaded } from '../common/lazy-module.js'
-import { isWorkerThread } from '../common/worker-thread.js'
 import type { EngineSession } from '../execution/session.js'
 import type { VerifyReport } from '../log/log-verify.js'
 import type { FsyncMode } from '../log/log-writer.js'
@@ -72,7 +71,7 @@ export class Millrace {
 
   /** Opens the engine: in memory, or on the files of `dir`, which no second process may have open. */
   static async open(options: MillraceOptions = {}): Promise<Millrace> {
-    if (isWorkerThread()) throw openedOnWorker()
+    if (Reflect.get(globalThis, Symbol.for('millrace.worker')) === true) throw openedOnWorker()
     const resolved = resolveOptions(options)
     // What is on disk is recovered by the engine thread, so it goes first and loads while this one loads the rest. In memory there is nothing to
     // wait for, and small queries need no thread (local-run.ts): there this one goes first, since two that load take longer, on two cores too.

@@ -106,6 +106,8 @@ export function interpretRows<Target>(
     switch (operator.op) {
       case 'dropLate':
         continue
+      case 'userCode':
+        throw new Error('assertion failed: user code inside a segment')
       case 'filter': {
         const passes = evaluator(operator.condition, level, spec)
         steps.push((next) => () => {

@@ -40,7 +40,8 @@ export function compileUserInput(
   })
 }
 
-function interpretUserInput(spec: PipelineSpec): RowsFunction<BlockBuilder> {
+/** The reference, and what runs where code generation is forbidden. */
+export function interpretUserInput(spec: PipelineSpec): RowsFunction<BlockBuilder> {
   const stamped = isStamped(spec)
   return interpretRows<BlockBuilder>(
     spec,

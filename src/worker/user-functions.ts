@@ -13,7 +13,8 @@ export function userFunctionsOf({ plan }: Deployment): UserFunctions | Promise<U
     const byOperator = new Map(operators.map((operator, i) => [operator, present(all[i], 'a function')]))
     return (operator) => present(byOperator.get(operator), 'the function of an operator')
   }
-  return made.some((one) => one instanceof Promise) ? Promise.all(made).then(known) : known(made as Callable[])
+  const here = made.filter((one) => !(one instanceof Promise))
+  return here.length === made.length ? known(here) : Promise.all(made.map(async (one) => await one)).then(known)
 }
 
 function operatorsOf({ stages }: PhysicalPlan): readonly UserCodeOperator[] {

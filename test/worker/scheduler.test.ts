@@ -19,7 +19,7 @@ class CountingBells extends Doorbells {
 
 const task = (step: () => boolean): Task => ({ step, close: () => undefined })
 
-test('every task has its turn, however busy another is, and the thread sleeps only where none gets anywhere', () => {
+test('every task has its turn, however busy another is, and the thread sleeps only where none gets anywhere', async () => {
   const turns = [0, 0, 0]
   const bells = new CountingBells(() => scheduler.stop())
   const scheduler = new Scheduler(bells, SLOT, () => undefined)
@@ -34,13 +34,13 @@ test('every task has its turn, however busy another is, and the thread sleeps on
       }),
     ),
   )
-  scheduler.run(() => expect.fail('no task has thrown'))
+  await scheduler.run(() => expect.fail('no task has thrown'))
   // A hundred rounds in which the first got on, and one in which nobody did.
   expect(turns).toEqual([101, 101, 101])
   expect(bells.parks).toBe(1)
 })
 
-test('a task that throws is named, and the others go on', () => {
+test('a task that throws is named, and the others go on', async () => {
   const bells = new CountingBells(() => scheduler.stop())
   const scheduler = new Scheduler(bells, SLOT, () => undefined)
   let done = 0
@@ -50,7 +50,7 @@ test('a task that throws is named, and the others go on', () => {
   const sound = task(() => ++done < 5)
   scheduler.setTasks([broken, sound])
   const failed: unknown[] = []
-  scheduler.run((failing, error) => {
+  await scheduler.run((failing, error) => {
     failed.push(failing, (error as Error).message)
     scheduler.setTasks([sound])
   })
@@ -58,7 +58,7 @@ test('a task that throws is named, and the others go on', () => {
   expect(done).toBe(5)
 })
 
-test('mail is read before the tasks run', () => {
+test('mail is read before the tasks run', async () => {
   const bells = new CountingBells(() => scheduler.stop())
   const heard: string[] = []
   const scheduler = new Scheduler(bells, SLOT, () => {
@@ -66,6 +66,39 @@ test('mail is read before the tasks run', () => {
     scheduler.setTasks([task(() => heard.push('step') < 2)])
   })
   bells.ringForMail(SLOT)
-  scheduler.run(() => expect.fail('no task has thrown'))
+  await scheduler.run(() => expect.fail('no task has thrown'))
   expect(heard).toEqual(['mail', 'step'])
+})
+
+test('while a promise is under way the event loop turns, and whoever keeps it rings', async () => {
+  const bells = new CountingBells(() => expect.fail('it would have slept'))
+  const scheduler = new Scheduler(bells, SLOT, () => undefined)
+  const answers: number[] = []
+  let asked = 0
+  let isWaiting = false
+  const asking: Task = {
+    get isWaiting() {
+      return isWaiting
+    },
+    step() {
+      if (isWaiting) return false
+      if (asked === 3) {
+        scheduler.stop()
+        return false
+      }
+      isWaiting = true
+      const question = asked++
+      // What comes from outside comes through the event loop.
+      setImmediate(() => {
+        answers.push(question)
+        isWaiting = false
+        bells.ring(SLOT)
+      })
+      return true
+    },
+    close: () => undefined,
+  }
+  scheduler.setTasks([asking])
+  await scheduler.run(() => expect.fail('no task has thrown'))
+  expect(answers).toEqual([0, 1, 2])
 })

@@ -1,0 +1,3 @@
+const factor = 10
+
+module.exports = { enrich: (row) => ({ id: row.id * factor, tier: 'common' }) }

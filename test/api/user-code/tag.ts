@@ -1,0 +1,1 @@
+export const tag = (text: string): string => `tier ${text}`
