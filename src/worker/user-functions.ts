@@ -13,7 +13,7 @@ export function userFunctionsOf({ plan }: Deployment): UserFunctions | Promise<U
     const byOperator = new Map(operators.map((operator, i) => [operator, present(all[i], 'a function')]))
     return (operator) => present(byOperator.get(operator), 'the function of an operator')
   }
-  const here = made.filter((one) => !(one instanceof Promise))
+  const here = made.filter((one): one is Callable => !(one instanceof Promise))
   return here.length === made.length ? known(here) : Promise.all(made.map(async (one) => await one)).then(known)
 }
 
