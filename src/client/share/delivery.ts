@@ -15,6 +15,8 @@ export interface DeliveredFrom extends TopicPartition {
 
 /** Records of one partition that a member has acquired together, all of them delivered so often. */
 export class Delivery {
+  readonly topic: string
+  readonly partition: number
   readonly messages: readonly SharedMessage[]
   readonly #fetch: Fetch
 
@@ -27,6 +29,8 @@ export class Delivery {
     fetch: Fetch,
   ) {
     const { topic, partition } = from
+    this.topic = topic
+    this.partition = partition
     this.#fetch = fetch
     const messages: SharedMessage[] = []
     for (const message of fetch.messages) messages.push(Object.assign(message, { topic, partition, deliveryCount }))

@@ -1,9 +1,13 @@
 import type { Env } from '../../common/env.js'
-import type { TopicPartition } from '../assignor.js'
 import { nextTurn } from '../consumer-run.js'
 import { CONSUMER_TURN_MS, MESSAGES_PER_LOOK } from '../limits.js'
 import type { Delivery, SharedMessage } from './delivery.js'
-import type { AcknowledgeType, EachSharedMessagePayload, ResolvedShareRunOptions } from './share-consumer-options.js'
+import type {
+  AcknowledgeType,
+  EachSharedBatchPayload,
+  EachSharedMessagePayload,
+  ResolvedShareRunOptions,
+} from './share-consumer-options.js'
 
 export interface ShareRunParts {
   readonly env: Env
@@ -49,6 +53,36 @@ class EachSharedMessage implements EachSharedMessagePayload {
   }
 }
 
+/**
+ * What eachBatch gets. A class, and not an object that is put together at each call: such objects V8 soon makes in old space, and with them all messages of the batch
+ * live on until that is collected.
+ */
+class EachSharedBatch implements EachSharedBatchPayload {
+  readonly batch: EachSharedBatchPayload['batch']
+  readonly isRunning: () => boolean
+  readonly #delivery: Delivery
+  readonly #parts: ShareRunParts
+
+  constructor(delivery: Delivery, parts: ShareRunParts, isRunning: () => boolean) {
+    this.batch = delivery
+    this.isRunning = isRunning
+    this.#delivery = delivery
+    this.#parts = parts
+  }
+
+  get signal(): AbortSignal {
+    return this.#delivery.signalOf(0)
+  }
+
+  get acknowledge(): (message: SharedMessage, type?: AcknowledgeType) => void {
+    return (message, type = 'accept') => this.#parts.acknowledge(message, type)
+  }
+
+  get heartbeat(): () => Promise<void> {
+    return heartbeat
+  }
+}
+
 const heartbeat = async (): Promise<void> => undefined
 
 /**
@@ -71,6 +105,7 @@ export class Appetite {
 export class ShareRun {
   readonly #parts: ShareRunParts
   #isStopping = false
+  readonly #isRunning = (): boolean => !this.#isStopping
   #failure: { readonly error: unknown } | undefined
 
   constructor(parts: ShareRunParts) {
@@ -157,20 +192,9 @@ export class ShareRun {
   }
 
   async #giveBatch(delivery: Delivery): Promise<void> {
-    const { env, run, isExplicit, acknowledge, failed } = this.#parts
-    const { topic, partition } = delivery.from
-    const isRunning = (): boolean => !this.#isStopping
-    const place: TopicPartition = { topic, partition }
+    const { env, run, isExplicit, failed } = this.#parts
     try {
-      await run.eachBatch?.({
-        batch: { ...place, messages: delivery.messages },
-        get signal() {
-          return delivery.signalOf(0)
-        },
-        acknowledge: (message, type = 'accept') => acknowledge(message, type),
-        heartbeat,
-        isRunning,
-      })
+      await run.eachBatch?.(new EachSharedBatch(delivery, this.#parts, this.#isRunning))
       if (!isExplicit) delivery.concludeFrom(0, 'accept')
     } catch (error) {
       if (run.then === 'stop') {
