@@ -38,6 +38,20 @@ export interface GroupLayout {
   readonly cells: readonly CellLayout[]
 }
 
+/** Whether a table of one is a table of the other. What cells begin with counts: a minimum's NaN is not a maximum's −∞, and 0 is not −0. */
+export function sameLayout(a: GroupLayout, b: GroupLayout): boolean {
+  const sameCell = (cell: CellLayout, i: number): boolean =>
+    cell.kind === b.cells[i]?.kind && Object.is(cell.initial, b.cells[i].initial)
+  return (
+    a.nullableKeys === b.nullableKeys &&
+    a.windowNumbers === b.windowNumbers &&
+    a.keys.length === b.keys.length &&
+    a.keys.every((key, i) => key === b.keys[i]) &&
+    a.cells.length === b.cells.length &&
+    a.cells.every(sameCell)
+  )
+}
+
 export const CHANGED_FOR_EMIT = 1
 export const CHANGED_FOR_LOG = 2
 /** The index does not lead to the entry: another one of the same key stands there in its place. */

@@ -1,4 +1,4 @@
-import { type GroupLayout, GroupTable } from './group-table.js'
+import { type GroupLayout, GroupTable, sameLayout } from './group-table.js'
 
 /** A partial aggregate's table: a few megabytes, which stay untouched (and so unused) until there are groups. */
 export const PARTIAL_GROUPS = 32_768
@@ -16,8 +16,7 @@ const spare: GroupTable[] = []
 
 /** `onFull` has to empty the table. */
 export function takePartialTable(layout: GroupLayout, onFull: () => void): GroupTable {
-  const wanted = JSON.stringify(layout)
-  const at = spare.findLastIndex((table) => JSON.stringify(table.layout) === wanted)
+  const at = spare.findLastIndex((table) => sameLayout(table.layout, layout))
   const [found] = at === -1 ? [] : spare.splice(at, 1)
   if (found === undefined) return new GroupTable(layout, PARTIAL_GROUPS, onFull)
   found.handOver(onFull)

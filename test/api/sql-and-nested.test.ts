@@ -112,3 +112,24 @@ test.each([
     await expect(answer).rejects.toMatchObject({ code: expected })
   else expect(await answer).toEqual([{ x: expected }])
 })
+
+test('an aggregate does not begin with what another one of its shape has begun with', async () => {
+  const rows = mill.createDataFrame([{ n: 1 }, { n: 2 }], t.struct({ n: t.int }))
+  const found: Record<string, unknown> = {}
+  for (const text of ['min(n)', 'max(n)', 'bool_and(n > 0)', 'bool_or(n > 5)', 'sum(n)', 'max(-n)', 'min(-n)']) {
+    const [row] = await rows
+      .groupBy()
+      .agg({ v: expr(text) })
+      .collect()
+    found[text] = row?.v
+  }
+  expect(found).toEqual({
+    'min(n)': 1,
+    'max(n)': 2,
+    'bool_and(n > 0)': true,
+    'bool_or(n > 5)': false,
+    'sum(n)': 3,
+    'max(-n)': -1,
+    'min(-n)': -2,
+  })
+})
