@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 import { Child, seededRandom } from './kill.js'
 
 /** CI does 25; MILLRACE_KILLS=200 for a long night. */
-const KILLS = Number(process.env.MILLRACE_KILLS ?? 3)
+const KILLS = Number(process.env.MILLRACE_KILLS ?? 2)
 const SEED = Number(process.env.MILLRACE_SEED ?? Date.now() % 1_000_000)
 const JOBS = 400 + 100 * KILLS
 

@@ -248,6 +248,21 @@ describe('K-22: acknowledging', () => {
     expect(await startOf()).toBe(1)
   })
 
+  it('messages acquired together, whose locks run out while the first is handled, are not handed out from that delivery', async () => {
+    await log.send('work', 0, 'a', 'b', 'c', 'd', 'e', 'f', 'g')
+    const consumer = log.shareConsumer({ groupId: 'jobs' })
+    await consumer.subscribe({ topics: ['work'], fromBeginning: true })
+    const got: string[] = []
+    for await (const message of consumer) {
+      got.push(nameOf(message))
+      // By now they come four at a time: d, e, f and g.
+      if (got.length === 4) share.clock.advance(LOCK_MS)
+      if (got.length === 8) break
+    }
+    expect(got.slice(3).toSorted()).toEqual(['d', 'd#2', 'e#2', 'f#2', 'g#2'])
+    await consumer.disconnect()
+  })
+
   it('renew begins the lock anew, as often as one likes, where the group allows it', async () => {
     await log.send('work', 0, 'a')
     const one = await gathering(log)

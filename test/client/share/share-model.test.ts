@@ -20,7 +20,7 @@ import { openShareLog, settled } from './share-fixture.js'
  *
  * MILLRACE_SHARE_MODEL_RUNS=2000 for a long search; MILLRACE_SEED=N for the same one again, which a failure prints.
  */
-const RUNS = Number(process.env['MILLRACE_SHARE_MODEL_RUNS'] ?? 12)
+const RUNS = Number(process.env['MILLRACE_SHARE_MODEL_RUNS'] ?? 8)
 const SEED = process.env['MILLRACE_SEED']
 const PARTITIONS = 2
 const LIMIT = 3
