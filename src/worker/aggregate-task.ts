@@ -100,7 +100,8 @@ export class AggregateTask implements Task {
   #endEpoch(epoch: number, final: boolean, snapshot: boolean): void {
     const { stateLog } = this.options
     const pipeline = this.#pipeline
-    if (final) this.#state.ensureGlobalGroup()
+    // The one group of no keys is there whatever passes, as in Spark, where its first batch gives it.
+    if (final || this.#mode !== 'append') this.#state.ensureGlobalGroup()
     if (this.#mode === 'update') this.#emitChanged()
     this.#closeWindows(final ? Number.POSITIVE_INFINITY : this.#inputs.watermark)
     if (this.#mode === 'complete') pipeline.emit((b) => this.#state.emitAll(b))

@@ -11,9 +11,16 @@ const objectsOf = ({ columns, rows }: Table): Record<string, unknown>[] =>
 
 let topics = 0
 
-/** The frame, and the topics that were made for it. */
-export async function inFrames(mill: Millrace, { query, order }: OrderedQuery): Promise<[DataFrame, string[]]> {
+/**
+ * The frame, and the topics that were made for it. As a stream the first table is read from its topic as it comes; what is joined to it ends.
+ */
+export async function inFrames(
+  mill: Millrace,
+  { query, order }: OrderedQuery,
+  asStream = false,
+): Promise<[DataFrame, string[]]> {
   const made: string[] = []
+  const first = firstTable(query)
 
   async function source(table: Table): Promise<DataFrame> {
     const schema = t.ddl(table.columns.map(({ name, kind }) => `${name} ${kind}`).join(', '))
@@ -25,7 +32,8 @@ export async function inFrames(mill: Millrace, { query, order }: OrderedQuery): 
     const partitions = table.partitions
     const messages = rows.map((value, i) => ({ value, partition: i % partitions }))
     if (messages.length > 0) await mill.producer().send({ topic, messages })
-    return mill.read.topic(topic) as unknown as DataFrame
+    const reader = asStream && table === first ? mill.readStream.option('startingOffsets', 'earliest') : mill.read
+    return reader.topic(topic) as unknown as DataFrame
   }
 
   async function frameOf(one: Query): Promise<DataFrame> {
@@ -60,4 +68,25 @@ export async function inFrames(mill: Millrace, { query, order }: OrderedQuery): 
   if (order === undefined) return [frame, made]
   const keys = order.keys.map(({ name, descending }) => (descending ? col(name).desc() : col(name).asc()))
   return [frame.orderBy(...keys).limit(order.limit), made]
+}
+
+function firstTable(query: Query): Table {
+  return query.op === 'table' ? query.table : firstTable(query.from)
+}
+
+/** How a stream can give the query's rows in the end: the output mode; undefined where it cannot. */
+export function streamingMode(query: Query): 'append' | 'complete' | undefined {
+  if (firstTable(query).partitions === undefined) return undefined
+  let state = 0
+  let mode: 'append' | 'complete' = 'append'
+  for (let one = query; one.op !== 'table'; one = one.from) {
+    if (one.op === 'union') return undefined
+    if (one.op === 'join') {
+      // Beside the rows that end, those without a match are known only of the stream's side; and no join may follow an aggregation.
+      if (mode === 'complete' || !['inner', 'left', 'leftSemi', 'leftAnti'].includes(one.how)) return undefined
+    }
+    if (one.op === 'group') mode = 'complete'
+    if (one.op === 'group' || one.op === 'distinct') state += 1
+  }
+  return state > 1 ? undefined : mode
 }

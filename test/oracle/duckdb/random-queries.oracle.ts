@@ -1,9 +1,9 @@
 import fc from 'fast-check'
-import { Millrace } from 'millrace'
+import { Millrace, type Trigger } from 'millrace'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type DuckDB, openDuckDB } from './duckdb.js'
-import { inFrames } from './in-frames.js'
-import { comparable, orderedInSql, tablesInSql } from './in-sql.js'
+import { inFrames, streamingMode } from './in-frames.js'
+import { comparable, inSql, orderedInSql, tablesInSql } from './in-sql.js'
 import { type OrderedQuery, type Query, queries, type TableColumn } from './random-query.js'
 
 /**
@@ -29,7 +29,7 @@ afterAll(async () => {
 })
 
 /** What was asked, and how much came out. */
-const seen = { queries: 0, rows: 0, empty: 0, joins: 0, groups: 0, windows: 0, topics: 0 }
+const seen = { queries: 0, rows: 0, empty: 0, joins: 0, groups: 0, windows: 0, topics: 0, streamed: 0 }
 afterAll(() => console.log(`random queries against DuckDB: ${JSON.stringify(seen)}`))
 
 function see(query: Query): void {
@@ -80,9 +80,51 @@ async function differences(one: OrderedQuery, mill: Millrace): Promise<void> {
   }
 }
 
+let streams = 0
+
+/** The same rows, where the query runs as a stream until its input is drained. */
+async function streamDifferences({ query }: OrderedQuery, trigger: Trigger): Promise<void> {
+  const outputMode = streamingMode(query)
+  if (outputMode === undefined) return
+  for (const sql of tablesInSql(query)) await duck.run(sql)
+  const sql = inSql(query)
+  const { columns } = query
+  const right = valuesOf((await duck.runAndReadAll(comparable(columns, sql))).getRowObjectsJS(), columns)
+  const [frame, topics] = await inFrames(threads, { query, order: undefined }, true)
+  const name = `streamed-${++streams}`
+  try {
+    const running = await frame.writeStream
+      .format('memory')
+      .queryName(name)
+      .outputMode(outputMode)
+      .option('idleTimeout', 'off')
+      .trigger(trigger)
+      .start()
+    if ('availableNow' in trigger) await running.awaitTermination()
+    else {
+      await running.processAllAvailable()
+      await running.drain()
+    }
+    const found = valuesOf((await threads.table(name).collect()) as object[], columns)
+    expect(sorted(found), sql).toEqual(sorted(right))
+    seen.streamed += 1
+  } finally {
+    for (const topic of topics) await threads.topics.delete(topic)
+  }
+}
+
+const triggers: readonly Trigger[] = [{ processingTime: 0 }, { availableNow: true }, { continuous: 5 }]
+
+test(`as streams they come to the same rows (${numRuns})`, async () => {
+  await fc.assert(fc.asyncProperty(queries, fc.constantFrom(...triggers), streamDifferences), {
+    numRuns,
+    ...(seed === undefined ? {} : { seed: Number(seed) }),
+  })
+}, 3_600_000)
+
 test(`random queries mean what they mean to DuckDB (${numRuns})`, async () => {
   await fc.assert(
     fc.asyncProperty(queries, fc.boolean(), (one, onThreads) => differences(one, onThreads ? threads : local)),
-    { numRuns, ...(seed === undefined ? {} : { seed: Number(seed) }), verbose: fc.VerbosityLevel.None },
+    { numRuns, ...(seed === undefined ? {} : { seed: Number(seed) }) },
   )
 }, 3_600_000)
