@@ -70,7 +70,7 @@ export async function inFrames(
   return [frame.orderBy(...keys).limit(order.limit), made]
 }
 
-function firstTable(query: Query): Table {
+export function firstTable(query: Query): Table {
   return query.op === 'table' ? query.table : firstTable(query.from)
 }
 
