@@ -14,7 +14,12 @@ export interface BatchProgress {
 }
 
 export interface BatchOptions {
-  readonly onProgress?: (progress: BatchProgress) => void
+  readonly onProgress?: ((progress: BatchProgress) => void) | undefined
+}
+
+export interface RunOptions extends BatchOptions {
+  /** Takes back what has been taken: a worker has died, and everything comes again. Left out: then the query fails. */
+  readonly forget?: () => void
 }
 
 export interface BoundPlan {
@@ -53,11 +58,11 @@ export async function runBatch(
   context: EngineContext,
   { plan, tables }: BoundPlan,
   take: (block: BlockRef) => void,
-  onProgress?: BatchOptions['onProgress'],
+  options: RunOptions = {},
 ): Promise<void> {
   const physical = physicalPlan(plan, { ansi: context.ansi, outputMode: 'append', mode: 'batch' })
   context.session.assertOpen()
-  await runPlanned(context, physical, await withBroadcasts(context, physical, tablesOf(tables)), take, onProgress)
+  await runPlanned(context, physical, await withBroadcasts(context, physical, tablesOf(tables)), take, options)
 }
 
 /** The same where what is taken is only looked at: blocks of memory are given as they lie. */
@@ -65,9 +70,10 @@ export async function collectBlocks(
   context: EngineContext,
   bound: BoundPlan,
   take: (block: BlockRef) => void,
+  forget: () => void,
 ): Promise<void> {
   const held = heldBlocks(bound)
-  if (held === undefined) return await runBatch(context, bound, take)
+  if (held === undefined) return await runBatch(context, bound, take, { forget })
   context.session.assertOpen()
   for (const block of held) take(block)
 }
@@ -91,7 +97,11 @@ export async function withBroadcasts(
       if (bytes > bytesMax) throw broadcastTooLarge(bytesMax)
       blocks.push(copyBlock({ views, position }))
     }
-    await runPlanned(context, plan, await withBroadcasts(context, plan, tables), take)
+    const forget = (): void => {
+      blocks.length = 0
+      bytes = 0
+    }
+    await runPlanned(context, plan, await withBroadcasts(context, plan, tables), take, { forget })
     all.set(table, blocks)
   }
   return all
@@ -109,7 +119,7 @@ async function runPlanned(
   physical: PhysicalPlan,
   blocksByTable: BlocksByTable,
   take: (block: BlockRef) => void,
-  onProgress?: (progress: BatchProgress) => void,
+  { onProgress, forget }: RunOptions,
 ): Promise<void> {
   runs += 1
   const name = `batch-${runs}`
@@ -124,7 +134,11 @@ async function runPlanned(
     plan: physical,
     tables: blocksByTable,
     mode: { kind: 'batch' },
-    sink: { kind: 'host', sink: { rows: take }, description: 'CollectSink' },
+    sink: {
+      kind: 'host',
+      sink: { rows: take, ...(forget === undefined ? {} : { forget }) },
+      description: 'CollectSink',
+    },
     options: {},
   })
   if (onProgress !== undefined) {

@@ -10,7 +10,14 @@ import { type StructType, typeName } from '../types/data-type.js'
 import { type Row, readRows } from '../types/row-reader.js'
 import type { StructSchema } from '../types/schema.js'
 import { type ArrowTable, toArrowTable } from './arrow-table.js'
-import { type BatchOptions, type BoundPlan, collectBlocks, isRunLocally, runBatch } from './batch-run.js'
+import {
+  type BatchOptions,
+  type BoundPlan,
+  collectBlocks,
+  isRunLocally,
+  type RunOptions,
+  runBatch,
+} from './batch-run.js'
 import { endsAlready, neverEnds } from './bounded-input.js'
 import type { Column } from './column.js'
 import {
@@ -40,17 +47,22 @@ import type {
   JoinedRow,
   NamedColumns,
   NumericName,
-  RowsOf,
   SelectedRow,
   ShortcutRow,
   Sums,
-  Taking,
   WithColumn,
   Without,
 } from './row-types.js'
 import { schemaTree } from './schema-tree.js'
 import type { ExplainMode } from './streaming-query.js'
-import { isUserFunction, type UserCodeOptions, type UserFunctionOf, userCodeOf } from './user-code-arguments.js'
+import {
+  isUserFunction,
+  type Mapper,
+  type RowsMaker,
+  type UserCodeOptions,
+  type UserFunctionOf,
+  userCodeOf,
+} from './user-code-arguments.js'
 import type { DataStreamWriter } from './writer.js'
 
 const rendering = lazyModule(import.meta.url, './table-renderer.js', () => import('./table-renderer.js'))
@@ -150,38 +162,29 @@ export class DataFrame<R extends object = Row> {
   }
 
   /**
-   * Your function, run on the workers for each row: `map((row) => ({ twice: row.n * 2 }), t.struct({ twice: t.int }))`. It refers to nothing outside
-   * itself, or is one of a module: `map(fromModule(import.meta.url, 'enrich'), …)`. Without a schema its rows have the columns of these. It may be asynchronous;
-   * order is kept.
+   * Your function, run on the workers for each row: `map((row) => ({ twice: row.n * 2 }), t.struct({ twice: t.int }))`, or one of a module: `fromModule(…)`. Inline
+   * it refers to nothing outside itself. Without a schema its rows have the columns of these. It may be asynchronous; order is kept.
    */
-  map<O extends object, I>(
-    fn: UserFunctionOf<(row: R) => NoInfer<I> | PromiseLike<NoInfer<I>>>,
-    schema: StructSchema<O, I>,
-    options?: UserCodeOptions,
-  ): DataFrame<O>
-  map(fn: UserFunctionOf<Taking<R, R | PromiseLike<R>>>, options?: UserCodeOptions): DataFrame<R>
+  map<O extends object, I>(fn: Mapper<R, I>, schema: StructSchema<O, I>, options?: UserCodeOptions): DataFrame<O>
+  map(fn: Mapper<R, R>, options?: UserCodeOptions): DataFrame<R>
   map<O extends object>(fn: unknown, ...given: readonly unknown[]): DataFrame<O> {
     return this.#userCode('map', fn, given)
   }
 
   /** Any number of rows for each: what the function gives is an array, or anything else that can be iterated. */
-  flatMap<O extends object, I>(
-    fn: UserFunctionOf<(row: R) => RowsOf<NoInfer<I>>>,
-    schema: StructSchema<O, I>,
-    options?: UserCodeOptions,
-  ): DataFrame<O>
-  flatMap(fn: UserFunctionOf<Taking<R, RowsOf<R>>>, options?: UserCodeOptions): DataFrame<R>
+  flatMap<O extends object, I>(fn: RowsMaker<R, I>, schema: StructSchema<O, I>, options?: UserCodeOptions): DataFrame<O>
+  flatMap(fn: RowsMaker<R, R>, options?: UserCodeOptions): DataFrame<R>
   flatMap<O extends object>(fn: unknown, ...given: readonly unknown[]): DataFrame<O> {
     return this.#userCode('flatMap', fn, given)
   }
 
   /** Some rows at a time, `batchSize` at most, and any number for them. How the rows are cut into batches is not promised: nothing may depend on it. */
   mapBatches<O extends object, I>(
-    fn: UserFunctionOf<(rows: R[]) => RowsOf<NoInfer<I>>>,
+    fn: RowsMaker<R[], I>,
     schema: StructSchema<O, I>,
     options?: UserCodeOptions,
   ): DataFrame<O>
-  mapBatches(fn: UserFunctionOf<Taking<R[], RowsOf<R>>>, options?: UserCodeOptions): DataFrame<R>
+  mapBatches(fn: RowsMaker<R[], R>, options?: UserCodeOptions): DataFrame<R>
   mapBatches<O extends object>(fn: unknown, ...given: readonly unknown[]): DataFrame<O> {
     return this.#userCode('mapBatches', fn, given)
   }
@@ -219,9 +222,8 @@ export class DataFrame<R extends object = Row> {
   }
 
   /**
-   * The first row of each key, which is made of the columns named, or of all: `dropDuplicates('user', 'ts')`. In a stream a row leaves at once, and
-   * its key is kept: until the watermark has passed it where the event time is in the key, else for ever. Which row is the first
-   * is certain where the rows of a key come from one partition.
+   * The first row of each key, which is made of the columns named, or of all: `dropDuplicates('user', 'ts')`. In a stream a row leaves at once, and its key is kept
+   * until the watermark has passed it where the event time is in the key, else for ever. Which row is the first is certain within a partition.
    */
   dropDuplicates(...names: readonly NameOrList<R>[]): DataFrame<R> {
     return this.#deduplicate(names, false, 'dropDuplicates')
@@ -265,9 +267,8 @@ export class DataFrame<R extends object = Row> {
   }
 
   /**
-   * Pairs of rows of this DataFrame (left) and another (right): those of equal columns, `join(users, 'userId')`, where these are in the result once;
-   * or those that a condition holds for, `clicks.as('c').join(users.as('u'), expr('c.userId = u.id'))`. In streams a row waits for its match
-   * for ever, or, with watermarks on both sides and a bound on event time in the condition, as long as one can come.
+   * Pairs of rows of this DataFrame (left) and another: those of equal columns, `join(users, 'userId')`, where these are in the result once; or those that a
+   * condition holds for: `expr('c.userId = u.id')`. In streams a row waits for its match for ever, or, with watermarks and a bound on event time, as long as one can come.
    */
   join<O extends object, const H extends JoinHow = 'inner'>(
     other: DataFrame<O>,
@@ -292,9 +293,10 @@ export class DataFrame<R extends object = Row> {
   async collect(): Promise<R[]> {
     const rows: R[] = []
     this.#assertBounded('collect')
-    await collectBlocks(this.#context, { plan: this.#plan, tables: this.#tables }, (block) => {
+    const take = (block: BlockRef): void => {
       for (const row of readRows(this.schema, block)) rows.push(row as R)
-    })
+    }
+    await collectBlocks(this.#context, { plan: this.#plan, tables: this.#tables }, take, () => void rows.splice(0))
     return rows
   }
 
@@ -303,7 +305,7 @@ export class DataFrame<R extends object = Row> {
     const take = (block: BlockRef): void => {
       for (const row of readRows(this.schema, block)) fn(row as R)
     }
-    await this.#run('foreach', take, onProgress)
+    await this.#run('foreach', take, { onProgress })
   }
 
   async take(count: number): Promise<R[]> {
@@ -313,8 +315,7 @@ export class DataFrame<R extends object = Row> {
 
   async first(): Promise<R | null> {
     this.#assertBounded('first')
-    const [row] = await this.limit(1).collect()
-    return row ?? null
+    return (await this.limit(1).collect())[0] ?? null
   }
 
   async count(): Promise<number> {
@@ -334,17 +335,20 @@ export class DataFrame<R extends object = Row> {
   /** A Table of the package apache-arrow, which must be installed. The values are not copied. */
   async toArrow(): Promise<ArrowTable> {
     const blocks: BlockRef[] = []
-    await this.#run('toArrow', (block) => void blocks.push(copyBlock(block)))
+    await this.#run('toArrow', (block) => void blocks.push(copyBlock(block)), { forget: () => void blocks.splice(0) })
     return await toArrowTable(this.schema, blocks)
   }
 
   get writeStream(): DataStreamWriter<R, DataFrame<R>> {
     if (!this.isStreaming) throw endsAlready()
-    const { DataStreamWriter } = writing()
-    return new DataStreamWriter(this.#context, { plan: this.#plan, tables: this.#tables }, (schema, blocks) => {
-      const { plan, tables } = heldRows(schema, blocks)
-      return new DataFrame(this.#context, plan, tables)
-    })
+    return new (writing().DataStreamWriter)(
+      this.#context,
+      { plan: this.#plan, tables: this.#tables },
+      (schema, blocks) => {
+        const { plan, tables } = heldRows(schema, blocks)
+        return new DataFrame(this.#context, plan, tables)
+      },
+    )
   }
 
   #grouping(keys: readonly Expression[]): GroupingInput {
@@ -375,9 +379,9 @@ export class DataFrame<R extends object = Row> {
     return new DataFrame<T>(this.#context, plan, this.#tables)
   }
 
-  async #run(action: string, take: (block: BlockRef) => void, onProgress?: BatchOptions['onProgress']): Promise<void> {
+  async #run(action: string, take: (block: BlockRef) => void, options: RunOptions): Promise<void> {
     this.#assertBounded(action)
-    await runBatch(this.#context, { plan: this.#plan, tables: this.#tables }, take, onProgress)
+    await runBatch(this.#context, { plan: this.#plan, tables: this.#tables }, take, options)
   }
 
   #assertBounded(action: string): void {

@@ -89,12 +89,6 @@ export type Sums<R, N extends string> = { [P in N]: SummedValue<ValueAt<R, P>> }
 export type Averages<R, N extends string> = { [P in N]: AveragedValue<ValueAt<R, P>> }
 export type Extremes<R, N extends string> = { [P in N]: ExtremeValue<ValueAt<R, P>> }
 
-/** A function of rows, written as a method, so that a DataFrame of some rows is one of less specific rows as well. */
-export type Taking<R, O> = { take(rows: R): O }['take']
-
-/** What `flatMap` and `mapBatches` take from a function: rows, or a promise of them. */
-export type RowsOf<R> = Iterable<R> | PromiseLike<Iterable<R>>
-
 /** A row of a join. Of columns of one name the right side's type counts: such a row has to be selected from before it is looked at. */
 export type JoinedRow<L, R, H extends string> = H extends
   | 'leftSemi'

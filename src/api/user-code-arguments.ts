@@ -13,6 +13,16 @@ import { structOf } from './struct-of.js'
 /** A function: one that refers to nothing outside itself, or one of a module. */
 export type UserFunctionOf<F extends (...given: never[]) => unknown> = F | ModuleFunction
 
+/** A function of rows, written as a method, so that a DataFrame of some rows is one of less specific rows as well. */
+type Taking<R, O> = { take(rows: R): O }['take']
+
+/** What `flatMap` and `mapBatches` take from a function: rows, or a promise of them. */
+type RowsOf<R> = Iterable<R> | PromiseLike<Iterable<R>>
+
+/** What `map` takes: NoInfer, so that what a row has to be is said by the schema and not by the function. */
+export type Mapper<R, I> = UserFunctionOf<Taking<R, NoInfer<I> | PromiseLike<NoInfer<I>>>>
+export type RowsMaker<R, I> = UserFunctionOf<Taking<R, RowsOf<NoInfer<I>>>>
+
 export interface UserCodeOptions {
   /** Calls of one input partition under way at a time, where the function is asynchronous. Default 16. */
   readonly concurrency?: number

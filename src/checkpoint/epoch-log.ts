@@ -38,7 +38,17 @@ const DELIVERED_BYTES = 8
 /** A file whose records of the past outweigh the state by this much is written anew. */
 const COMPACT_BYTES = 16 << 20
 
-export class EpochLog {
+/** Where the records of a query are kept: in a file, or for as long as the query runs. */
+export interface EpochStore {
+  append(type: RecordType, epoch: number, payload: Uint8Array | object): void
+  write(): void
+  sync(): Promise<void>
+  shouldCompact(liveBytes: number): boolean
+  rewrite(records: readonly EpochRecord[]): void
+  close(): void
+}
+
+export class EpochLog implements EpochStore {
   readonly #pending: Uint8Array[] = []
   #pendingBytes = 0
   #closed = false
@@ -85,7 +95,7 @@ export class EpochLog {
 
   /** Queues a record; nothing is on the disk before `sync`. */
   append(type: RecordType, epoch: number, payload: Uint8Array | object): void {
-    const record = encodeRecord(type, epoch, payload instanceof Uint8Array ? payload : toJson(payload))
+    const record = encodeRecord(type, epoch, encodedPayload(payload))
     this.#pending.push(record)
     this.#pendingBytes += record.length
   }
@@ -149,6 +159,10 @@ const pathIn = (directory: string): string => `${directory}/epochs.log`
 
 export function recordJson<T>(record: EpochRecord): T {
   return JSON.parse(Buffer.from(record.payload).toString('utf8').replace(/\0+$/, '')) as T
+}
+
+export function encodedPayload(payload: Uint8Array | object): Uint8Array {
+  return payload instanceof Uint8Array ? payload : toJson(payload)
 }
 
 export function jsonPayload(value: object): Uint8Array {

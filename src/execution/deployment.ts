@@ -123,8 +123,10 @@ function watermarkOf(plan: PhysicalPlan, stage: Stage): number {
 }
 
 /** What a worker is told to run; the first barrier to come is that of `firstEpoch`. */
+/** `id`: by which the workers know the run. */
 export function deploymentOf(
-  { id, plan, mode, options, tables }: QueryStart,
+  id: string,
+  { plan, mode, options, tables }: QueryStart,
   tasks: readonly TaskSpec[],
   firstEpoch: number,
 ): Deployment {

@@ -36,8 +36,8 @@ export interface QueryStart {
   readonly mode: QueryMode
   readonly checkpoint: string | undefined
   /** `rows`: blocks go to the host as they come; `durable`: after they are written down with their epoch (foreachBatch). */
-  readonly sink: { readonly description: string } & (
-    | { readonly kind: 'noop' | 'rows' | 'durable' }
+  readonly sink: { readonly description: string } /** `forgets`: it can forget rows of an epoch that comes again. */ & (
+    | { readonly kind: 'noop' | 'rows' | 'durable'; readonly forgets?: boolean }
     | { readonly kind: 'log'; readonly topic: string }
   )
   readonly options: Readonly<Record<string, string>>
@@ -92,9 +92,10 @@ export type ToEngine =
   | { readonly type: 'worker'; readonly slot: number; readonly control: MessagePort; readonly memory: MessagePort }
   /** Sent before the first record of the transaction is appended. */
   | { readonly type: 'beginTransaction'; readonly producerId: number; readonly producerEpoch: number }
-  | { readonly type: 'workerDied'; readonly slot: number; readonly error: ErrorShape }
+  /** `restarts`: another is on its way. */
+  | { readonly type: 'workerDied'; readonly slot: number; readonly error: ErrorShape; readonly restarts: boolean }
   /** All rows of the epoch are with the host's sink. */
-  | { readonly type: 'sinkReached'; readonly query: string; readonly epoch: number }
+  | { readonly type: 'sinkReached'; readonly query: string; readonly epoch: number; readonly attempt: number }
   /** The sink's epoch callback has returned. */
   | { readonly type: 'delivered'; readonly query: string; readonly epoch: number }
   | { readonly type: 'sinkFailed'; readonly query: string; readonly error: ErrorShape }
@@ -103,7 +104,14 @@ export type FromEngine =
   | { readonly type: 'log'; readonly entry: LogEntry }
   | { readonly type: 'ready' }
   | { readonly type: 'answer'; readonly id: number; readonly result?: unknown; readonly error?: ErrorShape }
-  | { readonly type: 'attachSink'; readonly query: string; readonly channels: readonly ChannelDescriptor[] }
+  /** Of the run's `attempt`: an earlier one is over, and what came of epochs from `epoch` on comes again. */
+  | {
+      readonly type: 'attachSink'
+      readonly query: string
+      readonly channels: readonly ChannelDescriptor[]
+      readonly attempt: number
+      readonly epoch: number
+    }
   /** The epoch is committed: deliver it. `blocks` for the durable sink alone. */
   | {
       readonly type: 'commit'

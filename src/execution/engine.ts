@@ -10,10 +10,11 @@ import { LogMemory } from '../log/shared-memory.js'
 import type { FromWorker, ToWorker } from '../worker/protocol.js'
 import type { EngineStart, FromEngine, QueryStart, RequestName, Requests, ToEngine } from './engine-protocol.js'
 import type { LogSink } from './log-sink.js'
-import type { QueryRun } from './query-run.js'
+import type { QueryLife } from './query-life.js'
+import type { SinkOwner } from './run-life.js'
 
 /** With the first query, and what only some queries need with the first of those: an engine that only keeps a log opens sooner without them. */
-const running = lazyModule(import.meta.url, './query-run.js', () => import('./query-run.js'))
+const running = lazyModule(import.meta.url, './query-life.js', () => import('./query-life.js'))
 const checkpointing = lazyModule(import.meta.url, './query-checkpoint.js', () => import('./query-checkpoint.js'))
 const logSinks = lazyModule(import.meta.url, './log-sink.js', () => import('./log-sink.js'))
 const owning = lazyModule(import.meta.url, '../log/owned-transactions.js', () => import('../log/owned-transactions.js'))
@@ -24,7 +25,11 @@ const verifyingOthers = lazyModule(import.meta.url, './verify.js', () => import(
 export class Engine {
   readonly #memory: LogMemory
   readonly #workers = new Map<number, MessagePort>()
-  readonly #runs = new Map<string, QueryRun>()
+  /** Slots of workers that are not started any more. */
+  readonly #givenUp = new Set<number>()
+  readonly #runs = new Map<string, QueryLife>()
+  /** Runs that wait for a worker. */
+  #waiting: (() => void)[] = []
   readonly #sinks = new Set<LogSink>()
   readonly #listening: { close(): void }
   #closing = false
@@ -70,7 +75,9 @@ export class Engine {
         const { slot, control, memory } = message
         this.#memory.chunks.attachThread(memory)
         this.#workers.set(slot, control)
-        control.on('message', (said: FromWorker) => this.#runs.get(said.query)?.onMessage(said))
+        // By the run, of which a query may have had several.
+        control.on('message', (said: FromWorker) => this.#runs.get(queryOf(said.query))?.onMessage(said))
+        this.#tellWorkers()
         break
       }
       case 'beginTransaction':
@@ -79,12 +86,12 @@ export class Engine {
       case 'workerDied':
         this.#workers.delete(message.slot)
         this.log.forgetThread(message.slot)
-        for (const run of this.#runs.values()) {
-          if (run.runsOn(message.slot)) run.fail(fromErrorShape(message.error))
-        }
+        if (!message.restarts) this.#givenUp.add(message.slot)
+        for (const run of this.#runs.values()) run.workerDied(message.slot, fromErrorShape(message.error))
+        this.#tellWorkers()
         break
       case 'sinkReached':
-        this.#runs.get(message.query)?.onSinkReached(message.epoch)
+        this.#runs.get(message.query)?.onSinkReached(message.epoch, message.attempt)
         break
       case 'delivered':
         this.#runs.get(message.query)?.onDelivered(message.epoch)
@@ -175,22 +182,28 @@ export class Engine {
     const openLogSink = this.#logSinkOf(spec)
     // A run that begins now would be none of those that close() waits for.
     if (this.#closing) throw engineClosed()
-    const lost = spec.workerSlots.filter((slot) => !this.#workers.has(slot))
-    if (lost.length > 0) {
-      throw new MillraceError('WORKER_DIED', `worker ${(lost[0] as number) - FIRST_WORKER_SLOT} died`, {
+    // One that has died is being started again; the query waits for it.
+    const workerSlots = await this.#ready(spec.workerSlots)
+    if (this.#closing) throw engineClosed()
+    if (workerSlots.length === 0) {
+      throw new MillraceError('WORKER_DIED', `worker ${(spec.workerSlots[0] as number) - FIRST_WORKER_SLOT} died`, {
         detail: 'it died while the query was being started',
         hint: 'start the query again',
         retriable: true,
       })
     }
-    const run = new (running().QueryRun)(spec, {
-      env: this.env,
-      bells: this.#memory.bells,
-      log: this.log,
-      toWorker: (slot, message) => this.#toWorker(slot, message),
-      toHost: this.toHost,
-      openLogSink,
-    })
+    const run = new (running().QueryLife)(
+      { ...spec, workerSlots },
+      {
+        env: this.env,
+        bells: this.#memory.bells,
+        log: this.log,
+        toWorker: (slot, message) => this.#toWorker(slot, message),
+        toHost: this.toHost,
+        openLogSink,
+        workers: { ready: (slots) => this.#ready(slots) },
+      },
+    )
     this.#runs.set(spec.id, run)
     void run.ended.then(() => {
       this.#runs.delete(spec.id)
@@ -201,8 +214,23 @@ export class Engine {
     if (run.failure !== undefined) throw run.failure
   }
 
+  /** Those of the workers that are not given up, once they can be sent messages; at once where the engine closes. */
+  async #ready(slots: readonly number[]): Promise<readonly number[]> {
+    for (;;) {
+      const alive = slots.filter((slot) => !this.#givenUp.has(slot))
+      if (this.#closing || alive.every((slot) => this.#workers.has(slot))) return alive
+      await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    }
+  }
+
+  #tellWorkers(): void {
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const wake of waiting) wake()
+  }
+
   /** Makes the sink of a query that writes into a topic; undefined for every other. */
-  #logSinkOf({ sink: to, plan, checkpoint }: QueryStart): ((run: QueryRun) => LogSink) | undefined {
+  #logSinkOf({ sink: to, plan, checkpoint }: QueryStart): ((run: SinkOwner) => LogSink) | undefined {
     if (to.kind !== 'log') return undefined
     return (run) => {
       const sink = new (logSinks().LogSink)(
@@ -237,6 +265,7 @@ export class Engine {
 
   async #close({ timeoutMs }: Requests['close']['argument']): Promise<void> {
     this.#closing = true
+    this.#tellWorkers()
     const late = await this.#stopAll(timeoutMs)
     for (const slot of this.#workers.keys()) this.#toWorker(slot, { type: 'shutdown' })
     try {
@@ -276,6 +305,9 @@ export class Engine {
     return late
   }
 }
+
+/** Of the id of a run, see QueryRun. */
+const queryOf = (run: string): string => run.slice(0, run.indexOf('/'))
 
 function failureEntry({ code, message, detail }: MillraceError): LogEntry {
   return { level: 'error', message: 'a partition is read-only', fields: { code, message, detail } }

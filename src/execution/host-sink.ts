@@ -11,6 +11,11 @@ export interface HostSink {
    * records, or comes again after a failure; an epoch that only ends a run may have had nothing to read.
    */
   epoch?(epoch: number, hasInput: boolean): void | Promise<void>
+  /**
+   * A worker has died: rows of epochs from this one on, as far as they have come, come again. One that holds rows until their epoch is committed forgets them. Left
+   * out: what came early is seen again; of a batch query, which has nothing to go on from, it is the end.
+   */
+  forget?(epoch: number): void | Promise<void>
 }
 
 /** Frames handled in one turn of the host's event loop. */
@@ -22,6 +27,8 @@ export class HostSinkFeed {
   #barriers = 0
   #isRunning = false
   #closed = false
+  /** In which the sink takes its time. */
+  #turn: Promise<void> = Promise.resolve()
 
   constructor(
     channels: readonly ChannelDescriptor[],
@@ -43,7 +50,7 @@ export class HostSinkFeed {
         this.#isRunning = false
         return
       }
-      void waiting
+      this.#turn = waiting
         .catch((error: unknown) => this.#fail(error))
         .then(() => {
           this.#isRunning = false
@@ -55,8 +62,10 @@ export class HostSinkFeed {
     }
   }
 
-  close(): void {
+  /** Resolves when the sink has returned from what it was given. */
+  async close(): Promise<void> {
     this.#closed = true
+    await this.#turn
   }
 
   /** Synchronous as long as the sink is: a promise for each block would cost more than the block. */

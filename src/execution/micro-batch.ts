@@ -17,7 +17,7 @@ export interface MicroBatchMode {
 export async function runMicroBatches(control: ModeControl, mode: MicroBatchMode): Promise<void> {
   const { env, source } = control
   const { intervalMs } = mode
-  const target = mode.stopWhenCaughtUp === true ? source.latest() : undefined
+  const target = mode.stopWhenCaughtUp === true ? control.target() : undefined
   const polled = source.rings ? Number.POSITIVE_INFINITY : Math.max(POLL_MS, intervalMs)
   let due = env.monotonic()
   for (;;) {

@@ -21,6 +21,8 @@ export interface ModeControl {
   /** Up to where epochs are committed. */
   offsets(): readonly number[]
   wish(): Wish
+  /** Where a run that ends does, fixed when the query was started. */
+  target(): readonly number[]
   /** Somebody waits for everything there is to be processed: no time is lost until the next tick. */
   isAwaited(): boolean
   runEpoch(goal: EpochGoal): Promise<void>

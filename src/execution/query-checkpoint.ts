@@ -1,5 +1,13 @@
 import { resolve } from 'node:path'
-import { EpochLog, type EpochRecord, jsonPayload, RecordType, recordJson } from '../checkpoint/epoch-log.js'
+import {
+  EpochLog,
+  type EpochRecord,
+  type EpochStore,
+  jsonPayload,
+  RecordType,
+  recordJson,
+} from '../checkpoint/epoch-log.js'
+import type { EpochMemory } from '../checkpoint/epoch-memory.js'
 import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
 import type { BlockDescriptor } from '../connector/inputs.js'
@@ -75,7 +83,7 @@ interface EndJson {
 /** JSON has no infinities, and a watermark begins and ends with one. */
 const toText = (n: number): number | string => (Number.isFinite(n) ? n : String(n))
 
-/** The checkpoint as the coordinator of a query uses it; without a directory it remembers nothing. */
+/** The checkpoint as the coordinator of a query uses it; without a directory it lasts as long as the query, and of a batch query there is none. */
 export class QueryCheckpoint {
   #stateBytes = 0
 
@@ -83,21 +91,25 @@ export class QueryCheckpoint {
   #identity: CheckpointIdentity | undefined
 
   private constructor(
-    private readonly log: EpochLog | undefined,
+    private readonly log: EpochStore | undefined,
+    readonly isDurable: boolean,
     recovered: Recovered,
     private identityRecord: EpochRecord | undefined,
   ) {
     this.#recovered = recovered
   }
 
-  static open(env: Env, directory: string | undefined): QueryCheckpoint {
-    if (directory === undefined) return new QueryCheckpoint(undefined, recover([]), undefined)
-    const { log, records } = EpochLog.open(env, directory)
+  /** `memory`: for a query without a directory that is to survive the death of a worker. */
+  static open(env: Env, directory: string | undefined, memory?: EpochMemory): QueryCheckpoint {
+    if (directory === undefined && memory === undefined)
+      return new QueryCheckpoint(undefined, false, recover([]), undefined)
+    const { log, records } =
+      directory === undefined ? { log: memory, records: memory?.records ?? [] } : EpochLog.open(env, directory)
     // Written again where partitions were added: the last one counts.
     const start = records.findLast((r) => r.type === RecordType.start)
     // A copy: the payloads are views of the whole file, which nobody needs once the state is restored.
     const identity = start === undefined ? undefined : { ...start, payload: start.payload.slice() }
-    return new QueryCheckpoint(log, recover(records), identity)
+    return new QueryCheckpoint(log, directory !== undefined, recover(records), identity)
   }
 
   /** What the last run left, until `forgetRecovered`. */
@@ -115,7 +127,8 @@ export class QueryCheckpoint {
     if (intent !== undefined) this.intent(intent.epoch, intent.ends, intent.final)
   }
 
-  get isDurable(): boolean {
+  /** Whether anything is remembered, on the disk or not. */
+  get isKept(): boolean {
     return this.log !== undefined
   }
 

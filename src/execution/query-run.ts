@@ -1,45 +1,37 @@
 import { present } from '../common/assert.js'
-import { type Doorbells, FIRST_WORKER_SLOT } from '../common/doorbell.js'
-import type { Env } from '../common/env.js'
+import { FIRST_WORKER_SLOT } from '../common/doorbell.js'
 import { fromErrorShape, type MillraceError } from '../common/errors.js'
 import type { ScanPartition } from '../connector/inputs.js'
-import type { LogEngine } from '../log/log-engine.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import { hasState, scanStages } from '../plan/physical-plan.js'
-import type { FromWorker, ToWorker } from '../worker/protocol.js'
+import type { FromWorker } from '../worker/protocol.js'
 import type { Goal } from '../worker/scan-task.js'
 import { AddedPartitions } from './added-partitions.js'
 import { runBatch } from './batch.js'
-import { CaughtUp } from './caught-up.js'
 import { runContinuously } from './continuous.js'
 import { deploymentOf, type Layout, scanOf, taskName } from './deployment.js'
 import { EngineInbox } from './engine-inbox.js'
-import type { FromEngine, QueryStart } from './engine-protocol.js'
+import type { QueryStart } from './engine-protocol.js'
 import { EpochWait } from './epoch-wait.js'
 import type { LogSink } from './log-sink.js'
 import { runMicroBatches } from './micro-batch.js'
-import type { EpochGoal, ModeControl, Wish } from './mode-control.js'
+import type { EpochGoal, ModeControl } from './mode-control.js'
 import { ProgressReporter } from './progress-reporter.js'
 import { type EpochEnd, type QueryCheckpoint, sharedBlock } from './query-checkpoint.js'
 import { queryFailed, topicDeleted } from './query-errors.js'
 import type { QuerySources } from './query-sources.js'
+import type { QuerySurroundings, RunLife } from './run-life.js'
 import { prepareRun } from './run-preparation.js'
+import { Signal } from './signal.js'
 import type { SparkWatermark } from './spark-watermark.js'
-
-export interface QuerySurroundings {
-  readonly env: Env
-  readonly bells: Doorbells
-  readonly log: LogEngine
-  toWorker(slot: number, message: ToWorker): void
-  toHost(message: FromEngine): void
-  readonly openLogSink: ((run: QueryRun) => LogSink) | undefined
-}
 
 /**
  * One run of one query, on the engine thread: fixes what an epoch is, lets the tasks run it, and commits it. The
  * three modes differ in when an epoch begins and ends, and in nothing else.
  */
 export class QueryRun {
+  /** By which the workers know it. */
+  readonly id: string
   readonly #source: QuerySources
   readonly #checkpoint: QueryCheckpoint
   readonly #sparkWatermark: SparkWatermark | undefined
@@ -59,15 +51,17 @@ export class QueryRun {
   readonly #added: AddedPartitions
   #wait: EpochWait | undefined
   #deployed = 0
-  #wish: Wish = 'none'
-  #wake: (() => void) | undefined
+  readonly #signal: Signal
   #delivered: { readonly epoch: number; readonly resolve: () => void } | undefined
   /** Rows read, by scanning task. */
   readonly #advanced = new Map<string, number>()
+  #lost: MillraceError | undefined
+  #lose!: (error: MillraceError) => void
+  readonly #workerLost: Promise<never>
+  readonly #firstEpoch: number
   #failure: MillraceError | undefined
   #fail!: (error: MillraceError) => void
   readonly #failed: Promise<never>
-  readonly #caughtUp = new CaughtUp()
   #started!: () => void
   readonly started: Promise<void>
   /** Resolves when the run is over, whatever the reason; `failure` tells which. */
@@ -78,12 +72,15 @@ export class QueryRun {
   constructor(
     readonly spec: QueryStart,
     private readonly around: QuerySurroundings,
+    private readonly life: RunLife,
   ) {
+    this.id = `${spec.id}/${life.attempt}`
+    this.#signal = new Signal(around.env)
     let close!: () => void
     this.closed = new Promise((resolve) => {
       close = resolve
     })
-    const { source, checkpoint, offsets, epoch, layout, sparkWatermark } = prepareRun(spec, around)
+    const { source, checkpoint, offsets, epoch, layout, sparkWatermark } = prepareRun(spec, around, life.memory)
     this.#sparkWatermark = sparkWatermark
     this.#source = source
     this.#checkpoint = checkpoint
@@ -110,10 +107,32 @@ export class QueryRun {
       }
     })
     this.#failed.catch(() => undefined)
+    this.#firstEpoch = epoch
+    this.#workerLost = new Promise((_, reject) => {
+      this.#lose = reject
+    })
+    this.#workerLost.catch(() => undefined)
     this.started = new Promise((resolve) => {
       this.#started = resolve
     })
     this.ended = this.#run().finally(close)
+  }
+
+  /** A worker is gone: the run ends where it would wait for it. What needs no worker any more, an epoch that is whole, it still brings to its end. */
+  workerDied(error: MillraceError): void {
+    this.#lost ??= error
+    this.#lose(error)
+    this.#signal.wake()
+  }
+
+  /** The death of a worker by which it has ended: it can be run again from what is committed. */
+  get lost(): MillraceError | undefined {
+    return this.#failure === this.#lost ? this.#lost : undefined
+  }
+
+  /** Epochs that it has committed. */
+  get committed(): number {
+    return this.#epoch - this.#firstEpoch
   }
 
   /** Whether a worker holds tasks of this run. */
@@ -132,13 +151,13 @@ export class QueryRun {
     } catch (error) {
       this.fail(error)
     }
-    this.#wake?.()
+    this.#signal.wake()
   }
 
   onMessage(message: FromWorker): void {
     if (message.type === 'deployed') {
       this.#deployed += 1
-      this.#wake?.()
+      this.#signal.wake()
     } else if (message.type === 'barrier') {
       const wait = this.#wait
       if (wait === undefined || wait.epoch !== message.epoch) return
@@ -155,8 +174,8 @@ export class QueryRun {
     }
   }
 
-  onSinkReached(epoch: number): void {
-    if (this.#wait?.epoch === epoch) this.#wait.sinkReached()
+  onSinkReached(epoch: number, attempt: number): void {
+    if (this.#wait?.epoch === epoch && attempt === this.life.attempt) this.#wait.sinkReached()
   }
 
   onDelivered(epoch: number): void {
@@ -166,7 +185,7 @@ export class QueryRun {
   fail(error: unknown): void {
     this.#fail(queryFailed(this.spec.name, error))
     this.#started()
-    this.#wake?.()
+    this.#signal.wake()
   }
 
   /** A query that reads a topic, or writes it, ends with it: one of the same name made later is another topic. */
@@ -180,7 +199,7 @@ export class QueryRun {
   /** A topic that it may read has got more partitions, or other settings. */
   topicGrown(topic: TopicDescriptor): void {
     this.#added.topicGrown(topic)
-    this.#wake?.()
+    this.#signal.wake()
   }
 
   #addPartitions(added: readonly ScanPartition[]): void {
@@ -190,16 +209,15 @@ export class QueryRun {
       const { source, local } = this.#source.place(partition.index)
       const stage = present(this.#scanStages[source], `the stage of source ${source}`)
       const { task, slot } = scanOf(this.#tasks, stage, local)
-      this.around.toWorker(slot, { type: 'addPartition', query: this.spec.id, stage, task, partition })
+      this.around.toWorker(slot, { type: 'addPartition', query: this.id, stage, task, partition })
     }
   }
 
   /** Ends the run at an epoch: `stop` keeps windows open in the checkpoint, `drain` treats the input as ended. */
   async end(wish: 'stop' | 'drain'): Promise<void> {
-    if (this.#wish !== 'drain') this.#wish = wish
-    this.#wake?.()
+    if (this.life.wish !== 'drain') this.life.wish = wish
+    this.#signal.wake()
     await this.ended
-    if (wish === 'drain' && this.#failure !== undefined) throw this.#failure
   }
 
   /** What it has not got from whom, in words: for a stop that takes too long. */
@@ -215,10 +233,10 @@ export class QueryRun {
   /** Resolves when everything that is in the source now is committed and delivered. */
   processAllAvailable(): Promise<void> {
     const target = this.#source.latest()
-    if (this.#failure !== undefined) return Promise.reject(this.#failure)
-    const reached = this.#caughtUp.wait(target)
+    if (this.#failure !== undefined && this.lost === undefined) return Promise.reject(this.#failure)
+    const reached = this.life.caughtUp.wait(target)
     this.#settle()
-    this.#wake?.()
+    this.#signal.wake()
     return reached
   }
 
@@ -233,7 +251,7 @@ export class QueryRun {
     }
     this.#added.epochBegins()
     this.#source.watch(false)
-    for (const slot of this.#slots) this.around.toWorker(slot, { type: 'undeploy', query: this.spec.id })
+    for (const slot of this.#slots) this.around.toWorker(slot, { type: 'undeploy', query: this.id })
     try {
       await this.#logSink?.close()
       this.#checkpoint.close()
@@ -241,7 +259,6 @@ export class QueryRun {
       this.fail(error)
     }
     this.#started()
-    this.#caughtUp.end(this.#failure)
   }
 
   #runMode(): Promise<void> {
@@ -250,13 +267,14 @@ export class QueryRun {
       env: this.around.env,
       source: this.#source,
       offsets: () => this.#offsets,
-      wish: () => this.#wish,
-      isAwaited: () => this.#caughtUp.isAwaited,
+      wish: () => this.life.wish,
+      target: () => (this.life.target ??= mode.kind === 'batch' ? this.#source.endingOffsets() : this.#source.latest()),
+      isAwaited: () => this.life.caughtUp.isAwaited,
       hasTimeMoved: () => this.#hasTimeMoved(),
       runEpoch: (goal) => this.#runEpoch({ ...goal, intended: false }),
       runOpen: () => this.#goal({ ends: null, barrier: -1, final: false, snapshot: false, open: true }),
       idle: (ms, hasData) => {
-        if (this.#failure !== undefined) throw this.#failure
+        this.#assertRuns()
         this.#settle()
         this.#say('Waiting for data to arrive', hasData)
         // The bell need not ring for every append when it is known that there is data.
@@ -264,7 +282,7 @@ export class QueryRun {
         // What was appended after the caller looked and before the bell was watched has rung nobody.
         const offsets = this.#offsets
         if (!hasData && this.#source.latest().some((end, i) => end > (offsets[i] as number))) return Promise.resolve()
-        return this.#next(ms)
+        return this.#signal.wait(ms)
       },
     }
     this.#added.betweenEpochs()
@@ -276,14 +294,18 @@ export class QueryRun {
     const { spec, around } = this
     const { sinkChannels, tasks: deployments } = present(this.#layout, 'the layout of a run that begins')
     if (spec.sink.kind === 'rows') {
-      around.toHost({ type: 'attachSink', query: spec.id, channels: sinkChannels })
+      const { attempt } = this.life
+      around.toHost({ type: 'attachSink', query: spec.id, channels: sinkChannels, attempt, epoch: this.#epoch })
     }
     this.#source.watch(true)
     for (const [slot, tasks] of deployments) {
-      around.toWorker(slot, { type: 'deploy', deployment: deploymentOf(spec, tasks, this.#epoch) })
+      around.toWorker(slot, { type: 'deploy', deployment: deploymentOf(this.id, spec, tasks, this.#epoch) })
     }
     this.#layout = undefined
-    while (this.#deployed < this.#slots.length) await this.#next()
+    while (this.#deployed < this.#slots.length) {
+      this.#assertRuns()
+      await this.#signal.wait()
+    }
     await this.#checkpoint.sync()
   }
 
@@ -300,8 +322,7 @@ export class QueryRun {
 
   /** One epoch, from its goal to its delivery. `ends` null: it ends where the tasks are when they hear of it. */
   async #runEpoch(goal: EpochGoal & { readonly intended: boolean }): Promise<void> {
-    // A run that has failed while its mode was elsewhere begins nothing more.
-    if (this.#failure !== undefined) throw this.#failure
+    this.#assertRuns()
     const { env, log } = this.around
     this.#added.epochBegins()
     const epoch = this.#epoch
@@ -311,9 +332,9 @@ export class QueryRun {
     // Where nothing leaves before the commit, the intent is written down with it: an epoch that was cut short has been seen by nobody.
     const late = !goal.intended && !goal.final && this.spec.sink.kind !== 'rows'
     let inputSynced: Promise<void> | undefined
-    if (goal.ends !== null && !goal.intended && checkpoint.isDurable) {
-      inputSynced = log.syncUpTo(this.#source.logOffsets(goal.ends))
-      inputSynced.catch(() => undefined)
+    if (goal.ends !== null && !goal.intended && checkpoint.isKept) {
+      if (checkpoint.isDurable) inputSynced = log.syncUpTo(this.#source.logOffsets(goal.ends))
+      inputSynced?.catch(() => undefined)
       if (!late) {
         await inputSynced
         checkpoint.intent(epoch, goal.ends, goal.final)
@@ -335,7 +356,7 @@ export class QueryRun {
       open: goal.open,
       ...(watermarks === undefined ? {} : { watermarks }),
     })
-    await wait.done
+    await Promise.race([wait.done, this.#workerLost])
     const output = this.#inbox.takeRows(epoch)
     clock.mark('addBatch')
     this.#wait = undefined
@@ -350,11 +371,12 @@ export class QueryRun {
       watermarks: this.#sparkWatermark?.epochEnded(positions),
       transaction,
     }
-    if (checkpoint.isDurable) {
+    if (checkpoint.isKept) {
       await inputSynced
       const planned = goal.ends ?? []
       // Where a goal was open before, tasks may have read on beyond the ends that were synced with the intent.
-      if (ends.some((end, i) => end > (planned[i] ?? -1))) await log.syncUpTo(this.#source.logOffsets(ends))
+      if (checkpoint.isDurable && ends.some((end, i) => end > (planned[i] ?? -1)))
+        await log.syncUpTo(this.#source.logOffsets(ends))
       if (goal.ends === null || late) checkpoint.intent(epoch, ends, goal.final)
       for (const { stage, block } of wait.state) checkpoint.state(epoch, stage, block, snapshot)
       for (const block of output) checkpoint.output(epoch, block)
@@ -386,7 +408,7 @@ export class QueryRun {
   }
 
   #settle(): void {
-    if (!this.#hasTimeMoved()) this.#caughtUp.settle(this.#offsets)
+    if (!this.#hasTimeMoved()) this.life.caughtUp.settle(this.#offsets)
   }
 
   async #deliver(epoch: number, output: readonly Uint8Array[], hasInput: boolean): Promise<void> {
@@ -403,25 +425,19 @@ export class QueryRun {
   }
 
   #goal(goal: Goal): void {
-    for (const slot of this.#slots) this.around.toWorker(slot, { type: 'goal', query: this.spec.id, ...goal })
+    for (const slot of this.#slots) this.around.toWorker(slot, { type: 'goal', query: this.id, ...goal })
+  }
+
+  /** A run that has failed while its mode was elsewhere begins nothing more. */
+  #assertRuns(): void {
+    const reason = this.#failure ?? this.#lost
+    if (reason !== undefined) throw reason
   }
 
   #say(message: string, isDataAvailable: boolean): void {
     this.#progress.status(message, isDataAvailable, (status) =>
       this.around.toHost({ type: 'status', query: this.spec.id, status }),
     )
-  }
-
-  /** Until something happens, at most `ms`. */
-  #next(ms = Number.POSITIVE_INFINITY): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = Number.isFinite(ms) ? this.around.env.timer(Math.max(0, ms), () => this.#wake?.()) : undefined
-      this.#wake = () => {
-        this.#wake = undefined
-        cancel?.()
-        resolve()
-      }
-    })
   }
 
   #orFailed<T>(work: Promise<T>): Promise<T> {

@@ -1,3 +1,4 @@
+import type { EpochMemory } from '../checkpoint/epoch-memory.js'
 import { ENGINE_SLOT, HOST_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
 import type { BlockDescriptor } from '../connector/inputs.js'
@@ -40,19 +41,20 @@ interface Surroundings {
 }
 
 /** Opens the checkpoint, finds what the sources have and where to go on, and lays the tasks out. Throws where the query must not start. */
-export function prepareRun(spec: QueryStart, { env, log }: Surroundings): PreparedRun {
+export function prepareRun(spec: QueryStart, { env, log }: Surroundings, memory?: EpochMemory): PreparedRun {
   const topics = scanStages(spec.plan).map(({ input }) => topicsOf(input.source, spec, log))
-  const checkpoint = QueryCheckpoint.open(env, spec.checkpoint)
+  const checkpoint = QueryCheckpoint.open(env, spec.checkpoint, memory)
   try {
     const { identity } = checkpoint.recovered
     const startedAt = identity?.startedAt ?? env.now()
     const source = sourcesOf(spec, topics, identity, env, startedAt)
     const starts = identity?.starts ?? source.startingOffsets()
-    if (spec.checkpoint !== undefined) {
-      checkpoint.claim(identityOf(spec, source, topics.flat(), startedAt, starts), spec.checkpoint)
+    if (checkpoint.isKept) {
+      const where = spec.checkpoint ?? 'in memory'
+      checkpoint.claim(identityOf(spec, source, topics.flat(), startedAt, starts), where)
       if (topics.some((own) => own.length > 0)) checkpoint.inputs(source.inputs)
-      checkpoint.resolveInDoubt(log.transactions, spec.checkpoint)
     }
+    if (spec.checkpoint !== undefined) checkpoint.resolveInDoubt(log.transactions, spec.checkpoint)
     const { epoch, offsets, maxEventTimes } = startingPoint(source, starts, checkpoint.recovered.committed)
     const sparkWatermark = sparkWatermarkOf(spec, source, checkpoint.recovered.committed?.end)
     // By Spark's rule a run looks at its own records alone.
@@ -140,7 +142,7 @@ function layoutOf(
     workerSlots: spec.workerSlots,
     partitions: source.all.map((_, i) => source.ofSource(i, partitions)),
     sinkSlot: spec.sink.kind === 'noop' ? undefined : spec.sink.kind === 'rows' ? HOST_SLOT : ENGINE_SLOT,
-    logged: checkpoint.isDurable,
+    logged: checkpoint.isKept,
     restore: (stage) => {
       if (committed === undefined) return undefined
       const closedUntil = committed.end.closedUntil.get(stage) ?? Number.NEGATIVE_INFINITY

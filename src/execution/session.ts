@@ -85,6 +85,8 @@ interface Waiting {
   reject(error: unknown): void
 }
 
+type AttachSink = FromEngine & { readonly type: 'attachSink' }
+
 const logClients = lazyModule(import.meta.url, '../client/log-clients.js', () => import('../client/log-clients.js'))
 
 /** The host's side of the threads: starts them, speaks with the engine, brings rows to the sinks that live here. */
@@ -301,20 +303,14 @@ export class EngineSession {
       case 'attachSink': {
         const query = this.#queries.get(message.query)
         if (query?.sink === undefined) return
-        query.feed = new HostSinkFeed(
-          message.channels,
-          this.#memory.bells,
-          query.sink,
-          (epoch) => this.#post({ type: 'sinkReached', query: message.query, epoch }),
-          (error) => this.#post({ type: 'sinkFailed', query: message.query, error: sinkError(error).toShape() }),
-        )
-        query.feed.rung()
+        void this.#attach(query, query.sink, message)
         break
       }
       case 'commit':
         void this.#commit(message)
         break
       case 'progress':
+        this.threads.pool.hasProgressed()
         this.#queries.get(message.query)?.handle.progressed(message.progress)
         break
       case 'advance':
@@ -326,12 +322,36 @@ export class EngineSession {
       case 'terminated': {
         const query = this.#queries.get(message.query)
         this.#queries.delete(message.query)
-        query?.feed?.close()
+        void query?.feed?.close()
         const error = message.error === undefined ? undefined : fromErrorShape(message.error)
         if (query !== undefined) this.#logEnd(query, error)
         query?.handle.terminated(error)
       }
     }
+  }
+
+  /** Where a run follows another, the sink is done with what came of that one, and forgets what comes again, before it is given more. */
+  async #attach(
+    query: HostedQuery,
+    sink: HostSink,
+    { query: id, channels, attempt, epoch }: AttachSink,
+  ): Promise<void> {
+    const fail = (error: unknown): void =>
+      this.#post({ type: 'sinkFailed', query: id, error: sinkError(error).toShape() })
+    const before = query.feed
+    query.feed = undefined
+    try {
+      if (before !== undefined) await before.close()
+      if (attempt > 0) await sink.forget?.(epoch)
+    } catch (error) {
+      fail(error)
+      return
+    }
+    // It may have ended meanwhile.
+    if (this.#queries.get(id) !== query) return
+    const reached = (of: number): void => this.#post({ type: 'sinkReached', query: id, epoch: of, attempt })
+    query.feed = new HostSinkFeed(channels, this.#memory.bells, sink, reached, fail)
+    query.feed.rung()
   }
 
   #log({ level, message, fields }: LogEntry): void {
@@ -408,5 +428,6 @@ function runsOnOneWorker({ plan: { stages } }: QuerySpec): boolean {
 function sinkStart(sink: QuerySpec['sink']): QueryStart['sink'] {
   if (sink.kind === 'noop') return { kind: 'noop', description: 'NoopSink' }
   if (sink.kind === 'log') return { kind: 'log', topic: sink.topic, description: `LogSink[${sink.topic}]` }
-  return { kind: sink.durableRows === true ? 'durable' : 'rows', description: sink.description }
+  const kind = sink.durableRows === true ? 'durable' : 'rows'
+  return { kind, description: sink.description, forgets: sink.sink.forget !== undefined }
 }

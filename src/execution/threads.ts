@@ -37,7 +37,7 @@ export class Threads {
       },
       env: nodeEnv,
       onDeath: (slot, error, restarts) => {
-        this.engine.post({ type: 'workerDied', slot, error: error.toShape() })
+        this.engine.post({ type: 'workerDied', slot, error: error.toShape(), restarts })
         this.#say({
           level: 'error',
           message: restarts ? 'a worker died and is started again' : 'a worker is not started any more',

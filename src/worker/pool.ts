@@ -99,6 +99,11 @@ export class WorkerPool {
     for (const other of this.#others.splice(0)) this.#run(other)
   }
 
+  /** Something was committed: what the workers have died of is over. */
+  hasProgressed(): void {
+    this.#limit.forget()
+  }
+
   async close(): Promise<void> {
     this.#closed = true
     this.#cancelTimer?.()
@@ -182,7 +187,7 @@ export class WorkerPool {
     if (this.#limit.allows(slot, env.monotonic())) {
       const died = new MillraceError('WORKER_DIED', `worker ${worker} died`, {
         detail: last,
-        hint: 'its queries have failed; start them again to go on from their last checkpoint',
+        hint: 'it is started again, and its queries go on from their last committed epoch',
         retriable: true,
         cause,
       })

@@ -10,6 +10,11 @@ export const RESTART_SPAN_MS = 30_000
 export class RestartLimit {
   readonly #deaths = new Map<number, number[]>()
 
+  /** Deaths count as long as nothing gets done in between. */
+  forget(): void {
+    if (this.#deaths.size > 0) this.#deaths.clear()
+  }
+
   /** Notes a death of the worker in `slot`, at `now` (monotonic); false: it has died too often. */
   allows(slot: number, now: number): boolean {
     const recent = (this.#deaths.get(slot) ?? []).filter((at) => now - at < RESTART_SPAN_MS)

@@ -46,6 +46,10 @@ export class ConsoleSink implements HostSink {
     if (room > 0) rows.shown.push(...readRows(this.schema, block).slice(0, room))
   }
 
+  forget(epoch: number): void {
+    for (const known of this.#epochs.keys()) if (known >= epoch) this.#epochs.delete(known)
+  }
+
   epoch(epoch: number, hasInput: boolean): void {
     const rows = this.#epochs.get(epoch) ?? { shown: [], count: 0 }
     if (rows.count === 0 && !hasInput) return

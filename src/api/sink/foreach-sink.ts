@@ -55,6 +55,13 @@ export class ForeachSink implements HostSink {
     }
   }
 
+  /** What was begun is closed, as where something has failed; the rows come again. */
+  async forget(): Promise<void> {
+    const opened = [...this.#opened.keys()]
+    this.#opened.clear()
+    for (const _ of opened) await this.writer.close?.(new Error('a worker died; the rows of the epoch come again'))
+  }
+
   async #open(task: number, epoch: number): Promise<Opened> {
     const known = this.#opened.get(task)
     if (known !== undefined && known.epoch === epoch) return known

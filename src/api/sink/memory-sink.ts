@@ -44,6 +44,10 @@ export class MemorySink implements HostSink {
     }
   }
 
+  forget(epoch: number): void {
+    for (const pending of this.#pending.keys()) if (pending >= epoch) this.#pending.delete(pending)
+  }
+
   /** The committed rows as they are now. */
   snapshot(): Row[] {
     return this.#groupKey === undefined ? [...this.#rows] : [...this.#groups.values()]
