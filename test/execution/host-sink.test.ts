@@ -121,7 +121,7 @@ describe('what feeds a sink in the host', () => {
     const { feed, given, reached, put, barrier } = openFeed(1)
     put(0, 1)
     feed.rung()
-    feed.close()
+    void feed.close()
     put(0, 2)
     barrier(0, 0)
     feed.rung()

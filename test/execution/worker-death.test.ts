@@ -223,7 +223,10 @@ test('a query whose worker dies again and again before anything is committed fai
     .topic('deadly')
     .map(async (row) => {
       const { Worker, threadId } = await import('node:worker_threads')
-      if (threadId > 0) setTimeout(() => Promise.reject(new Error(`${Worker.name} of ${threadId} ends`)), 0)
+      if (threadId > 0)
+        setTimeout(() => {
+          throw new Error(`${Worker.name} of ${threadId} ends`)
+        }, 0)
       return await new Promise<typeof row>(() => undefined)
     })
     .writeStream.format('noop')
