@@ -302,9 +302,7 @@ export class DataFrame<R extends object = Row> {
 
   /** Calls `fn` with every row, in this thread, without holding them all. */
   async foreach(fn: (row: R) => void, { onProgress }: BatchOptions = {}): Promise<void> {
-    const take = (block: BlockRef): void => {
-      for (const row of readRows(this.schema, block)) fn(row as R)
-    }
+    const take = (block: BlockRef): void => readRows(this.schema, block).forEach((row) => void fn(row as R))
     await this.#run('foreach', take, { onProgress })
   }
 
@@ -341,14 +339,11 @@ export class DataFrame<R extends object = Row> {
 
   get writeStream(): DataStreamWriter<R, DataFrame<R>> {
     if (!this.isStreaming) throw endsAlready()
-    return new (writing().DataStreamWriter)(
-      this.#context,
-      { plan: this.#plan, tables: this.#tables },
-      (schema, blocks) => {
-        const { plan, tables } = heldRows(schema, blocks)
-        return new DataFrame(this.#context, plan, tables)
-      },
-    )
+    const input = { plan: this.#plan, tables: this.#tables }
+    return new (writing().DataStreamWriter)(this.#context, input, (schema, blocks) => {
+      const { plan, tables } = heldRows(schema, blocks)
+      return new DataFrame(this.#context, plan, tables)
+    })
   }
 
   #grouping(keys: readonly Expression[]): GroupingInput {

@@ -92,8 +92,14 @@ export type ToEngine =
   | { readonly type: 'worker'; readonly slot: number; readonly control: MessagePort; readonly memory: MessagePort }
   /** Sent before the first record of the transaction is appended. */
   | { readonly type: 'beginTransaction'; readonly producerId: number; readonly producerEpoch: number }
-  /** `restarts`: another is on its way. */
-  | { readonly type: 'workerDied'; readonly slot: number; readonly error: ErrorShape; readonly restarts: boolean }
+  /** `restarts`: another is on its way. `culprit`: the run whose function has ended it. */
+  | {
+      readonly type: 'workerDied'
+      readonly slot: number
+      readonly error: ErrorShape
+      readonly restarts: boolean
+      readonly culprit: string | undefined
+    }
   /** All rows of the epoch are with the host's sink. */
   | { readonly type: 'sinkReached'; readonly query: string; readonly epoch: number; readonly attempt: number }
   /** The sink's epoch callback has returned. */

@@ -87,7 +87,8 @@ export class Engine {
         this.#workers.delete(message.slot)
         this.log.forgetThread(message.slot)
         if (!message.restarts) this.#givenUp.add(message.slot)
-        for (const run of this.#runs.values()) run.workerDied(message.slot, fromErrorShape(message.error))
+        for (const life of this.#runs.values())
+          life.workerDied(message.slot, fromErrorShape(message.error), message.culprit)
         this.#tellWorkers()
         break
       case 'sinkReached':

@@ -23,6 +23,7 @@ export class LogSink {
   readonly #toMessage: (row: Row) => Message
   readonly #epochs = new Map<number, SinkEpoch>()
   #pending = 0
+  #closed = false
 
   constructor(
     topic: TopicDescriptor,
@@ -40,7 +41,7 @@ export class LogSink {
 
   /** False: no room now, the block is to be offered again. */
   write(epoch: number, views: BufferViews, position: number): boolean {
-    if (this.#pending >= PENDING_ROWS_MAX) return false
+    if (this.#closed || this.#pending >= PENDING_ROWS_MAX) return false
     const of = this.#epoch(epoch)
     if (of.transaction === undefined) return false
     const messages = readRows(this.schema, { views, position }).map(this.#toMessage)
@@ -95,6 +96,7 @@ export class LogSink {
 
   /** What was not committed will never be seen. */
   async close(): Promise<void> {
+    this.#closed = true
     await this.transactions.close()
   }
 
@@ -103,7 +105,9 @@ export class LogSink {
     if (known !== undefined) return known
     const of: SinkEpoch = { transaction: undefined, pending: 0, settled: undefined }
     this.#epochs.set(epoch, of)
-    this.transactions.begin().then((transaction) => {
+    this.transactions.begin().then(async (transaction) => {
+      // One that nobody would ever end holds up whoever reads what is committed.
+      if (this.#closed) return await transaction.close()
       of.transaction = transaction
       this.onRoom()
     }, this.onFailure)

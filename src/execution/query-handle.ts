@@ -65,6 +65,8 @@ export class QueryHandle {
   async processAllAvailable(): Promise<void> {
     if (this.#failure !== null) throw this.#failure
     if (this.#isActive) await this.call('processAllAvailable', this.id)
+    // It may have ended before it was asked.
+    if (this.#failure !== null) throw this.#failure
   }
 
   /** Rejects with the query's error. With a timeout: whether it ended within it. */

@@ -83,8 +83,10 @@ export class QueryLife {
     this.#run.fail(error)
   }
 
-  workerDied(slot: number, error: MillraceError): void {
-    if (this.#run.runsOn(slot)) this.#run.workerDied(error)
+  /** `culprit`: the run whose function has ended the worker. It would do so again. */
+  workerDied(slot: number, error: MillraceError, culprit: string | undefined): void {
+    if (culprit === this.#run.id) this.fail(error)
+    else if (this.#run.runsOn(slot)) this.#run.workerDied(error)
   }
 
   topicDeleted(name: string, id: string): void {

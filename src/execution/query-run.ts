@@ -55,6 +55,8 @@ export class QueryRun {
   #delivered: { readonly epoch: number; readonly resolve: () => void } | undefined
   /** Rows read, by scanning task. */
   readonly #advanced = new Map<string, number>()
+  /** Nothing that still comes from its tasks is looked at. */
+  #isOver = false
   #lost: MillraceError | undefined
   #lose!: (error: MillraceError) => void
   readonly #workerLost: Promise<never>
@@ -146,6 +148,7 @@ export class QueryRun {
 
   /** Bell of the engine: frames may wait in a channel, data in the log. */
   onRing(): void {
+    if (this.#isOver) return
     try {
       this.#inbox.read(this.#wait)
     } catch (error) {
@@ -249,6 +252,7 @@ export class QueryRun {
     } catch (error) {
       this.fail(error)
     }
+    this.#isOver = true
     this.#added.epochBegins()
     this.#source.watch(false)
     for (const slot of this.#slots) this.around.toWorker(slot, { type: 'undeploy', query: this.id })

@@ -17,7 +17,7 @@ import type { BlockDescriptor } from '../connector/inputs.js'
 import type { VerifyReport } from '../log/log-verify.js'
 import type { FsyncMode } from '../log/log-writer.js'
 import { LogMemory } from '../log/shared-memory.js'
-import type { PhysicalPlan } from '../plan/physical-plan.js'
+import { hasUserCode, type PhysicalPlan } from '../plan/physical-plan.js'
 import { type BlockRef, viewsOf } from '../types/block.js'
 import type { FromEngine, QueryMode, QueryStart, RequestName, Requests, ToEngine } from './engine-protocol.js'
 import { type HostSink, HostSinkFeed } from './host-sink.js'
@@ -209,6 +209,7 @@ export class EngineSession {
     for (const [tableId, blocks] of spec.tables) {
       tables[tableId] = blocks.map((b) => ({ buffer: b.views.buffer as SharedArrayBuffer, position: b.position }))
     }
+    if (spec.plan.stages.some(hasUserCode)) this.threads.pool.watch()
     if (!runsOnOneWorker(spec)) this.threads.pool.startAll()
     try {
       await this.#request('start', {

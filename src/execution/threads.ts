@@ -36,8 +36,8 @@ export class Threads {
         this.engine.post({ type: 'worker', slot, control, memory: engineMemory }, [control, engineMemory])
       },
       env: nodeEnv,
-      onDeath: (slot, error, restarts) => {
-        this.engine.post({ type: 'workerDied', slot, error: error.toShape(), restarts })
+      onDeath: (slot, error, restarts, culprit) => {
+        this.engine.post({ type: 'workerDied', slot, error: error.toShape(), restarts, culprit })
         this.#say({
           level: 'error',
           message: restarts ? 'a worker died and is started again' : 'a worker is not started any more',

@@ -9,8 +9,9 @@ import { ClosingState } from './closing-state.js'
 import { GroupState } from './group-state.js'
 import type { OutputPort } from './output-port.js'
 import type { BlockDescriptor, WatermarkPolicy } from './protocol.js'
-import { StagePipeline, type UserSurroundings } from './stage-pipeline.js'
+import { StagePipeline } from './stage-pipeline.js'
 import { type Counters, newCounters, type Task } from './task.js'
+import type { UserSurroundings } from './user-pipeline.js'
 
 const sessions = lazyModule(import.meta.url, './session-state.js', () => import('./session-state.js'))
 const slices = lazyModule(import.meta.url, './sliced-state.js', () => import('./sliced-state.js'))

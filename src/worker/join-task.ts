@@ -7,8 +7,9 @@ import { BarrierInputs, type WatermarkedInput } from './barrier-inputs.js'
 import { JoinState } from './join-state.js'
 import type { OutputPort } from './output-port.js'
 import type { WatermarkPolicy } from './protocol.js'
-import { StagePipeline, type UserSurroundings } from './stage-pipeline.js'
+import { StagePipeline } from './stage-pipeline.js'
 import { type Counters, newCounters, type Task } from './task.js'
+import type { UserSurroundings } from './user-pipeline.js'
 
 /** Frames joined before the step ends. */
 const STEP_FRAMES = 16

@@ -6,8 +6,9 @@ import { blockRowCount } from '../types/block.js'
 import { BarrierInputs, type WatermarkedInput } from './barrier-inputs.js'
 import { OrderedRows } from './ordered-rows.js'
 import type { OutputPort } from './output-port.js'
-import { StagePipeline, type UserSurroundings } from './stage-pipeline.js'
+import { StagePipeline } from './stage-pipeline.js'
 import { type Counters, newCounters, type Task } from './task.js'
+import type { UserSurroundings } from './user-pipeline.js'
 
 const STEP_FRAMES = 16
 

@@ -1,12 +1,15 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import { present } from '../common/assert.js'
 import { loadCommonJs } from '../common/commonjs.js'
 import { FIRST_WORKER_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
 import type { SharedLogMemory } from '../log/shared-memory.js'
+import { Heartbeat } from './heartbeat.js'
 import type { WorkerStart } from './protocol.js'
 import { DEATHS_MAX, RESTART_SPAN_MS, RestartLimit } from './restart-limit.js'
 import { threadArguments } from './thread-arguments.js'
+import { userCodeStuck, userCodeTooLarge } from './user-errors.js'
 
 /** The ends of a worker's ports that stay with the threads it talks to. */
 export interface WorkerPorts {
@@ -24,15 +27,18 @@ export interface WorkerPoolOptions {
   readonly file: string
   readonly log: SharedLogMemory
   readonly onStart: (ports: WorkerPorts) => void
-  /** `restarts`: the worker is started again; else it has died too often, and the error says so. */
-  readonly onDeath: (slot: number, error: MillraceError, restarts: boolean) => void
+  /** `restarts`: the worker is started again; else it has died too often, and the error says so. `culprit`: the run whose function has ended it. */
+  readonly onDeath: (slot: number, error: MillraceError, restarts: boolean, culprit?: string) => void
   /** A thread has failed outside of its task. */
   readonly onFault: (cause: unknown) => void
   readonly env: Env
 }
 
 interface PiscinaPool {
-  run(task: WorkerStart, options: { filename: string; transferList: MessagePort[] }): Promise<unknown>
+  run(
+    task: WorkerStart,
+    options: { filename: string; transferList: MessagePort[]; signal: AbortSignal },
+  ): Promise<unknown>
   /** What the threads post: each its slot, once it has loaded. */
   on(event: 'message', listener: (slot: number) => void): unknown
   on(event: 'error', listener: (cause: unknown) => void): unknown
@@ -40,6 +46,20 @@ interface PiscinaPool {
 }
 
 const OTHERS_AFTER_MS = 100
+/** How often it is looked whether a function of the user's comes back, while there are any. */
+const WATCH_MS = 250
+/** Shorter than this nothing is taken for an endless loop. */
+const STUCK_MS = 1000
+
+interface Watched {
+  readonly heartbeat: Heartbeat
+  readonly abort: AbortController
+  /** The call that it was in when it was last looked at, and since when. */
+  calls: number
+  since: number
+  /** Why it was ended. */
+  stuck: MillraceError | undefined
+}
 
 interface Prepared {
   readonly start: WorkerStart
@@ -74,6 +94,8 @@ export class WorkerPool {
   readonly #limit = new RestartLimit()
   #slots: readonly number[]
   #givenUp: MillraceError | undefined
+  readonly #watched = new Map<number, Watched>()
+  #cancelWatch: (() => void) | undefined
 
   constructor(private readonly options: WorkerPoolOptions) {
     this.#slots = Array.from({ length: options.workers }, (_, i) => FIRST_WORKER_SLOT + i)
@@ -99,6 +121,30 @@ export class WorkerPool {
     for (const other of this.#others.splice(0)) this.#run(other)
   }
 
+  /** User code runs on the workers: one that does not come back from it is ended, and started again. */
+  watch(): void {
+    if (this.#cancelWatch !== undefined || this.#closed) return
+    const { env } = this.options
+    const look = (): void => {
+      const now = env.monotonic()
+      for (const watched of this.#watched.values()) this.#look(watched, now)
+      this.#cancelWatch = env.timer(WATCH_MS, look)
+    }
+    this.#cancelWatch = env.timer(WATCH_MS, look)
+  }
+
+  #look(watched: Watched, now: number): void {
+    const { heartbeat, abort } = watched
+    const inside = heartbeat.inside
+    if (inside === undefined || inside.calls !== watched.calls) {
+      watched.calls = inside?.calls ?? -1
+      watched.since = now
+    } else if (now - watched.since >= Math.max(STUCK_MS, inside.timeoutMs) && watched.stuck === undefined) {
+      watched.stuck = userCodeStuck(heartbeat, inside.timeoutMs)
+      abort.abort()
+    }
+  }
+
   /** Something was committed: what the workers have died of is over. */
   hasProgressed(): void {
     this.#limit.forget()
@@ -107,6 +153,7 @@ export class WorkerPool {
   async close(): Promise<void> {
     this.#closed = true
     this.#cancelTimer?.()
+    this.#cancelWatch?.()
     for (const { transferList } of this.#others) for (const port of transferList) port.close()
     if (this.#opening === undefined) return
     await this.#opening
@@ -157,8 +204,16 @@ export class WorkerPool {
       engineMemory: engineMemory.port1,
       hostMemory: hostMemory.port1,
     })
+    const heartbeat = new Heartbeat()
+    this.#watched.set(slot, { heartbeat, abort: new AbortController(), calls: -1, since: 0, stuck: undefined })
     return {
-      start: { slot, log: this.options.log, control: control.port2, memory: [engineMemory.port2, hostMemory.port2] },
+      start: {
+        slot,
+        heartbeat: heartbeat.buffer,
+        log: this.options.log,
+        control: control.port2,
+        memory: [engineMemory.port2, hostMemory.port2],
+      },
       transferList: [control.port2, engineMemory.port2, hostMemory.port2],
     }
   }
@@ -166,13 +221,19 @@ export class WorkerPool {
   #run({ start, transferList }: Prepared): void {
     const { slot } = start
     this.#loading.add(slot)
-    this.#pool?.run(start, { filename: this.options.file, transferList }).then(
-      () => this.#hasLoaded(slot),
-      (cause: unknown) => {
-        this.#hasLoaded(slot)
-        if (!this.#closed) this.#died(slot, cause)
-      },
-    )
+    this.#pool
+      ?.run(start, {
+        filename: this.options.file,
+        transferList,
+        signal: present(this.#watched.get(slot), 'a worker').abort.signal,
+      })
+      .then(
+        () => this.#hasLoaded(slot),
+        (cause: unknown) => {
+          this.#hasLoaded(slot)
+          if (!this.#closed) this.#died(slot, cause)
+        },
+      )
   }
 
   #hasLoaded(slot: number): void {
@@ -180,10 +241,28 @@ export class WorkerPool {
     this.#onLoaded?.()
   }
 
+  /** The query whose function has ended the worker, where that is known. */
+  #culprit(slot: number, cause: unknown): { readonly error: MillraceError; readonly run: string } | undefined {
+    const watched = this.#watched.get(slot)
+    if (watched === undefined) return undefined
+    const { heartbeat, stuck } = watched
+    if (stuck !== undefined) return { error: stuck, run: heartbeat.atHand.run }
+    const isOutOfMemory = (cause as { code?: unknown } | undefined)?.code === 'ERR_WORKER_OUT_OF_MEMORY'
+    if (!isOutOfMemory || heartbeat.inside === undefined) return undefined
+    return { error: userCodeTooLarge(heartbeat), run: heartbeat.atHand.run }
+  }
+
   #died(slot: number, cause: unknown): void {
     const { env, onDeath } = this.options
     const worker = slot - FIRST_WORKER_SLOT
     const last = cause instanceof Error ? cause.message : String(cause)
+    const culprit = this.#culprit(slot, cause)
+    if (culprit !== undefined) {
+      // What it died of is known, and ends its query.
+      onDeath(slot, culprit.error, true, culprit.run)
+      this.#run(this.#prepare(slot))
+      return
+    }
     if (this.#limit.allows(slot, env.monotonic())) {
       const died = new MillraceError('WORKER_DIED', `worker ${worker} died`, {
         detail: last,

@@ -15,6 +15,8 @@ export interface WorkerStart {
   readonly slot: number
   /** Control messages to and from the engine. */
   readonly control: MessagePort
+  /** What it does in the user's code: see heartbeat.ts. */
+  readonly heartbeat: SharedArrayBuffer
   /** Announcements of the log's chunks. */
   readonly memory: readonly MessagePort[]
   /** Shared memory of the log, the doorbells among it. */

@@ -7,9 +7,8 @@ import { hasUserCode, type ScanInput, type Stage, stampOf } from '../plan/physic
 import type { OutputPort } from './output-port.js'
 import type { PartitionPosition } from './protocol.js'
 import { RowsTarget } from './rows-target.js'
-import type { UserSurroundings } from './stage-pipeline.js'
 import { type Counters, newCounters, type Task } from './task.js'
-import type { UserPipeline, UserStage } from './user-pipeline.js'
+import type { UserPipeline, UserStage, UserSurroundings } from './user-pipeline.js'
 
 /** By the first stage with a function of the user's. */
 const userCode = lazyModule(import.meta.url, './user-pipeline.js', () => import('./user-pipeline.js'))
@@ -31,6 +30,7 @@ const CROSSED_PAIRS = 4 * BUILDER_ROWS
 
 export interface ScannedPartition {
   readonly index: number
+  readonly topic?: { readonly partition: { readonly topic: string; readonly partition: number } } | undefined
   readonly input: InputPartition
   readonly maxEventTime: number
 }
@@ -46,6 +46,7 @@ export interface Goal {
 
 interface Cursor {
   readonly index: number
+  readonly name: string
   readonly input: InputPartition
   /** See SourceCell: the greatest event time so far, and counters. */
   readonly cells: Float64Array
@@ -106,8 +107,8 @@ export class ScanTask implements Task {
     const { watermark } = scan
     const slots = physicalSlots === undefined ? {} : { physicalSlots }
     if (hasUserCode(stage)) {
-      const { functions } = present(user, 'the functions of user code')
-      this.#user = userCode().userStage(stage, scan.schema, { ansi, functions, env, ...slots, watermark, tables })
+      const surroundings = present(user, 'the functions of user code')
+      this.#user = userCode().userStage(stage, scan.schema, { ansi, surroundings, ...slots, watermark, tables })
     }
     const spec: PipelineSpec = this.#user?.last ?? {
       schema: scan.schema,
@@ -131,13 +132,14 @@ export class ScanTask implements Task {
     this.#cursors.push(this.#cursorOf(partition))
   }
 
-  #cursorOf({ index, input, maxEventTime }: ScannedPartition): Cursor {
+  #cursorOf({ index, input, maxEventTime, topic }: ScannedPartition): Cursor {
+    const name = topic === undefined ? `input ${index}` : `${topic.partition.topic}-${topic.partition.partition}`
     const cells = new Float64Array(SOURCE_CELLS)
     cells[0] = maxEventTime
     const pipeline =
       this.#user === undefined ? undefined : new (userCode().UserPipeline)(this.#user, this.#target, cells)
     const lastDataAt = this.env.monotonic()
-    return { index, input, cells, lastDataAt, pipeline, flying: 0, landing: false, landedEventTime: maxEventTime }
+    return { index, name, input, cells, lastDataAt, pipeline, flying: 0, landing: false, landedEventTime: maxEventTime }
   }
 
   setGoal(goal: Goal): void {
@@ -264,7 +266,7 @@ export class ScanTask implements Task {
   /** The rows of the partition's block through user code: at once, or, where it gives promises, until they can be landed. */
   #fly(cursor: Cursor, pipeline: UserPipeline): void {
     const { views, position, from, to } = cursor.input
-    const under = pipeline.start(views, position, from, to)
+    const under = pipeline.start(views, position, from, to, placeOf(cursor))
     if (under === undefined) {
       this.#landed(cursor, to - from)
       return
@@ -384,4 +386,9 @@ function rowsAtATime({ pipeline }: Stage, tables: PipelineSpec['tables']): numbe
     most = Math.min(most, CROSSED_PAIRS) / Math.max(1, tables?.get(operator.table.name)?.rows.rows ?? 1)
   }
   return Math.max(1, Math.floor(most))
+}
+
+/** Of the block at hand, as the input partition is called: `clicks-3 from offset 512 on`. */
+function placeOf({ name, input }: Cursor): string {
+  return `${name} from offset ${input.offset} on`
 }

@@ -1,8 +1,11 @@
 import type { Doorbells } from '../common/doorbell.js'
+import type { Heartbeat } from './heartbeat.js'
 import type { Task } from './task.js'
 
 /** A park ends after this at the latest; everything that matters rings the bell, so this bounds only the unforeseen. */
 const PARK_MS = 1000
+/** The same where the event loop turns. */
+const TURN_MS = 200
 
 /**
  * Runs all tasks of one worker in turn, for as long as any of them gets anywhere, and parks the thread on its
@@ -21,6 +24,8 @@ export class Scheduler {
     private readonly readMail: () => void,
     /** Promises that are no task's. */
     private readonly isWaiting: () => boolean = () => false,
+    /** What comes after a promise may loop as well: a turn of the event loop that does not end is seen there. */
+    private readonly heartbeat?: Heartbeat,
   ) {}
 
   setTasks(tasks: readonly Task[]): void {
@@ -51,8 +56,12 @@ export class Scheduler {
         }
       }
       if (this.#stopped) return
-      if (waiting) await (progress ? turn() : this.bells.wait(this.slot, seen, PARK_MS))
-      else if (!progress) this.bells.park(this.slot, seen, PARK_MS)
+      if (waiting) {
+        this.heartbeat?.enter(-1)
+        await (progress ? turn() : this.bells.wait(this.slot, seen, TURN_MS))
+        this.heartbeat?.leave()
+      }
+      if (!waiting && !progress) this.bells.park(this.slot, seen, PARK_MS)
     }
   }
 }

@@ -1,6 +1,5 @@
 import { type PipelineSpec, SOURCE_CELLS } from '../codegen/stage-functions.js'
 import { present } from '../common/assert.js'
-import type { Env } from '../common/env.js'
 import { lazyModule } from '../common/lazy-module.js'
 import { aggregateStateSchema } from '../operator/aggregate.js'
 import { shuffleSchema } from '../operator/join.js'
@@ -11,18 +10,10 @@ import { BlockScratch } from '../types/block-scratch.js'
 import type { StructType } from '../types/data-type.js'
 import type { OutputPort } from './output-port.js'
 import { RowsTarget } from './rows-target.js'
-import type { UserFunctions, UserPipeline } from './user-pipeline.js'
+import type { UserPipeline, UserSurroundings } from './user-pipeline.js'
 
 /** By the first stage with a function of the user's. */
 const userCode = lazyModule(import.meta.url, './user-pipeline.js', () => import('./user-pipeline.js'))
-
-/** What a stage with user code in it needs of its worker. */
-export interface UserSurroundings {
-  readonly functions: UserFunctions
-  readonly env: Env
-  /** A promise of the user's was kept: the task has something to do. */
-  readonly wake: () => void
-}
 
 /**
  * Rows that the head of a stage emits, through the stage's filters and projections to its outputs: as they are to the one
@@ -56,8 +47,8 @@ export class StagePipeline {
     const isNarrow = stage.output.kind === 'sink' || stage.output.kind === 'exchange'
     if (isNarrow && stage.pipeline.length === 0) return
     if (hasUserCode(stage)) {
-      const { functions, env } = present(surroundings, 'the functions of user code')
-      const user = userCode().userStage(stage, headSchema, { ansi, functions, env, tables })
+      const around = present(surroundings, 'the functions of user code')
+      const user = userCode().userStage(stage, headSchema, { ansi, surroundings: around, tables })
       this.#target = new RowsTarget(stage, user.last, outputs)
       this.#user = new (userCode().UserPipeline)(user, this.#target, this.#cells)
     } else {
@@ -145,6 +136,7 @@ export class StagePipeline {
         block.position,
         0,
         blockRowCount(block.views, block.position),
+        'rows of its own',
       )
       if (under === undefined) this.#land()
       else this.#fly(under)

@@ -1,5 +1,6 @@
 import { MillraceError } from '../common/errors.js'
 import { describe } from '../types/invalid-value.js'
+import type { Heartbeat } from './heartbeat.js'
 
 /** What goes wrong in the user's code, as errors of the project. `step` is how a plan calls it: `map(enrich)`. */
 
@@ -32,4 +33,31 @@ export function notRows(step: string, found: unknown, expected: string): Millrac
     detail: `found ${describe(found)}`,
     hint: expected === 'rows' ? 'return an array of rows, an empty one for none' : `return ${expected}`,
   })
+}
+
+/** It was ended from outside: the worker has been started again, and other queries go on. */
+export function userCodeStuck({ atHand: { step, place, row } }: Heartbeat, timeoutMs: number): MillraceError {
+  return new MillraceError('USER_CODE_STUCK', `${step} has not come back for ${timeoutMs} ms`, {
+    detail: `${placeOf(row, place)}; its worker was ended and started again, other queries go on`,
+    hint: "an endless loop, or too much work for one row: mend it, or give it longer, { timeout: '30 seconds' }",
+  })
+}
+
+export function userCodeTooLarge({ atHand: { step, place, row } }: Heartbeat): MillraceError {
+  return new MillraceError('USER_CODE_OUT_OF_MEMORY', `${step} has used up the memory of its worker`, {
+    detail: `${placeOf(row, place)}; the worker was started again, other queries go on`,
+    hint: 'make less of a row at a time',
+  })
+}
+
+export function userCodeExits(code: unknown): MillraceError {
+  return new MillraceError('USER_CODE_EXIT', `a function has called process.exit(${String(code ?? '')})`, {
+    detail: 'it runs on a worker, which is not its own to end',
+    hint: 'throw an error instead',
+  })
+}
+
+/** Behind a promise there are several rows under way. */
+function placeOf(row: number, place: string): string {
+  return row < 0 ? `at one of the rows of ${place}` : `at row ${row} of ${place}`
 }

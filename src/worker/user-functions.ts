@@ -1,12 +1,14 @@
 import { present } from '../common/assert.js'
 import type { PhysicalPlan, UserCodeOperator } from '../plan/physical-plan.js'
 import type { Deployment } from './protocol.js'
+import { userCodeExits } from './user-errors.js'
 import type { Callable } from './user-function.js'
 import { userFunction } from './user-function.js'
 import type { UserFunctions } from './user-pipeline.js'
 
 /** All functions that the tasks of a deployment call; a promise where modules have to be loaded for them. */
 export function userFunctionsOf({ plan }: Deployment): UserFunctions | Promise<UserFunctions> {
+  forbidExit()
   const operators = operatorsOf(plan)
   const made = operators.map(({ code }) => userFunction(code.fn))
   const known = (all: readonly Callable[]): UserFunctions => {
@@ -19,4 +21,11 @@ export function userFunctionsOf({ plan }: Deployment): UserFunctions | Promise<U
 
 function operatorsOf({ stages }: PhysicalPlan): readonly UserCodeOperator[] {
   return stages.flatMap(({ pipeline }) => pipeline.filter((operator) => operator.op === 'userCode'))
+}
+
+/** What would end the thread throws where it is called: then it is known who has called it, and at which row. */
+function forbidExit(): void {
+  process.exit = (code) => {
+    throw userCodeExits(code)
+  }
 }

@@ -8,6 +8,7 @@ import { BlockScratch } from '../types/block-scratch.js'
 import { compileRowEncoder, type RowEncoder } from '../types/column-builder.js'
 import type { StructType } from '../types/data-type.js'
 import { compileRowsReader, type Row, type RowsReader } from '../types/row-reader.js'
+import type { Heartbeat } from './heartbeat.js'
 import { notRows, userCodeFailed, userCodeTimedOut } from './user-errors.js'
 import type { Callable } from './user-function.js'
 
@@ -30,6 +31,9 @@ export class UserOperator {
     private readonly operator: UserCodeOperator,
     private readonly call: Callable,
     private readonly env: Env,
+    private readonly heartbeat: Heartbeat,
+    /** By which the engine knows the run. */
+    private readonly owner: string,
   ) {
     this.#step = stepName(operator.code)
     this.#read = compileRowsReader(operator.input)
@@ -37,10 +41,11 @@ export class UserOperator {
   }
 
   /** Rows [0, rows) of the block; a promise where the function has given one. `take` may be called until the next run. */
-  run({ views, position }: BlockRef, rows: number, take: TakeRows): Promise<void> | undefined {
+  run({ views, position }: BlockRef, rows: number, place: string, take: TakeRows): Promise<void> | undefined {
     const given: Row[] = []
     this.#read(views, position, 0, rows, given)
-    const { method } = this.operator.code
+    const { method, timeoutMs } = this.operator.code
+    this.heartbeat.begin(this.owner, this.#step, place, timeoutMs)
     const results = method === 'mapBatches' ? this.#batches(given) : this.#each(given)
     const finish = (all: readonly unknown[]): void => {
       if (method === 'filter') this.#keep(all, { views, position }, take)
@@ -54,17 +59,18 @@ export class UserOperator {
   /** What each row becomes, in order. */
   #each(rows: readonly Row[]): readonly unknown[] | Promise<readonly unknown[]> {
     const results: unknown[] = new Array(rows.length)
-    const { call } = this
-    let i = 0
-    let result: unknown
+    const { call, heartbeat } = this
     try {
-      for (; i < rows.length; i++) {
-        result = call(rows[i])
+      for (let i = 0; i < rows.length; i++) {
+        heartbeat.enter(i)
+        const result = call(rows[i])
         if (isThenable(result)) return this.#rest(rows, results, i, result)
         results[i] = result
       }
     } catch (error) {
       throw userCodeFailed(this.#step, error)
+    } finally {
+      heartbeat.leave()
     }
     return results
   }
@@ -84,7 +90,7 @@ export class UserOperator {
         const i = next
         next += 1
         try {
-          results[i] = await this.#settled(under ?? this.call(rows[i]))
+          results[i] = await this.#settled(under ?? this.#begin(rows[i], i))
         } catch (error) {
           failed = true
           throw userCodeFailed(this.#step, error)
@@ -97,6 +103,17 @@ export class UserOperator {
     while (lines.length < Math.min(concurrency, rows.length - first)) lines.push(line())
     await Promise.all(lines)
     return results
+  }
+
+  /** A function that gives promises may loop before it gives one. */
+  #begin(row: Row | undefined, i: number): unknown {
+    this.heartbeat.enter(i)
+    try {
+      return this.call(row)
+    } finally {
+      // What else happens in this turn of the event loop is the user's as well: what was waited for behind promises.
+      this.heartbeat.enter(-1)
+    }
   }
 
   async #settled(result: unknown): Promise<unknown> {

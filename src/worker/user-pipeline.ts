@@ -7,6 +7,7 @@ import type { BufferViews } from '../types/block.js'
 import { BlockBuilder } from '../types/block-builder.js'
 import { BlockScratch } from '../types/block-scratch.js'
 import type { StructType } from '../types/data-type.js'
+import type { Heartbeat } from './heartbeat.js'
 import type { RowsTarget } from './rows-target.js'
 import type { Callable } from './user-function.js'
 import { UserOperator } from './user-operator.js'
@@ -14,13 +15,23 @@ import { UserOperator } from './user-operator.js'
 /** The functions that a plan calls, on this worker. */
 export type UserFunctions = (operator: UserCodeOperator) => Callable
 
+/** What a stage with user code in it needs of its worker. */
+export interface UserSurroundings {
+  readonly functions: UserFunctions
+  readonly env: Env
+  /** A promise of the user's was kept: the task has something to do. */
+  readonly wake: () => void
+  readonly heartbeat: Heartbeat
+  /** By which the engine knows the run. */
+  readonly run: string
+}
+
 /** What a stage with user code in it consists of, compiled once: who runs it on rows of his own makes a {@link UserPipeline} of it. */
 export interface UserStage {
   readonly steps: readonly UserStep[]
   /** Behind the last function. */
   readonly last: PipelineSpec
-  readonly functions: UserFunctions
-  readonly env: Env
+  readonly surroundings: UserSurroundings
 }
 
 interface UserStep {
@@ -33,8 +44,7 @@ interface UserStep {
 
 export interface UserStageOptions {
   readonly ansi: boolean
-  readonly functions: UserFunctions
-  readonly env: Env
+  readonly surroundings: UserSurroundings
   readonly physicalSlots?: readonly number[] | undefined
   readonly watermark?: PipelineSpec['watermark']
   readonly tables?: PipelineSpec['tables']
@@ -42,7 +52,7 @@ export interface UserStageOptions {
 
 /** `schema`: of the blocks that the pipeline reads. */
 export function userStage(stage: Stage, schema: StructType, options: UserStageOptions): UserStage {
-  const { ansi, functions, env, physicalSlots, watermark, tables } = options
+  const { ansi, surroundings, physicalSlots, watermark, tables } = options
   const segments = segmentsOf(schema, stage.pipeline, watermark)
   const spec = (segment: Segment, i: number): PipelineSpec => ({
     schema: segment.schema,
@@ -68,7 +78,7 @@ export function userStage(stage: Stage, schema: StructType, options: UserStageOp
       })
     }
   })
-  return { steps, last: last as PipelineSpec, functions, env }
+  return { steps, last: last as PipelineSpec, surroundings }
 }
 
 /**
@@ -85,23 +95,27 @@ export class UserPipeline {
   readonly #noCells = new Float64Array(SOURCE_CELLS)
   readonly #lastOwnsCells: boolean
   #ready: (() => void)[] = []
+  /** Where the rows under way are from. */
+  #place = ''
 
   constructor(
-    { steps, last, functions, env }: UserStage,
+    { steps, last, surroundings }: UserStage,
     private readonly target: RowsTarget,
     private readonly cells: Float64Array,
   ) {
+    const { functions, env, heartbeat, run } = surroundings
     this.#steps = steps.map((step) => ({
       step,
       builder: new BlockBuilder(step.schema),
       scratch: new BlockScratch(),
-      operator: new UserOperator(step.operator, functions(step.operator), env),
+      operator: new UserOperator(step.operator, functions(step.operator), env, heartbeat, run),
     }))
     this.#lastOwnsCells = last.watermark !== undefined
   }
 
   /** The block may be gone when this returns. A promise: it is kept when everything that comes of the block can be landed. */
-  start(views: BufferViews, position: number, from: number, to: number): Promise<void> | undefined {
+  start(views: BufferViews, position: number, from: number, to: number, place: string): Promise<void> | undefined {
+    this.#place = place
     this.#begin(0)
     this.#fill(0, views, position, from, to)
     return this.#call(0)
@@ -136,8 +150,11 @@ export class UserPipeline {
     const at = this.#steps[i]
     if (at === undefined || at.builder.rows === 0) return undefined
     this.#begin(i + 1)
-    const done = at.operator.run(at.scratch.encode(at.builder), at.builder.rows, (views, position, from, to) =>
-      this.#fill(i + 1, views, position, from, to),
+    const done = at.operator.run(
+      at.scratch.encode(at.builder),
+      at.builder.rows,
+      this.#place,
+      (views, position, from, to) => this.#fill(i + 1, views, position, from, to),
     )
     return done === undefined ? this.#call(i + 1) : done.then(() => this.#call(i + 1))
   }

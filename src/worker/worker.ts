@@ -26,6 +26,7 @@ import type { StructType } from '../types/data-type.js'
 import type { AggregateTask } from './aggregate-task.js'
 import type { WatermarkedInput } from './barrier-inputs.js'
 import type { DeduplicateTask } from './deduplicate-task.js'
+import { Heartbeat } from './heartbeat.js'
 import type { JoinTask } from './join-task.js'
 import type { OrderTask } from './order-task.js'
 import { OutputPort } from './output-port.js'
@@ -40,9 +41,9 @@ import type {
 } from './protocol.js'
 import { type ScannedPartition, ScanTask } from './scan-task.js'
 import { Scheduler } from './scheduler.js'
-import { StagePipeline, type UserSurroundings } from './stage-pipeline.js'
+import { StagePipeline } from './stage-pipeline.js'
 import { type Counters, type Task, toMetrics } from './task.js'
-import type { UserFunctions } from './user-pipeline.js'
+import type { UserFunctions, UserSurroundings } from './user-pipeline.js'
 
 /** By the first task of its kind: each kind of operator is some ten modules. */
 const aggregating = lazyModule(import.meta.url, './aggregate-task.js', () => import('./aggregate-task.js'))
@@ -81,12 +82,14 @@ export class Worker {
   readonly #deployed = new Map<string, Deployed>()
   readonly #control: MessagePort
   readonly #slot: number
+  readonly #heartbeat: Heartbeat
 
   constructor(
     private readonly env: Env,
     start: WorkerStart,
   ) {
     this.#slot = start.slot
+    this.#heartbeat = new Heartbeat(start.heartbeat)
     this.#control = start.control
     this.#memory = new LogMemory(start.log, start.slot)
     this.#bells = this.#memory.bells
@@ -96,6 +99,7 @@ export class Worker {
       start.slot,
       () => this.#readMail(),
       () => this.#loading.size > 0,
+      this.#heartbeat,
     )
   }
 
@@ -152,7 +156,13 @@ export class Worker {
     const { query } = deployment
     const deploy = (functions: UserFunctions): void => {
       try {
-        this.#deploy(deployment, { functions, env: this.env, wake: () => this.#bells.ring(this.#slot) })
+        this.#deploy(deployment, {
+          functions,
+          env: this.env,
+          wake: () => this.#bells.ring(this.#slot),
+          heartbeat: this.#heartbeat,
+          run: query,
+        })
         this.#say({ type: 'deployed', query, slot: this.#slot })
       } catch (error) {
         this.#fail(query, error)
