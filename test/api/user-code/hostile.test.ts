@@ -46,7 +46,7 @@ describe('a query beside it goes on, and its partitions with it', () => {
       () =>
         rows().map(
           async (row) => {
-            await null
+            await Promise.resolve()
             if (row.n === 131) for (;;);
             return row
           },
