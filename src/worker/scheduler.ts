@@ -25,7 +25,7 @@ export class Scheduler {
     /** Promises that are no task's. */
     private readonly isWaiting: () => boolean = () => false,
     /** What comes after a promise may loop as well: a turn of the event loop that does not end is seen there. */
-    private readonly heartbeat?: Heartbeat,
+    private readonly heartbeat: () => Heartbeat | undefined = () => undefined,
   ) {}
 
   setTasks(tasks: readonly Task[]): void {
@@ -57,9 +57,9 @@ export class Scheduler {
       }
       if (this.#stopped) return
       if (waiting) {
-        this.heartbeat?.enter(-1)
+        this.heartbeat()?.enter(-1)
         await (progress ? turn() : this.bells.wait(this.slot, seen, TURN_MS))
-        this.heartbeat?.leave()
+        this.heartbeat()?.leave()
       }
       if (!waiting && !progress) this.bells.park(this.slot, seen, PARK_MS)
     }

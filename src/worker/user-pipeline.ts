@@ -21,7 +21,7 @@ export interface UserSurroundings {
   readonly env: Env
   /** A promise of the user's was kept: the task has something to do. */
   readonly wake: () => void
-  readonly heartbeat: Heartbeat
+  readonly heartbeat: () => Heartbeat
   /** By which the engine knows the run. */
   readonly run: string
 }
@@ -108,7 +108,7 @@ export class UserPipeline {
       step,
       builder: new BlockBuilder(step.schema),
       scratch: new BlockScratch(),
-      operator: new UserOperator(step.operator, functions(step.operator), env, heartbeat, run),
+      operator: new UserOperator(step.operator, functions(step.operator), env, heartbeat(), run),
     }))
     this.#lastOwnsCells = last.watermark !== undefined
   }

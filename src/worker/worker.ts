@@ -26,7 +26,7 @@ import type { StructType } from '../types/data-type.js'
 import type { AggregateTask } from './aggregate-task.js'
 import type { WatermarkedInput } from './barrier-inputs.js'
 import type { DeduplicateTask } from './deduplicate-task.js'
-import { Heartbeat } from './heartbeat.js'
+import type { Heartbeat } from './heartbeat.js'
 import type { JoinTask } from './join-task.js'
 import type { OrderTask } from './order-task.js'
 import { OutputPort } from './output-port.js'
@@ -51,6 +51,7 @@ const joining = lazyModule(import.meta.url, './join-task.js', () => import('./jo
 const deduplicating = lazyModule(import.meta.url, './deduplicate-task.js', () => import('./deduplicate-task.js'))
 const ordering = lazyModule(import.meta.url, './order-task.js', () => import('./order-task.js'))
 const userCode = lazyModule(import.meta.url, './user-functions.js', () => import('./user-functions.js'))
+const heartbeats = lazyModule(import.meta.url, './heartbeat.js', () => import('./heartbeat.js'))
 const broadcasting = lazyModule(import.meta.url, './broadcast-table.js', () => import('./broadcast-table.js'))
 
 const noFunctions: UserFunctions = () => {
@@ -82,14 +83,13 @@ export class Worker {
   readonly #deployed = new Map<string, Deployed>()
   readonly #control: MessagePort
   readonly #slot: number
-  readonly #heartbeat: Heartbeat
+  #heartbeat: Heartbeat | undefined
 
   constructor(
     private readonly env: Env,
-    start: WorkerStart,
+    private readonly start: WorkerStart,
   ) {
     this.#slot = start.slot
-    this.#heartbeat = new Heartbeat(start.heartbeat)
     this.#control = start.control
     this.#memory = new LogMemory(start.log, start.slot)
     this.#bells = this.#memory.bells
@@ -99,7 +99,7 @@ export class Worker {
       start.slot,
       () => this.#readMail(),
       () => this.#loading.size > 0,
-      this.#heartbeat,
+      () => this.#heartbeat,
     )
   }
 
@@ -160,7 +160,8 @@ export class Worker {
           functions,
           env: this.env,
           wake: () => this.#bells.ring(this.#slot),
-          heartbeat: this.#heartbeat,
+          // Read by whoever watches this thread; written only where there is user code.
+          heartbeat: () => (this.#heartbeat ??= new (heartbeats().Heartbeat)(this.start.heartbeat)),
           run: query,
         })
         this.#say({ type: 'deployed', query, slot: this.#slot })
