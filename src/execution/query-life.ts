@@ -10,7 +10,7 @@ import { QueryRun } from './query-run.js'
 import type { QuerySurroundings, RunLife } from './run-life.js'
 
 /** Runs one after the other that lose a worker before they have committed anything: then it is the query that kills them. */
-export const LOST_RUNS_MAX = 5
+export const LOST_RUNS_MAX = 3
 
 /** The workers, as a query that has lost one needs them. */
 export interface WorkerRoster {

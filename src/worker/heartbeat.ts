@@ -9,14 +9,13 @@
  *   // bytes 16  …  what is at hand, UTF-8: the run, the step, and where the rows are from, a line each
  */
 const TEXT_OFFSET = 16
-const BYTES = 1024
 
 export class Heartbeat {
   readonly buffer: SharedArrayBuffer
   readonly #ints: Int32Array
   readonly #text: Uint8Array
 
-  constructor(buffer = new SharedArrayBuffer(BYTES)) {
+  constructor(buffer: SharedArrayBuffer) {
     this.buffer = buffer
     this.#ints = new Int32Array(buffer, 0, TEXT_OFFSET >> 2)
     this.#text = new Uint8Array(buffer, TEXT_OFFSET)

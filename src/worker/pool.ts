@@ -4,12 +4,12 @@ import { loadCommonJs } from '../common/commonjs.js'
 import { FIRST_WORKER_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
+import { lazyModule } from '../common/lazy-module.js'
 import type { SharedLogMemory } from '../log/shared-memory.js'
-import { Heartbeat } from './heartbeat.js'
-import type { WorkerStart } from './protocol.js'
+import type { Heartbeat } from './heartbeat.js'
+import { HEARTBEAT_BYTES, type WorkerStart } from './protocol.js'
 import { DEATHS_MAX, RESTART_SPAN_MS, RestartLimit } from './restart-limit.js'
 import { threadArguments } from './thread-arguments.js'
-import { userCodeStuck, userCodeTooLarge } from './user-errors.js'
 
 /** The ends of a worker's ports that stay with the threads it talks to. */
 export interface WorkerPorts {
@@ -51,8 +51,13 @@ const WATCH_MS = 250
 /** Shorter than this nothing is taken for an endless loop. */
 const STUCK_MS = 1000
 
+/** With the first query that has user code. */
+const heartbeats = lazyModule(import.meta.url, './heartbeat.js', () => import('./heartbeat.js'))
+const userErrors = lazyModule(import.meta.url, './user-errors.js', () => import('./user-errors.js'))
+
 interface Watched {
-  readonly heartbeat: Heartbeat
+  readonly memory: SharedArrayBuffer
+  heartbeat: Heartbeat | undefined
   readonly abort: AbortController
   /** The call that it was in when it was last looked at, and since when. */
   calls: number
@@ -134,13 +139,15 @@ export class WorkerPool {
   }
 
   #look(watched: Watched, now: number): void {
-    const { heartbeat, abort } = watched
+    const { abort } = watched
+    watched.heartbeat ??= new (heartbeats().Heartbeat)(watched.memory)
+    const { heartbeat } = watched
     const inside = heartbeat.inside
     if (inside === undefined || inside.calls !== watched.calls) {
       watched.calls = inside?.calls ?? -1
       watched.since = now
     } else if (now - watched.since >= Math.max(STUCK_MS, inside.timeoutMs) && watched.stuck === undefined) {
-      watched.stuck = userCodeStuck(heartbeat, inside.timeoutMs)
+      watched.stuck = userErrors().userCodeStuck(heartbeat, inside.timeoutMs)
       abort.abort()
     }
   }
@@ -204,12 +211,13 @@ export class WorkerPool {
       engineMemory: engineMemory.port1,
       hostMemory: hostMemory.port1,
     })
-    const heartbeat = new Heartbeat()
-    this.#watched.set(slot, { heartbeat, abort: new AbortController(), calls: -1, since: 0, stuck: undefined })
+    const memory = new SharedArrayBuffer(HEARTBEAT_BYTES)
+    const abort = new AbortController()
+    this.#watched.set(slot, { memory, heartbeat: undefined, abort, calls: -1, since: 0, stuck: undefined })
     return {
       start: {
         slot,
-        heartbeat: heartbeat.buffer,
+        heartbeat: memory,
         log: this.options.log,
         control: control.port2,
         memory: [engineMemory.port2, hostMemory.port2],
@@ -244,12 +252,12 @@ export class WorkerPool {
   /** The query whose function has ended the worker, where that is known. */
   #culprit(slot: number, cause: unknown): { readonly error: MillraceError; readonly run: string } | undefined {
     const watched = this.#watched.get(slot)
-    if (watched === undefined) return undefined
+    if (watched?.heartbeat === undefined) return undefined
     const { heartbeat, stuck } = watched
     if (stuck !== undefined) return { error: stuck, run: heartbeat.atHand.run }
     const isOutOfMemory = (cause as { code?: unknown } | undefined)?.code === 'ERR_WORKER_OUT_OF_MEMORY'
     if (!isOutOfMemory || heartbeat.inside === undefined) return undefined
-    return { error: userCodeTooLarge(heartbeat), run: heartbeat.atHand.run }
+    return { error: userErrors().userCodeTooLarge(heartbeat), run: heartbeat.atHand.run }
   }
 
   #died(slot: number, cause: unknown): void {

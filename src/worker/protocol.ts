@@ -10,6 +10,9 @@ import type { JoinSideName, PhysicalPlan } from '../plan/physical-plan.js'
  * travel here. A message to a worker is followed by a ring of its bell, since a parked worker reads no port.
  */
 
+/** Of the memory of a heartbeat, see heartbeat.ts. */
+export const HEARTBEAT_BYTES = 1024
+
 /** What a worker is started with (the argument of its piscina task). */
 export interface WorkerStart {
   readonly slot: number

@@ -23,9 +23,15 @@ function operatorsOf({ stages }: PhysicalPlan): readonly UserCodeOperator[] {
   return stages.flatMap(({ pipeline }) => pipeline.filter((operator) => operator.op === 'userCode'))
 }
 
-/** What would end the thread throws where it is called: then it is known who has called it, and at which row. */
+const { exit } = process
+
+/**
+ * What would end the thread throws where it is called: then it is known who has called it, and at which row. Node itself ends a thread so that has thrown what
+ * nobody has caught, and the process where it is kept from that.
+ */
 function forbidExit(): void {
   process.exit = (code) => {
+    if (/_fatalException|UncaughtException/.test(new Error('where').stack ?? '')) exit.call(process, code)
     throw userCodeExits(code)
   }
 }

@@ -234,15 +234,10 @@ test('a query whose worker dies again and again before anything is committed fai
     .start()
   await mill.producer().send({ topic: 'deadly', messages: [{ key: 'a', value: { n: 1 } }] })
   await expect(query.awaitTermination()).rejects.toMatchObject({
-    code: expect.stringMatching(/^WORKER_(DIED|GIVEN_UP)$/),
-    detail: expect.stringContaining('5 times'),
+    code: 'WORKER_DIED',
+    detail: expect.stringContaining('3 times'),
   })
-  expect(query.exception()?.code).toMatch(/^WORKER_/)
-  expect(
-    await rows
-      .map((row) => ({ n: row.n + 1 }))
-      .collect()
-      .catch((error: { code: string }) => error.code),
-  ).toBeDefined()
+  // The worker is there for others.
+  expect(await rows.map((row) => ({ n: row.n + 1 })).collect()).toEqual([{ n: 2 }])
   await mill.close()
 }, 30_000)
