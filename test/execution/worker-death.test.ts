@@ -6,7 +6,8 @@ import { Piscina } from 'piscina'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 
 /**
- * Workers that are killed at any moment: they are replaced, and the query goes on as if nothing had been. MILLRACE_KILLS: how many workers die in each mode (500 nightly);
+ * Workers that are killed at any moment: they are replaced, and the query goes on as if nothing had been. MILLRACE_KILLS: how many workers die in each mode (500 nightly),
+ * MILLRACE_CASES=all: in memory and with a checkpoint in each mode;
  * MILLRACE_SEED replays a run.
  */
 const KILLS = Number(process.env['MILLRACE_KILLS'] ?? 2)
@@ -93,7 +94,8 @@ describe.each([
     rmSync(directory, { recursive: true, force: true })
   })
 
-  test.each(triggers)(
+  const both = process.env['MILLRACE_CASES'] === 'all'
+  test.each(triggers.filter(([mode]) => both || (mode === 'continuous') !== durable))(
     'state, windows and what was written are those of a run without deaths (%s)',
     async (mode, trigger) => {
       const random = chance(SEED)

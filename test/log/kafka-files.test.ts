@@ -217,6 +217,7 @@ test("K-10: the defaults of a topic's settings are Kafka's", () => {
     'compression.type': 'producer',
     'compression.zstd.level': 3,
     'delete.retention.ms': day,
+    'errors.deadletterqueue.group.enable': 'false',
     'file.delete.delay.ms': 60_000,
     'index.interval.bytes': 4096,
     'max.compaction.lag.ms': never,

@@ -42,7 +42,7 @@ describe('rows as a block and back', () => {
           })
         }
       }),
-      { numRuns: 150 },
+      { numRuns: 60 },
     )
   })
 
@@ -56,7 +56,7 @@ describe('rows as a block and back', () => {
         for (const values of readValues(schema, block)) builder.append(values)
         expect(bytesOf(builder.toBlock())).toStrictEqual(bytesOf(block))
       }),
-      { numRuns: 100 },
+      { numRuns: 40 },
     )
   })
 
@@ -80,7 +80,7 @@ describe('rows as a block and back', () => {
         const clean = builder.toBlock(from, to)
         expect(views.u8.slice(place * 8, place * 8 + byteLength)).toStrictEqual(bytesOf(clean))
       }),
-      { numRuns: 100 },
+      { numRuns: 40 },
     )
   })
 
