@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
  * MILLRACE_CASES=all: in memory and with a checkpoint in each mode;
  * MILLRACE_SEED replays a run.
  */
-const KILLS = Number(process.env['MILLRACE_KILLS'] ?? 2)
+const KILLS = Number(process.env['MILLRACE_KILLS'] ?? 1)
 const SEED = Number(process.env['MILLRACE_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
 
 const Reading = t.struct({ n: t.int, key: t.string, ts: t.timestamp })
