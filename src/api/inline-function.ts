@@ -1,3 +1,4 @@
+import { present } from '../common/assert.js'
 import { loadCommonJs } from '../common/commonjs.js'
 import { MillraceError } from '../common/errors.js'
 import { helperNames } from '../worker/user-function.js'
@@ -86,13 +87,12 @@ function freeNames(text: string): readonly FreeName[] {
   const { globalScope } = analyze(tree as never, { ecmaVersion: 2022, sourceType: 'module' })
   const found: FreeName[] = []
   for (const { identifier } of globalScope?.through ?? []) {
-    const { name, range, loc } = identifier as unknown as {
-      name: string
-      range: [number, number]
-      loc: { start: { line: number } }
-    }
+    const { name, range, loc } = identifier
     if (known.has(name)) continue
-    found.push({ name: asWritten(name, text, range[1] - 1), line: loc.start.line })
+    found.push({
+      name: asWritten(name, text, present(range, 'the range of a name')[1] - 1),
+      line: loc?.start.line ?? 1,
+    })
   }
   return found.length > 0 ? found : outerThis(tree)
 }
