@@ -31,6 +31,9 @@ export class BatchScan {
   fault = ''
   readonly batch: ScannedBatch = { position: 0, byteLength: 0, baseOffset: 0, lastOffset: 0 }
   #content: BatchContent | undefined
+  /** What a whole batch claimed that the last `check` refused for that claim alone; empty where it was something else. */
+  #refusedFrom = 0
+  #refusedTo = 0
 
   constructor(
     readonly window: FileWindow,
@@ -46,6 +49,7 @@ export class BatchScan {
   /** True where a whole batch with the right checksum begins at `position` and its offsets follow; then `batch` and the window have it. */
   check(position: number, expectedOffset: number): boolean {
     const { window, batch } = this
+    this.#refusedTo = this.#refusedFrom
     const available = this.end - position
     if (!window.ensure(position, Math.min(available, BATCH_HEADER_BYTES)))
       return this.#no('the file ends before its length')
@@ -61,6 +65,8 @@ export class BatchScan {
     const baseOffset = baseOffsetOf(window.views.dv, at)
     const offsetMax = this.dense ? expectedOffset : Math.max(expectedOffset, this.gapsBelow)
     if (baseOffset < expectedOffset || baseOffset > offsetMax) {
+      this.#refusedFrom = baseOffset
+      this.#refusedTo = nextOffsetOf(window.views.dv, at)
       return this.#no(
         `base offset is ${baseOffset}, expected ${offsetMax > expectedOffset ? 'at least ' : ''}${expectedOffset}`,
       )
@@ -145,7 +151,9 @@ export class BatchScan {
       if (checksumFault(window.views, window.at(position)) !== undefined) continue
       if (!this.dense) return { position, baseOffset }
       const nextOffset = nextOffsetOf(window.views.dv, window.at(position))
-      const isDisputed = claimed.some(({ from, to }) => baseOffset < to && nextOffset > from)
+      const isDisputed =
+        claimed.some(({ from, to }) => baseOffset < to && nextOffset > from) ||
+        this.#isRefusedClaim(baseOffset, nextOffset, minOffset - 1)
       // Right behind a whole batch that claims to be followed by another it takes a batch to speak for it, the limit alone is not enough.
       const isAsExpected = position !== endPosition || baseOffset === endOffset
       if (!isDisputed && this.#isConfirmed(position, limitOffset, isAsExpected)) return { position, baseOffset }
@@ -154,6 +162,16 @@ export class BatchScan {
       endOffset = nextOffset
     }
     return undefined
+  }
+
+  /**
+   * Whether the batch that `check` refused claims some of these offsets too. Where it has just as many as are missing before them, it is the missing
+   * batch with another base offset, and says nothing against the one that follows.
+   */
+  #isRefusedClaim(baseOffset: number, nextOffset: number, expectedOffset: number): boolean {
+    const from = this.#refusedFrom
+    const to = this.#refusedTo
+    return baseOffset < to && nextOffset > from && to - from !== baseOffset - expectedOffset
   }
 
   /**

@@ -197,9 +197,17 @@ export class SegmentBench {
           one.baseOffset !== baseOffset && content.equals(each.bytes.subarray(one.start + BATCH_LENGTH, one.end)),
       ),
     )
-    const [before, behind] = [whole[at - 1], whole[at + 1]]
+    const [first, before, behind] = [whole[at - 2], whole[at - 1], whole[at + 1]]
+    // What the batch before is, if what stands before that says otherwise than it: as long as what is missing there, or a witness.
+    const expected =
+      before?.start === 0 ? segment.baseOffset : first?.end === before?.start ? first?.nextOffset : undefined
+    const isMoved =
+      before !== undefined &&
+      expected !== undefined &&
+      before.baseOffset !== expected &&
+      before.nextOffset - before.baseOffset === baseOffset - expected
     const isContradicted =
-      (before?.end === batch.start && before.nextOffset !== baseOffset) ||
+      (before?.end === batch.start && before.nextOffset !== baseOffset && !isMoved) ||
       (behind?.start === batch.end && behind.baseOffset !== batch.nextOffset)
     return written && !isContradicted
   }

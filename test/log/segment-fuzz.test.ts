@@ -103,6 +103,32 @@ test('a batch that claims a place nearer to the one behind it than its own is no
   expectEverythingAccountedFor(bench)
 })
 
+test('a batch that claims offsets of a whole one before it, at whose place another is gone, is not believed', () => {
+  const { bench, batches } = twoSegments()
+  // The first of its file is gone, and between the two behind it stands a copy of the latter, as if it were the former's last records.
+  const at = batches.findIndex((b, i) => i > 1 && b.next - b.offset === 1 && claimFits(i))
+  expect(at).toBeGreaterThan(1)
+  const [kept, copied] = [batches[at - 1], batches[at]] as [(typeof batches)[number], (typeof batches)[number]]
+  function claimFits(i: number): boolean {
+    const before = batches[i - 1] as (typeof batches)[number]
+    return before.next - before.offset > 1
+  }
+  const impostor = claiming(copied, copied.offset - 1)
+  bench.put(0, Buffer.concat([kept.bytes, impostor, ...bytesOf(batches.slice(at))]))
+  expectEverythingAccountedFor(bench)
+})
+
+test('a base offset that is wrong in one bit costs the records of its batch alone', () => {
+  const { bench, batches } = twoSegments()
+  for (const [at, wrong] of batches.entries()) {
+    for (let bit = 0; bit < 16; bit++) {
+      bench.put(0, Buffer.concat(batches.map((b) => (b === wrong ? claiming(b, b.offset ^ (1 << bit)) : b.bytes))))
+      const found = bench.readAll(true)
+      expect(found.skipped, `batch ${at}, bit ${bit}`).toBe(wrong.next - wrong.offset)
+    }
+  }
+})
+
 test('a wrong base offset does not take the batch before it along', () => {
   const { bench, batches } = twoSegments()
   const [before, wrong] = [batches[3], batches[4]] as [(typeof batches)[number], (typeof batches)[number]]
