@@ -1,15 +1,12 @@
-import { present } from '../common/assert.js'
-import { FIRST_WORKER_SLOT } from '../common/doorbell.js'
 import { fromErrorShape, type MillraceError } from '../common/errors.js'
 import type { ScanPartition } from '../connector/inputs.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
-import { hasState, scanStages } from '../plan/physical-plan.js'
+import { hasState } from '../plan/physical-plan.js'
 import type { FromWorker } from '../worker/protocol.js'
-import type { Goal } from '../worker/scan-task.js'
 import { AddedPartitions } from './added-partitions.js'
 import { runBatch } from './batch.js'
 import { runContinuously } from './continuous.js'
-import { deploymentOf, type Layout, scanOf, taskName } from './deployment.js'
+import { taskName } from './deployment.js'
 import { EngineInbox } from './engine-inbox.js'
 import type { QueryStart } from './engine-protocol.js'
 import { EpochWait } from './epoch-wait.js'
@@ -22,6 +19,7 @@ import { queryFailed, topicDeleted } from './query-errors.js'
 import type { QuerySources } from './query-sources.js'
 import type { QuerySurroundings, RunLife } from './run-life.js'
 import { prepareRun } from './run-preparation.js'
+import { RunTasks } from './run-tasks.js'
 import { Signal } from './signal.js'
 import type { SparkWatermark } from './spark-watermark.js'
 
@@ -35,13 +33,7 @@ export class QueryRun {
   readonly #source: QuerySources
   readonly #checkpoint: QueryCheckpoint
   readonly #sparkWatermark: SparkWatermark | undefined
-  /** Until the tasks are deployed: it holds the state that they begin with. */
-  #layout: Layout | undefined
-  readonly #slots: readonly number[]
-  /** By source, the stage that reads it. */
-  readonly #scanStages: readonly number[]
-  /** By name, the worker that a task runs on. */
-  readonly #tasks: ReadonlyMap<string, number>
+  readonly #tasks: RunTasks
   readonly #inbox: EngineInbox
   readonly #logSink: LogSink | undefined
   readonly #progress: ProgressReporter
@@ -50,11 +42,8 @@ export class QueryRun {
   #epoch: number
   readonly #added: AddedPartitions
   #wait: EpochWait | undefined
-  #deployed = 0
   readonly #signal: Signal
   #delivered: { readonly epoch: number; readonly resolve: () => void } | undefined
-  /** Rows read, by scanning task. */
-  readonly #advanced = new Map<string, number>()
   /** Nothing that still comes from its tasks is looked at. */
   #isOver = false
   #lost: MillraceError | undefined
@@ -88,15 +77,8 @@ export class QueryRun {
     this.#checkpoint = checkpoint
     this.#offsets = offsets
     this.#epoch = epoch
-    this.#scanStages = scanStages(spec.plan).map(({ id }) => id)
     this.#added = new AddedPartitions(source, spec.mode, (added) => this.#addPartitions(added))
-    this.#layout = layout
-    this.#slots = [...layout.tasks.keys()]
-    this.#tasks = new Map(
-      [...layout.tasks].flatMap(([slot, own]) =>
-        own.map(({ stage, task }): [string, number] => [taskName(stage, task), slot]),
-      ),
-    )
+    this.#tasks = new RunTasks(this.id, spec, around, layout)
     const engineSink = spec.sink.kind === 'durable' || spec.sink.kind === 'log'
     this.#logSink = around.openLogSink?.(this)
     this.#inbox = new EngineInbox(layout, around.bells, engineSink, this.#logSink)
@@ -139,7 +121,7 @@ export class QueryRun {
 
   /** Whether a worker holds tasks of this run. */
   runsOn(slot: number): boolean {
-    return this.#slots.includes(slot)
+    return this.#tasks.areOn(slot)
   }
 
   get failure(): MillraceError | undefined {
@@ -159,7 +141,7 @@ export class QueryRun {
 
   onMessage(message: FromWorker): void {
     if (message.type === 'deployed') {
-      this.#deployed += 1
+      this.#tasks.onDeployed()
       this.#signal.wake()
     } else if (message.type === 'barrier') {
       const wait = this.#wait
@@ -168,10 +150,7 @@ export class QueryRun {
       const isStateful = hasState(this.spec.plan.stages[stage]?.head)
       wait.taskReached(taskName(stage, task), positions, isStateful ? { stage, until } : undefined, metrics)
     } else if (message.type === 'advance') {
-      this.#advanced.set(taskName(message.stage, message.task), message.rowsIn)
-      let rows = 0
-      for (const read of this.#advanced.values()) rows += read
-      this.around.toHost({ type: 'advance', query: this.spec.id, rows })
+      this.#tasks.onAdvance(message)
     } else if (message.type === 'failed') {
       this.fail(fromErrorShape(message.error))
     }
@@ -208,12 +187,7 @@ export class QueryRun {
   #addPartitions(added: readonly ScanPartition[]): void {
     this.#offsets = [...this.#offsets, ...added.map(({ offset }) => offset)]
     this.#checkpoint.inputs(this.#source.inputs)
-    for (const partition of added) {
-      const { source, local } = this.#source.place(partition.index)
-      const stage = present(this.#scanStages[source], `the stage of source ${source}`)
-      const { task, slot } = scanOf(this.#tasks, stage, local)
-      this.around.toWorker(slot, { type: 'addPartition', query: this.id, stage, task, partition })
-    }
+    for (const partition of added) this.#tasks.addPartition(this.#source, partition)
   }
 
   /** Ends the run at an epoch: `stop` keeps windows open in the checkpoint, `drain` treats the input as ended. */
@@ -229,8 +203,7 @@ export class QueryRun {
     if (this.#delivered !== undefined) return `its sink has not returned from epoch ${this.#delivered.epoch}`
     if (wait === undefined) return 'its epoch is being written down'
     if (wait.missing.length === 0) return `its sink has not taken the rows of epoch ${wait.epoch}`
-    const tasks = wait.missing.map((name) => `${name} on worker ${(this.#tasks.get(name) ?? 0) - FIRST_WORKER_SLOT}`)
-    return `epoch ${wait.epoch} has not come from task ${tasks.join(', ')}`
+    return `epoch ${wait.epoch} has not come from task ${this.#tasks.placesOf(wait.missing)}`
   }
 
   /** Resolves when everything that is in the source now is committed and delivered. */
@@ -255,7 +228,7 @@ export class QueryRun {
     this.#isOver = true
     this.#added.epochBegins()
     this.#source.watch(false)
-    for (const slot of this.#slots) this.around.toWorker(slot, { type: 'undeploy', query: this.id })
+    this.#tasks.undeploy()
     try {
       await this.#logSink?.close()
       this.#checkpoint.close()
@@ -276,7 +249,7 @@ export class QueryRun {
       isAwaited: () => this.life.caughtUp.isAwaited,
       hasTimeMoved: () => this.#hasTimeMoved(),
       runEpoch: (goal) => this.#runEpoch({ ...goal, intended: false }),
-      runOpen: () => this.#goal({ ends: null, barrier: -1, final: false, snapshot: false, open: true }),
+      runOpen: () => this.#tasks.goal({ ends: null, barrier: -1, final: false, snapshot: false, open: true }),
       idle: (ms, hasData) => {
         this.#assertRuns()
         this.#settle()
@@ -295,18 +268,9 @@ export class QueryRun {
   }
 
   async #deploy(): Promise<void> {
-    const { spec, around } = this
-    const { sinkChannels, tasks: deployments } = present(this.#layout, 'the layout of a run that begins')
-    if (spec.sink.kind === 'rows') {
-      const { attempt } = this.life
-      around.toHost({ type: 'attachSink', query: spec.id, channels: sinkChannels, attempt, epoch: this.#epoch })
-    }
     this.#source.watch(true)
-    for (const [slot, tasks] of deployments) {
-      around.toWorker(slot, { type: 'deploy', deployment: deploymentOf(this.id, spec, tasks, this.#epoch) })
-    }
-    this.#layout = undefined
-    while (this.#deployed < this.#slots.length) {
+    this.#tasks.deploy(this.#epoch, this.life.attempt)
+    while (!this.#tasks.areDeployed) {
       this.#assertRuns()
       await this.#signal.wait()
     }
@@ -349,10 +313,10 @@ export class QueryRun {
     const snapshot = checkpoint.wantsSnapshot()
     if (snapshot) checkpoint.beginSnapshot()
     const needsSink = this.spec.sink.kind !== 'noop'
-    const wait = new EpochWait(epoch, env.monotonic(), [...this.#tasks.keys()], this.#inbox.stateLogs, needsSink)
+    const wait = new EpochWait(epoch, env.monotonic(), this.#tasks.names, this.#inbox.stateLogs, needsSink)
     this.#wait = wait
     const watermarks = this.#sparkWatermark?.watermarks
-    this.#goal({
+    this.#tasks.goal({
       ends: goal.ends,
       barrier: epoch,
       final: goal.final,
@@ -426,10 +390,6 @@ export class QueryRun {
       this.#delivered = undefined
     }
     this.#checkpoint.delivered(epoch)
-  }
-
-  #goal(goal: Goal): void {
-    for (const slot of this.#slots) this.around.toWorker(slot, { type: 'goal', query: this.id, ...goal })
   }
 
   /** A run that has failed while its mode was elsewhere begins nothing more. */
