@@ -9,14 +9,14 @@ import type { VerifyReport } from '../log/log-verify.js'
 import { LogMemory } from '../log/shared-memory.js'
 import type { FromWorker, ToWorker } from '../worker/protocol.js'
 import type { EngineStart, FromEngine, QueryStart, RequestName, Requests, ToEngine } from './engine-protocol.js'
-import type { LogSink } from './log-sink.js'
 import type { QueryLife } from './query-life.js'
-import type { SinkOwner } from './run-life.js'
+import type { QuerySurroundings, SinkOwner } from './run-life.js'
 
 /** With the first query, and what only some queries need with the first of those: an engine that only keeps a log opens sooner without them. */
 const running = lazyModule(import.meta.url, './query-life.js', () => import('./query-life.js'))
 const checkpointing = lazyModule(import.meta.url, './query-checkpoint.js', () => import('./query-checkpoint.js'))
 const logSinks = lazyModule(import.meta.url, './log-sink.js', () => import('./log-sink.js'))
+const transacting = lazyModule(import.meta.url, './epoch-transactions.js', () => import('./epoch-transactions.js'))
 const owning = lazyModule(import.meta.url, '../log/owned-transactions.js', () => import('../log/owned-transactions.js'))
 const verifying = lazyModule(import.meta.url, '../log/log-verify.js', () => import('../log/log-verify.js'))
 const verifyingOthers = lazyModule(import.meta.url, './verify.js', () => import('./verify.js'))
@@ -30,7 +30,8 @@ export class Engine {
   readonly #runs = new Map<string, QueryLife>()
   /** Runs that wait for a worker. */
   #waiting: (() => void)[] = []
-  readonly #sinks = new Set<LogSink>()
+  /** What queries write into topics with, on this thread. */
+  readonly #senders = new Set<{ rung(): void }>()
   readonly #listening: { close(): void }
   #closing = false
 
@@ -105,12 +106,12 @@ export class Engine {
   #rung(): void {
     this.log.wake()
     for (const run of this.#runs.values()) run.onRing()
-    for (const sink of this.#sinks) sink.rung()
+    for (const sender of this.#senders) sender.rung()
   }
 
   /** The log's own writer has made promises true: sinks on this thread may wait for them. */
   acknowledged(): void {
-    for (const sink of this.#sinks) sink.rung()
+    for (const sender of this.#senders) sender.rung()
   }
 
   #answer(id: number, name: RequestName, argument: unknown): void {
@@ -180,7 +181,7 @@ export class Engine {
   }
 
   async #start(spec: QueryStart): Promise<void> {
-    const openLogSink = this.#logSinkOf(spec)
+    const writes = this.#writesOf(spec)
     // A run that begins now would be none of those that close() waits for.
     if (this.#closing) throw engineClosed()
     // One that has died is being started again; the query waits for it.
@@ -201,7 +202,7 @@ export class Engine {
         log: this.log,
         toWorker: (slot, message) => this.#toWorker(slot, message),
         toHost: this.toHost,
-        openLogSink,
+        ...writes,
         workers: { ready: (slots) => this.#ready(slots) },
       },
     )
@@ -230,25 +231,28 @@ export class Engine {
     for (const wake of waiting) wake()
   }
 
-  /** Makes the sink of a query that writes into a topic; undefined for every other. */
-  #logSinkOf({ sink: to, plan, checkpoint }: QueryStart): ((run: SinkOwner) => LogSink) | undefined {
-    if (to.kind !== 'log') return undefined
-    return (run) => {
-      const sink = new (logSinks().LogSink)(
-        this.log.describe(to.topic),
-        plan.schema,
-        this.#memory,
-        this.env,
-        new (owning().OwnedTransactions)(
-          this.log.transactions,
-          checkpoint === undefined ? undefined : checkpointing().checkpointOwner(checkpoint),
+  /** What a query needs that writes into topics. */
+  #writesOf({ sink: to, plan, checkpoint }: QueryStart): Pick<QuerySurroundings, 'openTransactions' | 'openLogSink'> {
+    if (to.kind !== 'log') return { openTransactions: undefined, openLogSink: undefined }
+    const owner = checkpoint === undefined ? undefined : checkpointing().checkpointOwner(checkpoint)
+    const closing = (run: SinkOwner, sender: { rung(): void }): void => {
+      this.#senders.add(sender)
+      void run.closed.then(() => this.#senders.delete(sender))
+    }
+    return {
+      openTransactions: (run) =>
+        new (transacting().EpochTransactions)(
+          new (owning().OwnedTransactions)(this.log.transactions, owner),
+          (error) => run.fail(error),
+          () => run.onRing(),
         ),
-        (error) => run.fail(error),
-        () => run.onRing(),
-      )
-      this.#sinks.add(sink)
-      void run.closed.then(() => this.#sinks.delete(sink))
-      return sink
+      openLogSink: (run, transactions) => {
+        const topic = this.log.describe(to.topic)
+        const fail = (error: unknown): void => run.fail(error)
+        const sink = new (logSinks().LogSink)(topic, plan.schema, this.#memory, this.env, transactions, fail)
+        closing(run, sink)
+        return sink
+      },
     }
   }
 

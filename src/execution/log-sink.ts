@@ -1,13 +1,13 @@
 import { TopicSender } from '../client/topic-sender.js'
 import type { Env } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
-import type { OwnedTransaction, OwnedTransactions, TransactionName } from '../log/owned-transactions.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import type { LogMemory } from '../log/shared-memory.js'
 import type { Message } from '../record/key-scatter.js'
 import type { BufferViews } from '../types/block.js'
 import { type StructType, typeName } from '../types/data-type.js'
 import { type Row, readRows } from '../types/row-reader.js'
+import type { EpochTransactions } from './epoch-transactions.js'
 
 /** Rows that may wait for room in the log before the query's channel is left full. */
 const PENDING_ROWS_MAX = 100_000
@@ -21,18 +21,15 @@ const PENDING_ROWS_MAX = 100_000
 export class LogSink {
   readonly #sender: TopicSender
   readonly #toMessage: (row: Row) => Message
-  readonly #epochs = new Map<number, SinkEpoch>()
   #pending = 0
-  #closed = false
 
   constructor(
     topic: TopicDescriptor,
     private readonly schema: StructType,
     memory: LogMemory,
     env: Env,
-    private readonly transactions: OwnedTransactions,
+    private readonly transactions: EpochTransactions,
     private readonly onFailure: (error: unknown) => void,
-    private readonly onRoom: () => void,
   ) {
     this.#toMessage =
       topic.schema === undefined ? untypedMessage(topic.name, schema) : typedMessage(topic.name, topic.schema, schema)
@@ -41,19 +38,23 @@ export class LogSink {
 
   /** False: no room now, the block is to be offered again. */
   write(epoch: number, views: BufferViews, position: number): boolean {
-    if (this.#closed || this.#pending >= PENDING_ROWS_MAX) return false
-    const of = this.#epoch(epoch)
-    if (of.transaction === undefined) return false
+    if (this.transactions.isClosed || this.#pending >= PENDING_ROWS_MAX) return false
+    const producer = this.transactions.sessionOf(epoch)
+    if (producer === undefined) return false
     const messages = readRows(this.schema, { views, position }).map(this.#toMessage)
-    of.pending += messages.length
+    this.transactions.expect(epoch, messages.length)
     this.#pending += messages.length
+    const settle = (): void => {
+      this.#pending -= messages.length
+      this.transactions.settle(epoch, messages.length)
+    }
     this.#sender.enqueue({
       messages,
       waitForAck: true,
-      producer: of.transaction.session,
-      written: () => this.#settle(of, messages.length),
+      producer,
+      written: settle,
       refused: (error) => {
-        this.#settle(of, messages.length)
+        settle()
         this.onFailure(error)
       },
     })
@@ -64,69 +65,6 @@ export class LogSink {
   rung(): void {
     if (this.#pending > 0) this.#sender.rung()
   }
-
-  /** All rows of the epoch are on the disk; what the record that commits the epoch must name. Undefined where it has no rows. */
-  async prepare(epoch: number): Promise<TransactionName | undefined> {
-    const of = this.#epochs.get(epoch)
-    if (of?.transaction === undefined) {
-      await this.transactions.syncLastMarkers()
-      return undefined
-    }
-    if (of.pending > 0)
-      await new Promise<void>((resolve) => {
-        of.settled = resolve
-      })
-    await of.transaction.prepare()
-    return of.transaction.name
-  }
-
-  /** Called before the record that commits the epoch is written. Without such a record the coordinator's decides. */
-  async decide(epoch: number): Promise<void> {
-    const transaction = this.#epochs.get(epoch)?.transaction
-    if (this.transactions.owner === undefined) await transaction?.decide()
-    else transaction?.deciding()
-  }
-
-  /** The epoch is committed: its rows are shown. */
-  async commit(epoch: number): Promise<void> {
-    const of = this.#epochs.get(epoch)
-    this.#epochs.delete(epoch)
-    await of?.transaction?.commit()
-  }
-
-  /** What was not committed will never be seen. */
-  async close(): Promise<void> {
-    this.#closed = true
-    await this.transactions.close()
-  }
-
-  #epoch(epoch: number): SinkEpoch {
-    const known = this.#epochs.get(epoch)
-    if (known !== undefined) return known
-    const of: SinkEpoch = { transaction: undefined, pending: 0, settled: undefined }
-    this.#epochs.set(epoch, of)
-    this.transactions.begin().then(async (transaction) => {
-      // One that nobody would ever end holds up whoever reads what is committed.
-      if (this.#closed) return await transaction.close()
-      of.transaction = transaction
-      this.onRoom()
-    }, this.onFailure)
-    return of
-  }
-
-  #settle(of: SinkEpoch, rows: number): void {
-    of.pending -= rows
-    this.#pending -= rows
-    this.onRoom()
-    if (of.pending === 0) of.settled?.()
-  }
-}
-
-interface SinkEpoch {
-  transaction: OwnedTransaction | undefined
-  /** Rows that are not acknowledged. */
-  pending: number
-  settled: (() => void) | undefined
 }
 
 function typedMessage(topic: string, value: StructType, schema: StructType): (row: Row) => Message {

@@ -9,8 +9,8 @@ import { runContinuously } from './continuous.js'
 import { taskName } from './deployment.js'
 import { EngineInbox } from './engine-inbox.js'
 import type { QueryStart } from './engine-protocol.js'
+import type { EpochTransactions } from './epoch-transactions.js'
 import { EpochWait } from './epoch-wait.js'
-import type { LogSink } from './log-sink.js'
 import { runMicroBatches } from './micro-batch.js'
 import type { EpochGoal, ModeControl } from './mode-control.js'
 import { ProgressReporter } from './progress-reporter.js'
@@ -35,7 +35,8 @@ export class QueryRun {
   readonly #sparkWatermark: SparkWatermark | undefined
   readonly #tasks: RunTasks
   readonly #inbox: EngineInbox
-  readonly #logSink: LogSink | undefined
+  /** Where anything of it is written into topics. */
+  readonly #transactions: EpochTransactions | undefined
   readonly #progress: ProgressReporter
   /** Offsets up to which epochs are committed, by input partition. */
   #offsets: number[]
@@ -80,8 +81,9 @@ export class QueryRun {
     this.#added = new AddedPartitions(source, spec.mode, (added) => this.#addPartitions(added))
     this.#tasks = new RunTasks(this.id, spec, around, layout)
     const engineSink = spec.sink.kind === 'durable' || spec.sink.kind === 'log'
-    this.#logSink = around.openLogSink?.(this)
-    this.#inbox = new EngineInbox(layout, around.bells, engineSink, this.#logSink)
+    this.#transactions = around.openTransactions?.(this)
+    const logSink = this.#transactions && around.openLogSink?.(this, this.#transactions)
+    this.#inbox = new EngineInbox(layout, around.bells, engineSink, logSink)
     this.#progress = new ProgressReporter(spec, source, around.env)
     this.#failed = new Promise((_, reject) => {
       this.#fail = (error) => {
@@ -230,7 +232,7 @@ export class QueryRun {
     this.#source.watch(false)
     this.#tasks.undeploy()
     try {
-      await this.#logSink?.close()
+      await this.#transactions?.close()
       this.#checkpoint.close()
     } catch (error) {
       this.fail(error)
@@ -331,7 +333,7 @@ export class QueryRun {
     const ends = this.#source.earliest()
     for (const p of wait.positions) ends[p.index] = p.offset
     // With or without a checkpoint: an epoch is over when its rows are in the topic.
-    const transaction = await this.#logSink?.prepare(epoch)
+    const transaction = await this.#transactions?.prepare(epoch)
     const { positions, closedUntil } = wait
     const end: EpochEnd = {
       positions,
@@ -349,15 +351,15 @@ export class QueryRun {
       for (const { stage, block } of wait.state) checkpoint.state(epoch, stage, block, snapshot)
       for (const block of output) checkpoint.output(epoch, block)
       // One record commits the epoch, and with it the transaction of the sink.
-      await this.#logSink?.decide(epoch)
+      await this.#transactions?.decide(epoch)
       if (snapshot) checkpoint.compact(epoch, ends, wait.state, output, end)
       else {
         checkpoint.commit(epoch, end)
         await checkpoint.sync()
       }
       clock.mark('commitOffsets')
-    } else await this.#logSink?.decide(epoch)
-    await this.#logSink?.commit(epoch)
+    } else await this.#transactions?.decide(epoch)
+    await this.#transactions?.commit(epoch)
     const hasInput = ends.some((end, i) => end > (this.#offsets[i] as number))
     await this.#deliver(epoch, output, hasInput)
     this.#offsets = ends

@@ -5,6 +5,7 @@ import type { LogEngine } from '../log/log-engine.js'
 import type { ToWorker } from '../worker/protocol.js'
 import type { CaughtUp } from './caught-up.js'
 import type { FromEngine } from './engine-protocol.js'
+import type { EpochTransactions } from './epoch-transactions.js'
 import type { LogSink } from './log-sink.js'
 import type { Wish } from './mode-control.js'
 
@@ -15,7 +16,9 @@ export interface QuerySurroundings {
   readonly log: LogEngine
   toWorker(slot: number, message: ToWorker): void
   toHost(message: FromEngine): void
-  readonly openLogSink: ((run: SinkOwner) => LogSink) | undefined
+  /** Of a query that writes into topics. */
+  readonly openTransactions: ((run: SinkOwner) => EpochTransactions) | undefined
+  readonly openLogSink: ((run: SinkOwner, transactions: EpochTransactions) => LogSink) | undefined
 }
 
 /** The run, as its sink knows it. */

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { EpochTransactions } from '../../src/execution/epoch-transactions.js'
 import { LogSink } from '../../src/execution/log-sink.js'
 import { checkpointOwner, outcomeIn, QueryCheckpoint } from '../../src/execution/query-checkpoint.js'
 import { OwnedTransactions } from '../../src/log/owned-transactions.js'
@@ -21,6 +22,7 @@ const CHECKPOINT = '/d/checkpoints/q'
 class Query {
   readonly checkpoint: QueryCheckpoint
   readonly sink: LogSink
+  readonly transactions: EpochTransactions
   failure: unknown
 
   constructor(
@@ -32,17 +34,12 @@ class Query {
     this.checkpoint = QueryCheckpoint.open(env, checkpoint)
     const { transactions } = log.engine
     if (checkpoint !== undefined) this.checkpoint.resolveInDoubt(transactions, checkpoint)
-    this.sink = new LogSink(
-      log.engine.describe('out'),
-      schema,
-      log.memory,
-      env,
-      new OwnedTransactions(transactions, checkpoint === undefined ? undefined : checkpointOwner(checkpoint)),
-      (error) => {
-        this.failure = error
-      },
-      () => undefined,
-    )
+    const fail = (error: unknown): void => {
+      this.failure = error
+    }
+    const owner = checkpoint === undefined ? undefined : checkpointOwner(checkpoint)
+    this.transactions = new EpochTransactions(new OwnedTransactions(transactions, owner), fail, () => undefined)
+    this.sink = new LogSink(log.engine.describe('out'), schema, log.memory, env, this.transactions, fail)
   }
 
   get nextEpoch(): number {
@@ -57,7 +54,7 @@ class Query {
 
   async runEpoch(epoch: number, isWritten = false): Promise<void> {
     if (!isWritten && !isEmpty(epoch)) await this.write(epoch)
-    const settled = this.sink.prepare(epoch)
+    const settled = this.transactions.prepare(epoch)
     let isPrepared = false
     settled.then(
       () => {
@@ -75,16 +72,16 @@ class Query {
     const end = { positions: [], closedUntil: new Map<number, number>(), transaction }
     if (this.checkpoint.isDurable) {
       this.checkpoint.intent(epoch, [], false)
-      await this.sink.decide(epoch)
+      await this.transactions.decide(epoch)
       this.checkpoint.commit(epoch, end)
       await this.checkpoint.sync()
-    } else await this.sink.decide(epoch)
-    await this.sink.commit(epoch)
+    } else await this.transactions.decide(epoch)
+    await this.transactions.commit(epoch)
     this.checkpoint.delivered(epoch)
   }
 
   async close(): Promise<void> {
-    await this.sink.close()
+    await this.transactions.close()
     this.checkpoint.close()
   }
 }
