@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import ts from 'typescript'
+
 import { describe, expect, test } from 'vitest'
+import ts from './typescript.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 

@@ -1,5 +1,6 @@
 import { posix } from 'node:path'
-import ts from 'typescript'
+import type TS from 'typescript'
+import ts from '../typescript.js'
 
 /**
  * The rules of the house as pure functions over file texts, so that they can be shown to fail on small made-up
@@ -52,17 +53,21 @@ interface ImportEdge {
 const roomOf = (path: string): string => path.slice(0, Math.max(0, path.indexOf('/')))
 const rank = (room: string): number => (rooms as readonly string[]).indexOf(room)
 
-/** Each file is parsed once for all rules. */
-const parsed = new WeakMap<SourceText, ts.SourceFile>()
+const options: TS.CreateSourceFileOptions = {
+  languageVersion: ts.ScriptTarget.Latest,
+  jsDocParsingMode: ts.JSDocParsingMode.ParseNone,
+}
 
-function parse(file: SourceText): ts.SourceFile {
-  const source =
-    parsed.get(file) ?? ts.createSourceFile(file.path, file.text, ts.ScriptTarget.Latest, true, ts.ScriptKind.TS)
+/** Each file is parsed once for all rules. */
+const parsed = new WeakMap<SourceText, TS.SourceFile>()
+
+function parse(file: SourceText): TS.SourceFile {
+  const source = parsed.get(file) ?? ts.createSourceFile(file.path, file.text, options, true, ts.ScriptKind.TS)
   parsed.set(file, source)
   return source
 }
 
-const lineOf = (source: ts.SourceFile, node: ts.Node): number =>
+const lineOf = (source: TS.SourceFile, node: TS.Node): number =>
   source.getLineAndCharacterOfPosition(node.getStart(source)).line + 1
 
 interface Specifier {
@@ -70,21 +75,21 @@ interface Specifier {
   readonly line: number
 }
 
-const specified = new WeakMap<ts.SourceFile, readonly Specifier[]>()
+const specified = new WeakMap<TS.SourceFile, readonly Specifier[]>()
 
 /** Every module specifier of a file: import, export from, `import('…')` as a value and as a type, require. */
-function specifiers(source: ts.SourceFile): readonly Specifier[] {
+function specifiers(source: TS.SourceFile): readonly Specifier[] {
   const found = specified.get(source) ?? findSpecifiers(source)
   specified.set(source, found)
   return found
 }
 
-function findSpecifiers(source: ts.SourceFile): Specifier[] {
+function findSpecifiers(source: TS.SourceFile): Specifier[] {
   const found: Specifier[] = []
-  const add = (node: ts.Node | undefined): void => {
+  const add = (node: TS.Node | undefined): void => {
     if (node !== undefined && ts.isStringLiteralLike(node)) found.push({ name: node.text, line: lineOf(source, node) })
   }
-  const visit = (node: ts.Node): void => {
+  const visit = (node: TS.Node): void => {
     if (ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) add(node.moduleSpecifier)
     else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) add(node.argument.literal)
     else if (ts.isImportEqualsDeclaration(node) && ts.isExternalModuleReference(node.moduleReference)) {
@@ -175,7 +180,7 @@ export function worldViolations(files: readonly SourceText[]): string[] {
     for (const { name, line } of specifiers(source)) {
       if (worldModules.has(name.replace(/^node:/, ''))) report(`imports ${name}`, line)
     }
-    const visit = (node: ts.Node): void => {
+    const visit = (node: TS.Node): void => {
       if (ts.isPropertyAccessExpression(node)) {
         const member = `${node.expression.getText(source)}.${node.name.text}`.replace(/^globalThis\./, '')
         if (worldMembers.has(member)) report(member, lineOf(source, node))
@@ -210,7 +215,7 @@ export function checkerSilenced(files: readonly SourceText[]): string[] {
       for (const silencer of silencers) if (line.includes(silencer)) problems.push(`${file.path}:${i + 1}: ${silencer}`)
     })
     const source = parse(file)
-    const visit = (node: ts.Node): void => {
+    const visit = (node: TS.Node): void => {
       if (node.kind === ts.SyntaxKind.AnyKeyword) problems.push(`${file.path}:${lineOf(source, node)}: the type any`)
       ts.forEachChild(node, visit)
     }
@@ -231,7 +236,7 @@ export function bareErrors(files: readonly SourceText[]): string[] {
   const problems: string[] = []
   for (const file of files) {
     const source = parse(file)
-    const visit = (node: ts.Node): void => {
+    const visit = (node: TS.Node): void => {
       if (ts.isNewExpression(node) && node.expression.getText(source) === 'MillraceError') {
         const options = node.arguments?.[2]
         const names =

@@ -12,6 +12,7 @@ import { boundLiteral } from '../../src/plan/function-spec.js'
 import { bindCall, functionSpec } from '../../src/plan/functions.js'
 import { arrayType, columnSlots, type DataType, mapType, physicalKind, structType } from '../../src/types/data-type.js'
 import { encodeNested } from '../../src/types/nested-value.js'
+import { codePoint } from '../types/arbitrary.js'
 import { castTo, decimal, isNested, types, unify } from './plan-parts.js'
 
 /** Random typed expressions over random rows, and both ways to evaluate them. */
@@ -88,7 +89,7 @@ const texts = fc.oneof(
     'MONTH',
   ),
   fc.string({ unit: 'grapheme', maxLength: 8 }),
-  fc.string({ unit: 'binary', maxLength: 40 }),
+  fc.string({ unit: codePoint, maxLength: 40 }),
 )
 
 const integers = (low: number, high: number): fc.Arbitrary<number> =>

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Millrace, t } from 'millrace'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { Child, seededRandom } from './kill.js'
+import { Child, killedModes, seededRandom } from './kill.js'
 
-/** Rounds of each test; MILLRACE_KILLS=200 for a long night. */
+/** A kill is a quarter of these. CI does 25; MILLRACE_KILLS=200 for a long night. */
 const KILLS = Math.ceil(Number(process.env.MILLRACE_KILLS ?? 4) / 4)
 const SEED = Number(process.env.MILLRACE_SEED ?? Date.now() % 1_000_000)
 
@@ -15,7 +15,7 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(dir, { recursive: true, force: true }))
 
-test.each(['microBatch', 'continuous'])(
+test.each(killedModes(SEED))(
   `killed with -9 again and again, transactions are whole, and a query copies what they committed exactly once: %s (seed ${SEED})`,
   async (mode) => {
     const random = seededRandom(SEED)

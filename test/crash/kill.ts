@@ -54,6 +54,12 @@ export class Child {
   }
 }
 
+/** The modes of a test of queries: by the seed one of them, both where MILLRACE_KILLS asks for more. */
+export function killedModes(seed: number): readonly string[] {
+  const modes = ['microBatch', 'continuous'] as const
+  return process.env['MILLRACE_KILLS'] === undefined ? [modes[seed % 2] as string] : modes
+}
+
 /** mulberry32: a seed makes the same moments again. */
 export function seededRandom(seed: number): () => number {
   let state = seed >>> 0

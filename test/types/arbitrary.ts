@@ -36,6 +36,11 @@ const safeInteger = fc.oneof(
     Number.MIN_SAFE_INTEGER,
   ),
 )
+/** Any character of Unicode. fast-check's own unit for that, 'binary', first spends two seconds on a table of all of them. */
+export const codePoint: fc.Arbitrary<string> = fc
+  .integer({ min: 0, max: 0x10f7ff })
+  .map((n) => String.fromCodePoint(n < 0xd800 ? n : n + 0x800))
+
 const text = fc.oneof(
   fc.string({ unit: 'grapheme', maxLength: 30 }),
   fc.string({ unit: 'binary-ascii', maxLength: 60 }),

@@ -1,6 +1,6 @@
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import ts from 'typescript'
+import ts from '../typescript.js'
 
 /**
  * Compiles programs that a user could write and tells where the compiler's opinion differs from the
