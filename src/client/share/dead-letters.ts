@@ -23,6 +23,21 @@ const causes: Readonly<Record<DeadLetterRange['cause'], string>> = {
 
 type ReadAgain = (from: number, to: number) => Promise<Fetch>
 
+/** Whether a record of the one topic may become a letter in the other: by one group, or on its way through several. */
+export type LeadsTo = (from: string, to: string) => boolean
+
+/** Topics that a share group reads, and where its dead letters go. */
+export interface LetterRoute {
+  readonly from: readonly string[]
+  readonly to: string
+}
+
+export function leadsTo(routes: readonly LetterRoute[], from: string, to: string): boolean {
+  const reached = new Set([from])
+  for (const topic of reached) for (const route of routes) if (route.from.includes(topic)) reached.add(route.to)
+  return reached.has(to)
+}
+
 /**
  * The dead letters of one share group, as KIP-1191 has them: a record for each that was rejected or has failed at its last delivery, in the partition of the
  * dead-letter topic with the number of its own modulo their count, with headers that say where it came from; its key, value and headers too where
@@ -32,11 +47,15 @@ export class DeadLetters {
   readonly #group: string
   readonly #log: HostLog
   readonly #settings: () => ShareGroupSettings
+  readonly #leadsTo: LeadsTo
+  /** Topics of which it was said that their letters would come back. */
+  readonly #warned = new Set<string>()
 
-  constructor(group: string, log: HostLog, settings: () => ShareGroupSettings) {
+  constructor(group: string, log: HostLog, settings: () => ShareGroupSettings, leads: LeadsTo) {
     this.#group = group
     this.#log = log
     this.#settings = settings
+    this.#leadsTo = leads
   }
 
   /**
@@ -46,6 +65,10 @@ export class DeadLetters {
   async write(place: TopicPartition, letters: readonly DeadLetterRange[], readAgain: ReadAgain): Promise<boolean> {
     const { deadLetterTopic, copiesRecord } = this.#settings()
     if (deadLetterTopic === undefined) return true
+    if (this.#leadsTo(deadLetterTopic, place.topic)) {
+      this.#warnOfLoop(place.topic, deadLetterTopic)
+      return true
+    }
     try {
       const topic = checkDeadLetterTopic(this.#log, this.#group, deadLetterTopic)
       const partition = place.partition % topic.partitions.length
@@ -67,6 +90,21 @@ export class DeadLetters {
       process.emitWarning(`dead letters could not be written: ${String(error)}`, { type: 'MillraceWarning', detail })
       return true
     }
+  }
+
+  /** A letter of a letter of a letter would fill the disk, and nobody would ever be done with it. */
+  #warnOfLoop(topic: string, deadLetterTopic: string): void {
+    if (this.#warned.has(topic)) return
+    this.#warned.add(topic)
+    const through = topic === deadLetterTopic ? 'it is that topic' : `share groups lead from there back to ${topic}`
+    process.emitWarning(
+      `what share group ${this.#group} gives up of ${topic} leaves no dead letters in ${deadLetterTopic}: ${through}`,
+      {
+        type: 'MillraceWarning',
+        detail:
+          'a letter would come back as a record that fails again; such records are archived, and stay in their topic. Said once for a topic',
+      },
+    )
   }
 
   /** One that is too large with what was copied goes without its value. */

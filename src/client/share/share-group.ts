@@ -3,7 +3,7 @@ import type { TopicDescriptor } from '../../log/partition-descriptor.js'
 import type { TopicPartition } from '../assignor.js'
 import type { HostLog } from '../host-log.js'
 import { PartitionFetcher } from '../partition-fetcher.js'
-import { DeadLetters } from './dead-letters.js'
+import { DeadLetters, type LeadsTo } from './dead-letters.js'
 import type { Delivery } from './delivery.js'
 import { completeSettings, type ShareGroupSettings, settingsOf } from './share-group-settings.js'
 import { type ShareState, type StoredShareGroup, storedKey } from './share-state.js'
@@ -35,6 +35,8 @@ export interface ShareGroupOptions {
   readonly log: HostLog
   readonly state: ShareState
   readonly stored: StoredShareGroup | undefined
+  /** By all groups together. */
+  readonly leadsTo: LeadsTo
 }
 
 /**
@@ -61,14 +63,14 @@ export class ShareGroup {
   #cancelLocks: (() => void) | undefined
 
   constructor(options: ShareGroupOptions) {
-    const { id, log, state, stored } = options
+    const { id, log, state, stored, leadsTo } = options
     this.id = id
     this.#log = log
     this.#state = state
     this.#stored = stored
     this.#storedSettings = stored?.settings ?? {}
     this.#settings = settingsOf(this.#storedSettings)
-    this.#deadLetters = new DeadLetters(id, log, () => this.#settings)
+    this.#deadLetters = new DeadLetters(id, log, () => this.#settings, leadsTo)
   }
 
   get settings(): ShareGroupSettings {

@@ -1,6 +1,6 @@
 import { MillraceError } from '../../common/errors.js'
 import type { HostLog } from '../host-log.js'
-import { checkDeadLetterTopic } from './dead-letters.js'
+import { checkDeadLetterTopic, type LetterRoute, leadsTo } from './dead-letters.js'
 import { ShareConsumer } from './share-consumer.js'
 import type { ShareConsumerOptions } from './share-consumer-options.js'
 import { ShareGroup } from './share-group.js'
@@ -101,9 +101,29 @@ export class ShareGroups {
     if (known !== undefined) return known
     if (this.#others.has(groupId)) throw otherType(groupId, 'consumer')
     const stored = this.#storedOf(groupId)
-    const group = new ShareGroup({ id: groupId, log: this.#log, state: this.#state, stored })
+    const group = new ShareGroup({
+      id: groupId,
+      log: this.#log,
+      state: this.#state,
+      stored,
+      leadsTo: (from, to) => leadsTo(this.#letterRoutes(), from, to),
+    })
     this.#groups.set(groupId, group)
     return group
+  }
+
+  /** Of all groups, those too that nobody has asked for yet. */
+  #letterRoutes(): LetterRoute[] {
+    const topics = this.#log.listTopics()
+    return this.ids().flatMap((id) => {
+      const group = this.#groups.get(id)
+      const stored = this.#storedOf(id)
+      const { deadLetterTopic: to } = group?.settings ?? settingsOf(stored?.settings ?? {})
+      if (to === undefined) return []
+      const topicIds = new Set([...(stored?.partitions.values() ?? [])].map(({ topicId }) => topicId))
+      const known = group?.topics() ?? topics.filter((topic) => topicIds.has(topic.id))
+      return [{ from: known.map(({ name }) => name), to }]
+    })
   }
 
   #storedOf(groupId: string): StoredShareGroup | undefined {

@@ -182,6 +182,68 @@ describe('K-23: the dead letters of a share group', () => {
     expect((await log.groups.describe('jobs')).partitions[0]?.committedOffset).toBe(1)
   })
 
+  it('a letter that is given up in its turn leaves none: a group that reads its own dead letters comes to an end', async () => {
+    await log.groups.alter('jobs', { 'errors.deadletterqueue.topic.name': 'dlq.work' })
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    await log.send('work', 0, 'bad', 'worse')
+    const one = await gathering(log, 'jobs', ['work', 'dlq.work'])
+    const rejected = new Set<SharedMessage>()
+    const rejectAll = async (count: number): Promise<void> => {
+      await arrived(one, count)
+      for (const message of one.messages) if (!rejected.has(message)) one.consumer.acknowledge(message, 'reject')
+      for (const message of one.messages) rejected.add(message)
+      await one.consumer.commit()
+      await settled()
+    }
+    await rejectAll(2)
+    await rejectAll(4)
+    await one.consumer.disconnect()
+    expect(one.got).toHaveLength(4)
+    expect(await letters(2)).toHaveLength(2)
+    expect((await log.groups.describe('jobs')).lag).toBe(0)
+    expect(warned.mock.calls.map(([said]) => said)).toEqual([expect.stringContaining('leaves no dead letters')])
+  })
+
+  it('nor do letters go in a circle through several groups, those without a member too; in a row they go to its end', async () => {
+    vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    const name = 'errors.deadletterqueue.topic.name'
+    log.createTopic('dlq.again', 1, ENABLED)
+    await log.groups.alter('jobs', { [name]: 'dlq.work' })
+    await log.groups.alter('again', { [name]: 'dlq.again' })
+    // Reads both work and the letters of the other group.
+    const first = await gathering(log, 'jobs', ['work', 'dlq.again'])
+    await (await gathering(log, 'again', ['dlq.work'])).consumer.disconnect()
+    await first.consumer.disconnect()
+    await log.send('work', 0, 'bad')
+    log.abandon()
+    share = await openShareLog(directory.path, share.clock)
+    log = share.log
+
+    const one = await gathering(log, 'jobs', ['work', 'dlq.again'])
+    await arrived(one, 1)
+    one.consumer.acknowledge(one.messages[0] as SharedMessage, 'reject')
+    expect(await letters(1)).toHaveLength(1)
+    const two = await gathering(log, 'again', ['dlq.work'])
+    await arrived(two, 1)
+    two.consumer.acknowledge(two.messages[0] as SharedMessage, 'reject')
+    await two.consumer.disconnect()
+    // dlq.again leads by `jobs` back to dlq.work.
+    await settled()
+    expect(one.got).toHaveLength(1)
+    expect((await log.groups.describe('again')).lag).toBe(0)
+
+    await log.groups.delete('again')
+    const three = await gathering(log, 'last', ['dlq.work'])
+    log.createTopic('dlq.last', 1, ENABLED)
+    await log.groups.alter('last', { [name]: 'dlq.last' })
+    await arrived(three, 1)
+    three.consumer.acknowledge(three.messages[0] as SharedMessage, 'reject')
+    await three.consumer.disconnect()
+    await one.consumer.disconnect()
+    const { partitions } = log.engine.state('dlq.last')
+    expect(partitions[0]?.logEndOffset).toBe(1)
+  })
+
   it.each([
     ['__work', {}, 'engine itself'],
     ['letters', ENABLED, "begin with 'dlq.'"],
