@@ -46,6 +46,8 @@ export class StateWriter {
   /** Durable as such, and not written yet. */
   #letters: DeadLetterRange[] = []
   #sending: Promise<void> | undefined
+  /** For the time to try again. */
+  #isWaiting = false
 
   constructor(options: StateWriterOptions) {
     const { stored, records, log } = options
@@ -140,20 +142,23 @@ export class StateWriter {
 
   #takeLetters(): DeadLetterRange[] {
     const { records } = this.#options
+    // The list itself is taken, empty or not: what is given up later goes to another one, and out with a later write.
     const { letters } = records
-    if (letters.length > 0) records.letters = []
+    records.letters = []
     return letters
   }
 
   #hasWritten(letters: readonly DeadLetterRange[]): void {
     if (letters.length === 0) return
     this.#letters.push(...letters)
-    this.#sendLetters()
+    if (!this.#isWaiting) this.#sendLetters()
   }
 
   #sendLetters(): void {
     this.#sending ??= this.#send().finally(() => {
       this.#sending = undefined
+      // They came while it ended.
+      if (this.#letters.length > 0 && !this.#isWaiting) this.#sendLetters()
     })
   }
 
@@ -164,7 +169,11 @@ export class StateWriter {
       this.#letters = []
       if (!(await write(letters))) {
         this.#letters = [...letters, ...this.#letters]
-        log.env.timer(RETRY_MS, () => this.#sendLetters())
+        this.#isWaiting = true
+        log.env.timer(RETRY_MS, () => {
+          this.#isWaiting = false
+          this.#sendLetters()
+        })
         return
       }
       for (const { first, last } of letters) records.finishArchiving(first, last)

@@ -144,6 +144,30 @@ describe('K-23: the dead letters of a share group', () => {
     expect((await log.groups.describe('jobs')).partitions[0]).toMatchObject({ committedOffset: 2 })
   })
 
+  it('a record that is given up while an earlier state is being written gets one letter, once that it is to have one is durable', async () => {
+    await log.groups.alter('jobs', { 'errors.deadletterqueue.topic.name': 'dlq.work' })
+    await log.send('work', 0, 'good', 'bad')
+    const one = await gathering(log)
+    await arrived(one, 2)
+    const written = (): number => log.engine.state('dlq.work').partitions.reduce((sum, of) => sum + of.logEndOffset, 0)
+    const state = await log.host.sender('__share_group_state')
+    const held: (() => void)[] = []
+    const enqueue = state.enqueue.bind(state)
+    const holding = vi.spyOn(state, 'enqueue').mockImplementation((send) => void held.push(() => enqueue(send)))
+    one.consumer.acknowledge(one.messages[0] as SharedMessage)
+    await until(() => held.length === 1, 'that one is done is being written')
+    one.consumer.acknowledge(one.messages[1] as SharedMessage, 'reject')
+    await settled()
+    held[0]?.()
+    await until(() => held.length === 2, 'and then that the other is given up')
+    await settled()
+    expect(written()).toBe(0)
+    holding.mockRestore()
+    held[1]?.()
+    await one.consumer.disconnect()
+    expect(written()).toBe(1)
+  })
+
   it('a dead letter that can never be written is given up with a warning: its record does not hold up the others', async () => {
     await log.groups.alter('jobs', { 'errors.deadletterqueue.topic.name': 'dlq.work' })
     await log.send('work', 0, 'bad')
