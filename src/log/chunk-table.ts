@@ -1,7 +1,8 @@
-import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
+import type { MessagePort } from 'node:worker_threads'
 import { assert } from '../common/assert.js'
 import { ENGINE_SLOT } from '../common/doorbell.js'
 import { MillraceError } from '../common/errors.js'
+import { nextMessage } from '../common/mail.js'
 import { type BufferViews, viewsOf } from '../types/block.js'
 import { BUDGET_CHUNKS_MIN, CHUNK_BYTES, CHUNKS_MAX } from './limits.js'
 
@@ -162,8 +163,8 @@ export class ChunkTable {
 
   #learn(id: number): BufferViews {
     for (const port of this.#ports) {
-      for (let received = receiveMessageOnPort(port); received !== undefined; received = receiveMessageOnPort(port)) {
-        for (const [announced, buffer] of (received.message as Announcement).chunks) {
+      for (let told = nextMessage<Announcement>(port); told !== undefined; told = nextMessage<Announcement>(port)) {
+        for (const [announced, buffer] of told.chunks) {
           if (this.#views[announced] === undefined) this.#views[announced] = viewsOf(buffer)
         }
       }

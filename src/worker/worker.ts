@@ -1,9 +1,10 @@
-import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
+import type { MessagePort } from 'node:worker_threads'
 import { present } from '../common/assert.js'
 import type { Doorbells } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
 import { toErrorShape } from '../common/errors.js'
 import { lazyModule } from '../common/lazy-module.js'
+import { nextMessage } from '../common/mail.js'
 import { openInputs, type ScanPartition } from '../connector/inputs.js'
 import { physicalSlotsOf } from '../connector/physical-slots.js'
 import { ChannelReader, ChannelWriter } from '../exchange/channel.js'
@@ -114,9 +115,9 @@ export class Worker {
 
   #readMail(): void {
     for (;;) {
-      const mail = receiveMessageOnPort(this.#control) as { message: ToWorker } | undefined
-      if (mail === undefined) return
-      this.#obey(mail.message)
+      const message = nextMessage<ToWorker>(this.#control)
+      if (message === undefined) return
+      this.#obey(message)
     }
   }
 

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { crc32c } from '../../src/common/checksum.js'
 import {
   ATTRIBUTES,
@@ -16,8 +18,10 @@ import { type BuiltSegment, SegmentBench, wholeBatches } from './segment-harness
 /** Files that one reader goes through: as many mutations, one in each. */
 const SEGMENTS = 32
 const SEGMENT_BYTES = 900
-/** Windows of files, chunks of shared memory and what one batch may unpack to; a leak or a length believed goes beyond. */
-const BUFFER_BYTES_MAX = 256 * 1024 * 1024
+/** Windows of files, chunks of shared memory and what batches unpack to, garbage left out: a leak goes beyond. */
+const BUFFER_BYTES_MAX = 128 * 1024 * 1024
+/** What one reader through all the segments may take, garbage included: a length that was believed goes beyond. */
+const GROWTH_BYTES_MAX = 64 * 1024 * 1024
 
 /** Numbers at the edges of what lengths are compared with. */
 const edges = [
@@ -47,6 +51,7 @@ export function fuzzSegments(run: Experiment, mutations: number): void {
   const { random } = run
   const before = process.memoryUsage().arrayBuffers
   const bench = new SegmentBench(random, SEGMENTS, SEGMENT_BYTES)
+  let known = before
   for (let done = 0, round = 0; done < mutations; done += SEGMENTS, round++) {
     const isResealed = round % 4 === 3
     for (const segment of bench.segments) {
@@ -60,9 +65,21 @@ export function fuzzSegments(run: Experiment, mutations: number): void {
     if (found.untold > 0) run.count('batches in the place of another, and nothing told', found.untold)
     run.count('batches refused', found.refused)
     if (!isResealed) assert.ok(found.given + found.skipped >= bench.endOffset, 'an offset is missing without a word')
-    if (round % 256 === 0) assert.ok(process.memoryUsage().arrayBuffers - before < BUFFER_BYTES_MAX)
+    let buffers = process.memoryUsage().arrayBuffers
+    assert.ok(buffers - known < GROWTH_BYTES_MAX, `${buffers - known} bytes of buffers for one reader`)
+    if (buffers - before > BUFFER_BYTES_MAX) {
+      collectGarbage()
+      buffers = process.memoryUsage().arrayBuffers
+      assert.ok(buffers - before < BUFFER_BYTES_MAX, `${buffers - before} bytes of buffers are kept`)
+    }
+    known = buffers
   }
   run.count('mutations', mutations)
+}
+
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc')
+  runInNewContext('gc')()
 }
 
 /** A record that is wrong is told with what was done to the segments around it. */
