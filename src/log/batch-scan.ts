@@ -83,8 +83,8 @@ export class BatchScan {
   }
 
   /**
-   * After `check` has found a batch: -1, or where to look on from if the whole batch behind it claims other offsets than this one leaves and has a
-   * neighbour of its own, or the limit, to speak for it. A batch that reaches beyond the limit, or has not the records that it counts, is
+   * After `check` has found a batch: -1, or where to look on from if the whole batch behind it claims other offsets than this one leaves and neither
+   * the batch behind that nor the limit speaks against it. A batch that reaches beyond the limit, or has not the records that it counts, is
    * refuted by itself, and the one behind it may well be sound. Else one of the two stands where another is missing, with a base offset
    * that is not its own, and nothing says which: neither is to be believed.
    */
@@ -94,14 +94,25 @@ export class BatchScan {
     if (!this.dense || next + BATCH_HEADER_BYTES > this.end || !window.holds(next, BATCH_HEADER_BYTES)) return -1
     const nextOffset = batch.lastOffset + 1
     const claimed = baseOffsetOf(window.views.dv, window.at(next))
-    if (claimed === nextOffset || claimed <= batch.baseOffset || claimed >= limitOffset) return -1
-    const isOther = this.#isWhole(next) && this.#isConfirmed(next, limitOffset, true) && this.#isFull(next)
+    if (claimed === nextOffset || claimed < batch.baseOffset || claimed >= limitOffset) return -1
+    if (claimed === batch.baseOffset && this.#isRepeated(next)) return -1
+    const isOther = this.#isWhole(next) && !this.#isRefuted(next, limitOffset) && this.#isFull(next)
     // The look at the neighbours may have moved the window away.
     window.ensure(batch.position, batch.byteLength)
     if (!isOther) return -1
     this.fault = `it ends at offset ${nextOffset}, the batch behind it begins at ${claimed}`
     if (nextOffset <= limitOffset && this.#isFull(batch.position)) return next + 1
     return next
+  }
+
+  /** Whether the batch at `next` begins as the one before it does, checksum included. */
+  #isRepeated(next: number): boolean {
+    const { window, batch } = this
+    const at = window.at(batch.position)
+    const other = window.at(next)
+    for (let i = 0; i < BATCH_HEADER_BYTES; i++)
+      if (window.views.u8[at + i] !== window.views.u8[other + i]) return false
+    return true
   }
 
   #isWhole(position: number): boolean {
@@ -187,6 +198,18 @@ export class BatchScan {
     if (!window.ensure(next, Math.min(this.end - next, BATCH_HEADER_BYTES))) return false
     if (headerFault(window.views.dv, window.at(next), this.end - next) !== undefined) return false
     return baseOffsetOf(window.views.dv, window.at(next)) === nextOffset
+  }
+
+  /** Whether the batch behind a whole one, or the limit where that is the last one, says otherwise than it. */
+  #isRefuted(position: number, limitOffset: number): boolean {
+    const { window } = this
+    const at = window.at(position)
+    const nextOffset = nextOffsetOf(window.views.dv, at)
+    const next = position + batchByteLength(window.views.dv, at)
+    if (next >= this.end) return limitOffset !== Number.MAX_SAFE_INTEGER && nextOffset !== limitOffset
+    if (!window.ensure(next, Math.min(this.end - next, BATCH_HEADER_BYTES))) return false
+    if (headerFault(window.views.dv, window.at(next), this.end - next) !== undefined) return false
+    return baseOffsetOf(window.views.dv, window.at(next)) !== nextOffset
   }
 
   #no(fault: string): false {

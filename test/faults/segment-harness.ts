@@ -197,7 +197,7 @@ export class SegmentBench {
           one.baseOffset !== baseOffset && content.equals(each.bytes.subarray(one.start + BATCH_LENGTH, one.end)),
       ),
     )
-    const [first, before, behind] = [whole[at - 2], whole[at - 1], whole[at + 1]]
+    const [first, before, behind, last] = [whole[at - 2], whole[at - 1], whole[at + 1], whole[at + 2]]
     // What the batch before is, if what stands before that says otherwise than it: as long as what is missing there, or a witness.
     const expected =
       before?.start === 0 ? segment.baseOffset : first?.end === before?.start ? first?.nextOffset : undefined
@@ -206,9 +206,10 @@ export class SegmentBench {
       expected !== undefined &&
       before.baseOffset !== expected &&
       before.nextOffset - before.baseOffset === baseOffset - expected
+    const isRefuted = last !== undefined && last.start === behind?.end && last.baseOffset !== behind.nextOffset
     const isContradicted =
       (before?.end === batch.start && before.nextOffset !== baseOffset && !isMoved) ||
-      (behind?.start === batch.end && behind.baseOffset !== batch.nextOffset)
+      (behind?.start === batch.end && behind.baseOffset !== batch.nextOffset && !isRefuted)
     return written && !isContradicted
   }
 

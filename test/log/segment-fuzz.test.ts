@@ -118,6 +118,29 @@ test('a batch that claims offsets of a whole one before it, at whose place anoth
   expectEverythingAccountedFor(bench)
 })
 
+test('of a batch and the copy of another before it that claims the same place none is believed', () => {
+  const { bench, batches } = twoSegments()
+  const at = batches.findIndex((b, i) => i > 0 && differs(b, batches[i - 1] as (typeof batches)[number]))
+  function differs(a: (typeof batches)[number], b: (typeof batches)[number]): boolean {
+    return a.next - a.offset !== b.next - b.offset
+  }
+  const [before, own] = [batches[at - 1], batches[at]] as [(typeof batches)[number], (typeof batches)[number]]
+  const kept = bytesOf(batches.slice(0, at))
+  const rest = bytesOf(batches.slice(at))
+  bench.put(0, Buffer.concat([...kept, claiming(before, own.offset), ...rest]))
+  expectEverythingAccountedFor(bench)
+})
+
+test('a batch at the place of another is not believed against the one behind it, whatever comes after that', () => {
+  const { bench, batches } = twoSegments()
+  const at = 4
+  const gone = batches[at - 1] as (typeof batches)[number]
+  const last = batches[at + 1] as (typeof batches)[number]
+  const kept = bytesOf(batches.slice(0, at - 1))
+  bench.put(0, Buffer.concat([...kept, claiming(batches[at], gone.offset), last.bytes, Buffer.alloc(31, 7)]))
+  expectEverythingAccountedFor(bench)
+})
+
 test('a base offset that is wrong in one bit costs the records of its batch alone', () => {
   const { bench, batches } = twoSegments()
   for (const [at, wrong] of batches.entries()) {
