@@ -3,6 +3,7 @@ import { MillraceError } from '../common/errors.js'
 import { decodeUtf8, utf8Length, writeUtf8 } from '../common/utf8.js'
 import { invalidValue } from '../types/invalid-value.js'
 import { isBytes } from '../types/user-value.js'
+import { FIELD_BYTES_MAX, recordTooLarge } from './prepared-batch.js'
 
 /**
  * Headers of a record, in Kafka's encoding, which both payloads share:
@@ -21,6 +22,7 @@ export function encodeHeaders(headers: unknown, path: string): Uint8Array | null
   if (headers === undefined || headers === null) return null
   if (typeof headers !== 'object' || Array.isArray(headers)) throw invalidValue(path, headers, 'an object of headers')
   const pairs: { name: string; value: HeaderValue }[] = []
+  let least = 0
   for (const [name, given] of Object.entries(headers)) {
     if (given === undefined) continue
     const list: readonly unknown[] = Array.isArray(given) ? given : [given]
@@ -28,6 +30,8 @@ export function encodeHeaders(headers: unknown, path: string): Uint8Array | null
       if (value !== null && typeof value !== 'string' && !isBytes(value)) {
         throw invalidValue(`${path}.${name}`, value, 'a string, a Uint8Array, a list of them, or null')
       }
+      least += name.length + (value?.length ?? 0)
+      if (least > FIELD_BYTES_MAX) throw recordTooLarge(path, `at least ${least}`, FIELD_BYTES_MAX)
       pairs.push({ name, value })
     }
   }

@@ -11,6 +11,7 @@ import {
   partitionOfHash,
   StickyPartitioner,
 } from './partitioner.js'
+import { FIELD_BYTES_MAX, recordTooLarge } from './prepared-batch.js'
 import { checkTimestamp, keyMissing, type TopicRules } from './topic-rules.js'
 
 /** Records whose keys are joined and hashed together. */
@@ -168,11 +169,13 @@ export class KeyScatter {
           at += key.length
           partition = murmur3 ? partitionOfHash(murmur3OfKey(key), partitions) : BY_HASH
         } else {
+          if (key.length > FIELD_BYTES_MAX) throw keyTooLarge(i, key.length)
           hash = murmur2OfString(key)
           partition = partitionOfHash(murmur3 ? murmur3OfKey(key) : hash, partitions)
         }
       } else if (key === null || key === undefined) nullKeys++
       else if (isBytes(key)) {
+        if (key.length > FIELD_BYTES_MAX) throw keyTooLarge(i, key.length)
         hash = murmur2(key)
         partition = partitionOfHash(murmur3 ? murmur3OfKey(key) : hash, partitions)
       } else throw badKey(i, key)
@@ -272,5 +275,7 @@ function messageTimestamp(index: number, timestamp: unknown): number {
 
 const badMessage = (index: number, found: unknown): Error =>
   invalidValue(`messages[${index}]`, found, 'an object with key and value', 'leave it out of messages')
+const keyTooLarge = (index: number, length: number): Error =>
+  recordTooLarge(`messages[${index}].key`, `at least ${length}`, FIELD_BYTES_MAX)
 const badKey = (index: number, found: unknown): Error =>
   invalidValue(`messages[${index}].key`, found, 'a string, a Uint8Array, or null')

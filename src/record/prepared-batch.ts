@@ -14,6 +14,9 @@ export interface PreparedBatch {
 /** A batch is read whole, so it may not be larger than this; Kafka's message.max.bytes. */
 export const BATCH_BYTES_MAX = 1 << 20
 
+/** A key, value or list of headers of more is refused before it is looked at: no topic takes it, and lengths beyond 2^31 are none to reckon with. */
+export const FIELD_BYTES_MAX = 1 << 26
+
 export function recordTooLarge(path: string, bytes: number | string, bytesMax: number): MillraceError {
   return new MillraceError('RECORD_TOO_LARGE', `${path} is too large`, {
     detail: `found ${bytes} bytes as a record batch of its own, expected at most ${bytesMax}`,

@@ -11,7 +11,14 @@ import { Codec } from './codec.js'
 import { encodeHeaders } from './headers.js'
 import { KeyScatter, type Message } from './key-scatter.js'
 import { copyKey } from './key-texts.js'
-import { BATCH_BYTES_MAX, cutBatches, greatest, type PreparedBatch, recordTooLarge } from './prepared-batch.js'
+import {
+  BATCH_BYTES_MAX,
+  cutBatches,
+  FIELD_BYTES_MAX,
+  greatest,
+  type PreparedBatch,
+  recordTooLarge,
+} from './prepared-batch.js'
 import { recordBodyLength, writeRecordHead } from './rows-payload.js'
 import type { BatchBuilderOptions } from './typed-batch-builder.js'
 
@@ -196,6 +203,7 @@ export class RowsBatchBuilder {
         lengths[3 * row + 1] = end - start
       } else if (value === null) lengths[3 * row + 1] = -1
       else if (isBytes(value)) {
+        if (value.length > FIELD_BYTES_MAX) throw tooLarge(index, value.length)
         values[row] = value
         lengths[3 * row + 1] = value.length
       } else throw badValue(index, value)
@@ -263,6 +271,7 @@ export class RowsBatchBuilder {
   }
 
   #writeText(at: number, text: string, index: number): number {
+    if (text.length > FIELD_BYTES_MAX) throw tooLarge(index, text.length)
     if (at + text.length * 3 > this.#text.length) {
       const room = at + text.length * 3 > SCRATCH_BYTES_MAX ? at + utf8Length(text) : at + text.length * 3
       if (room > SCRATCH_BYTES_MAX) throw recordTooLarge(`messages[${index}]`, room - at, this.#batchBytesMax)
@@ -281,6 +290,9 @@ export class RowsBatchBuilder {
     this.#textStart = new Int32Array(count)
   }
 }
+
+const tooLarge = (index: number, length: number): Error =>
+  recordTooLarge(`messages[${index}]`, `at least ${length}`, FIELD_BYTES_MAX)
 
 const badValue = (index: number, found: unknown): Error =>
   invalidValue(

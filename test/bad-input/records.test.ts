@@ -127,3 +127,18 @@ test('rows of createDataFrame are checked with their path', async () => {
   expect((await refusal(() => mill.createDataFrame([], undefined as never))).code).toBe('SCHEMA_EXPECTED')
   expect((await refusal(() => mill.createDataFrame([], 'a inty'))).code).toBe('DDL_INVALID')
 })
+
+const huge = Buffer.alloc(2 ** 31)
+test.each<[string, string, object]>([
+  ['a value', 'raw', { value: huge }],
+  ['a key', 'raw', { key: huge, value: 'v' }],
+  ['a header', 'raw', { value: 'v', headers: { h: huge } }],
+  ['headers together', 'raw', { value: 'v', headers: { h: Array.from({ length: 70 }, () => 'x'.repeat(1 << 20)) } }],
+  ['a text of 128 MiB', 'raw', { value: 'x'.repeat(1 << 27) }],
+  ['a key', 'clicks', { key: huge, value: good }],
+  ['a header', 'clicks', { value: good, headers: { h: huge } }],
+])('%s beyond what any topic takes, mostly of 2 GiB, is refused at once, in topic %s', async (_, topic, message) => {
+  const error = await refusedSend(topic, [message] as never)
+  expect(error.code).toBe('RECORD_TOO_LARGE')
+  expect(error.summary).toMatch(/^messages\[0\](\.key|\.headers)? is too large$/)
+})

@@ -77,6 +77,33 @@ describe('compaction', () => {
     await log.close()
   })
 
+  test('who is in the middle of a segment reads it to its end; behind it comes what compaction has left', async () => {
+    const { env, log, send } = await compactedLog()
+    for (let i = 0; i < 60; i++) send([keyed(i % 2 === 0 ? 'hot' : `k${i}`, `v${i}`.padEnd(100, '.'))])
+    await log.close()
+    const again = await openLog({ dir: '/d', env, fsync: 'group' })
+    const reader = readerOf(again.engine.describe('t'), again.memory, 0, { env })
+    const offsets: number[] = []
+    const take = (): void => {
+      const cursor = RecordCursor.ofBatch(reader.views, reader.position)
+      while (cursor.next()) offsets.push(cursor.offset)
+    }
+    reader.seek(0)
+    for (let batch = 0; batch < 3; batch++) {
+      expect(reader.next()).toBe(true)
+      take()
+      reader.release()
+    }
+    const next = Number(listSegments(env.fs, '/d/log/t-0').find((offset) => offset > 2))
+    await again.engine.compactNow('t')
+    while (reader.next()) take()
+    reader.close()
+    // The segment that it was in as it was, then the compacted ones: of 'hot' the last record alone.
+    const all = Array.from({ length: 60 }, (_, i) => i)
+    expect(offsets).toEqual(all.filter((i) => i < next || i % 2 === 1 || i === 58))
+    await again.close()
+  })
+
   test('what is sent after it, and what it left, read as one log', async () => {
     const { log, send, read } = await compactedLog()
     for (let i = 0; i < 40; i++) send([keyed('a', `v${i}`)])
