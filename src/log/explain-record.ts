@@ -1,4 +1,5 @@
 import type { Env } from '../common/env.js'
+import { MillraceError } from '../common/errors.js'
 import {
   BASE_TIMESTAMP,
   baseOffsetOf,
@@ -62,7 +63,13 @@ export async function explainRecord(options: ExplainOptions): Promise<RecordExpl
   const base = { topic: topic.name, partition: log.descriptor.partition, offset }
   const start = control.logStartOffset()
   const end = control.logEndOffset()
-  if (!Number.isSafeInteger(offset) || offset < 0 || offset >= end) {
+  if (!Number.isSafeInteger(offset) || offset < 0) {
+    throw new MillraceError('OFFSET_OUT_OF_RANGE', `${partitionName(log.descriptor)} has no offset ${offset}`, {
+      detail: `it has offsets from ${start} to ${end}, the next to be given`,
+      hint: 'offsets are whole numbers from 0 on',
+    })
+  }
+  if (offset >= end) {
     return {
       ...base,
       state: 'not given',

@@ -314,4 +314,11 @@ describe('explainRecord', () => {
     expect(await explain(1)).toMatchObject({ state: 'deleted', nextOffset: 3 })
     await log.close()
   })
+
+  test.each([-1, -5])('of offset %d, which no record can have, is refused', async (offset) => {
+    const { log, send } = await diskTopic({})
+    await send(2)
+    await expect(log.engine.explainRecord('t', 0, offset)).rejects.toMatchObject({ code: 'OFFSET_OUT_OF_RANGE' })
+    await log.close()
+  })
 })

@@ -9,7 +9,7 @@ import { encodeProducerSnapshot } from '../../src/log/producer-snapshot.js'
 import { encodeAborted } from '../../src/log/transaction-index.js'
 import { Codec, canCompress, codecNames } from '../../src/record/codec.js'
 import { ControlType, markerWriter, transactionMarker } from '../../src/record/control-record.js'
-import { openLog } from '../log/log-fixture.js'
+import { type OpenLog, openLog } from '../log/log-fixture.js'
 import { complaints, dumpLog } from './kafka/kafka-tools.js'
 
 /**
@@ -60,9 +60,32 @@ beforeAll(async () => {
     }
     await producer.disconnect()
   }
+  await writeCompacted(log)
   await log.close()
 })
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
+
+const KEYS = 7
+const COMPACTED_SENDS = 200
+
+/** Tombstones stay for now, under a delete horizon. */
+async function writeCompacted(log: OpenLog): Promise<void> {
+  const config = { 'cleanup.policy': 'compact', 'segment.bytes': 2048, 'compression.type': 'lz4' }
+  const { name } = log.engine.createTopic({ name: 'compacted', config })
+  const producer = new Producer(log.host)
+  for (let i = 0; i < COMPACTED_SENDS; i++) {
+    const value = i % KEYS === 3 ? null : `value ${i} `.repeat(10)
+    await producer.send({
+      topic: name,
+      messages: [
+        { key: `k${i % KEYS}`, value },
+        { key: 'hot', value: `${i}` },
+      ],
+    })
+  }
+  await producer.disconnect()
+  await log.engine.compactNow(name)
+}
 
 interface Sent {
   readonly key: string | null
@@ -131,6 +154,23 @@ describe.each(codecs)('kafka-dump-log on segments with codec %i', (codec) => {
     expect(entries.match(/^offset: \d+ position: \d+/gm)?.length).toBeGreaterThan(10)
     expect(entries.match(/^timestamp: \d+ offset: \d+/gm)?.length).toBeGreaterThan(10)
   })
+})
+
+test('kafka-dump-log reads what compaction has left: the last record of each key, tombstones under a delete horizon, sane indexes', async () => {
+  const dump = await dumpLog(filesOf('compacted', '.log'), ['--deep-iteration', '--print-data-log'])
+  expect(complaints(dump)).toEqual([])
+  expect(dump).toMatch(/deleteHorizonMs: OptionalLong\[\d+\]/)
+  const records = [...dump.matchAll(/^\| offset: (\d+) .* valueSize: (-?\d+) .* key: (\S+)/gm)]
+  const last = Array.from({ length: KEYS }, (_, key) => COMPACTED_SENDS - 1 - ((COMPACTED_SENDS - 1 - key) % KEYS))
+  const expected = [
+    ...last.map((send) => ({ offset: 2 * send, key: `k${send % KEYS}`, isNull: send % KEYS === 3 })),
+    { offset: 2 * COMPACTED_SENDS - 1, key: 'hot', isNull: false },
+  ]
+  expect(records.map(([, offset, size, key]) => ({ offset: Number(offset), key, isNull: size === '-1' }))).toEqual(
+    expected.sort((a, b) => a.offset - b.offset),
+  )
+  const indexes = [...filesOf('compacted', '.index'), ...filesOf('compacted', '.timeindex')]
+  expect(complaints(await dumpLog(indexes, ['--index-sanity-check']))).toEqual([])
 })
 
 test('kafka-dump-log reads an index of aborted transactions and a producer snapshot', async () => {
