@@ -79,6 +79,8 @@ export class SegmentIndexWriter {
       }
       if (this.#timeEntries > 0) {
         const entries = this.#times.subarray(0, this.#timeEntries * TIME_ENTRY_BYTES)
+        // Kafka's tools open the one with the other. Empty it says nothing, so it need not be durable.
+        if (this.offsetBytes === 0) this.fs.open(this.#path('index'), 'append').close()
         this.timeBytes = this.#write('timeindex', entries, this.timeBytes)
       }
     } catch {

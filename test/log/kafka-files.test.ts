@@ -66,6 +66,16 @@ describe('the files of a partition', () => {
     expect(names(fs)).toContain(`${named(0, 'log')}.deleted`)
   })
 
+  test('K-6, K-7: a segment too small for an entry of .index has an empty one beside its .timeindex, since tools open both', async () => {
+    const fs = new MemoryFileSystem()
+    const { log, append } = await partition(fs)
+    append(['only'], 1000)
+    await log.close()
+    expect(names(fs)).toEqual(expect.arrayContaining([named(0, 'index'), named(0, 'timeindex')]))
+    expect(view(fs, named(0, 'index')).byteLength).toBe(0)
+    expect(view(fs, named(0, 'timeindex')).byteLength).toBe(12)
+  })
+
   test('K-6: an entry of .index is the last offset of a batch less the base offset, and where the batch lies; sparse, ascending', async () => {
     const fs = new MemoryFileSystem()
     const { log, append, synced } = await partition(fs, { 'index.interval.bytes': 500 })
