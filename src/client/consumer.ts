@@ -3,15 +3,15 @@ import { AssignedPartitions, type PartitionFilter } from './assigned-partitions.
 import { placeOf, type TopicPartition } from './assignor.js'
 import { AutoCommit } from './auto-commit.js'
 import { checkFilters, checkPlaces } from './consumer-arguments.js'
-import { isRunning, notInGroup, notSubscribed, stopped } from './consumer-errors.js'
+import { notInGroup, notSubscribed, stopped } from './consumer-errors.js'
 import { consumerEvents } from './consumer-events.js'
+import { ConsumerLife } from './consumer-life.js'
 import { type ConsumerOptions, type ResolvedConsumerOptions, resolveConsumerOptions } from './consumer-options.js'
 import { ConsumerRun } from './consumer-run.js'
 import type { GroupCoordinator } from './group-coordinator.js'
 import { GroupMembership } from './group-membership.js'
 import type { OffsetCommit } from './group-offsets.js'
 import type { HostLog } from './host-log.js'
-import { STOP_WARNING_MS } from './limits.js'
 import { endableLoop, type IteratedMessage, oneByOne } from './message-loop.js'
 import type { PartitionFetcher } from './partition-fetcher.js'
 import { PartitionOpener } from './partition-opener.js'
@@ -46,19 +46,14 @@ export class Consumer extends EventEmitter {
   readonly #partitions: AssignedPartitions
   readonly #subscription: Subscription
   readonly #opener: PartitionOpener
+  readonly #life: ConsumerLife
   #membership: GroupMembership | undefined
   #autoCommit: AutoCommit | undefined
   #run: ConsumerRun | undefined
-  #running: Promise<void> | undefined
-  #isIterating = false
-  #stopping = false
   #endListening: (() => void)[] = []
-  #failure: { readonly error: unknown } | undefined
   /** Rejects when the group goes on without this consumer: a handler that does not end holds up nobody, not even its own consumer. */
   #expulsion: Promise<never> = new Promise(() => undefined)
   #expel: (error: unknown) => void = () => undefined
-  /** Somebody waits in finished() and will hear of its end. */
-  #isAwaited = false
 
   constructor(
     log: HostLog,
@@ -75,9 +70,10 @@ export class Consumer extends EventEmitter {
       reset: this.#options.reset,
       subscription: this.#subscription,
       now: () => log.env.now(),
-      onReset: (notice) => this.#say(consumerEvents.OFFSET_RESET, notice),
+      onReset: (notice) => this.#life.say(consumerEvents.OFFSET_RESET, notice),
     }
     const { isolation, groupId } = this.#options
+    this.#life = new ConsumerLife(log, this, groupId)
     this.#opener = new PartitionOpener({ log, isolation, inGroup: groupId !== undefined, rules })
   }
 
@@ -88,8 +84,7 @@ export class Consumer extends EventEmitter {
 
   /** Where it begins is settled when this resolves: what is sent afterwards will be seen. */
   async subscribe(subscription: ConsumerSubscription): Promise<void> {
-    this.#log.assertOpen()
-    if (this.#running !== undefined || this.#isIterating) throw isRunning('subscribe() comes before run()')
+    this.#life.assertIdle('subscribe() comes before run()')
     await this.#subscription.add(subscription)
     if (this.#endListening.length === 0) {
       this.#endListening = [
@@ -127,31 +122,24 @@ export class Consumer extends EventEmitter {
     const joined = this.#join(run.autoCommit).then(() => {
       hasJoined = true
     })
-    this.#running = joined
+    const running = joined
       .then(() => Promise.race([consumerRun.finished(), this.#expulsion]))
       .finally(() => this.#leave())
-      .catch((error: unknown) => {
-        // Who called run() hears of a join that failed, and nobody else needs to.
-        if (hasJoined) this.#crashed(error)
-        throw error
-      })
-      .finally(() => {
+    this.#life.run(running, {
+      // Who called run() hears of a join that failed, and nobody else needs to.
+      isCrash: () => hasJoined,
+      ended: () => {
         signal?.removeEventListener('abort', stop)
-        this.#running = undefined
         this.#run = undefined
         this.#log.runningConsumers.delete(this)
-        this.#say(consumerEvents.STOP, { groupId: this.#options.groupId })
-      })
-    // Its error is given to who asks: 'crash' now, finished() and stop() later.
-    this.#running.catch(() => undefined)
+      },
+    })
     await joined
   }
 
   /** Resolves when it has stopped; rejects with what stopped it. */
-  async finished(): Promise<void> {
-    this.#isAwaited = true
-    await this.#running
-    if (this.#failure !== undefined) throw this.#failure.error
+  finished(): Promise<void> {
+    return this.#life.finished()
   }
 
   /**
@@ -162,14 +150,14 @@ export class Consumer extends EventEmitter {
     const state = { isOn: false }
     return endableLoop(this.#iterate(state), () => {
       if (!state.isOn) return
-      this.#stopping = true
+      this.#life.isStopping = true
       this.#partitions.ring()
     })
   }
 
   async *#iterate(state: { isOn: boolean }): AsyncGenerator<IteratedMessage, void, undefined> {
     this.#begin()
-    this.#isIterating = true
+    this.#life.isIterating = true
     state.isOn = true
     this.#log.runningConsumers.add(this)
     try {
@@ -177,17 +165,17 @@ export class Consumer extends EventEmitter {
       yield* oneByOne({
         env: this.#log.env,
         partitions: this.#partitions,
-        isStopping: () => this.#stopping,
+        isStopping: () => this.#life.isStopping,
         handled: (messages) => this.#autoCommit?.handled(messages),
       })
     } finally {
       state.isOn = false
       await this.#leave()
-      this.#isIterating = false
+      this.#life.isIterating = false
       this.#log.runningConsumers.delete(this)
-      this.#say(consumerEvents.STOP, { groupId: this.#options.groupId })
+      this.#life.sayStopped()
     }
-    if (this.#failure !== undefined) throw (this.#failure as { readonly error: unknown }).error
+    this.#life.throwFailure()
   }
 
   /** Which record of the partition is handed out next. In a group the partition may also be assigned later. */
@@ -269,28 +257,22 @@ export class Consumer extends EventEmitter {
             metadata,
           }))
     await membership.commit(commits)
-    this.#say(consumerEvents.COMMIT_OFFSETS, { groupId: this.#options.groupId, offsets: commits })
+    this.#life.say(consumerEvents.COMMIT_OFFSETS, { groupId: this.#options.groupId, offsets: commits })
   }
 
   /** Ends run() or the iteration; the callbacks in progress are told by their signal, and waited for. So not to be awaited within one. */
   async stop(): Promise<void> {
-    this.#stopping = true
+    this.#life.isStopping = true
     this.#run?.stop()
     for (const fetcher of this.#partitions.all) fetcher.abort(stopped())
     this.#partitions.ring()
-    if (this.#running === undefined) return
-    const cancel = this.#log.env.timer(STOP_WARNING_MS, () => {
-      const detail = 'heed the signal that callbacks get, and do not await stop() or disconnect() within one'
-      process.emitWarning(`a consumer that stops waits for its callbacks: ${detail}`, 'MillraceWarning')
-    })
-    await this.#running.catch(() => undefined)
-    cancel()
+    await this.#life.stopped()
   }
 
   async disconnect(): Promise<void> {
     await this.stop()
     // A loop that is not asking for more does not end by itself.
-    if (this.#isIterating) await this.#leave()
+    if (this.#life.isIterating) await this.#leave()
     for (const end of this.#endListening.splice(0)) end()
     this.#partitions.remove(this.#partitions.all)
     this.#opener.paused.clear()
@@ -306,11 +288,9 @@ export class Consumer extends EventEmitter {
   }
 
   #begin(): void {
-    this.#log.assertOpen()
-    if (this.#running !== undefined || this.#isIterating) throw isRunning('run() or a for-await loop has it')
+    this.#life.assertIdle('run() or a for-await loop has it')
     if (this.#subscription.isEmpty) throw notSubscribed()
-    this.#failure = undefined
-    this.#stopping = false
+    this.#life.begin()
     this.#expulsion = new Promise((_, reject) => {
       this.#expel = reject
     })
@@ -342,9 +322,9 @@ export class Consumer extends EventEmitter {
       open: (topic, partition, group) =>
         this.#opener.openAssigned(topic, partition, group, coordinator.offsets.get(groupId, topic, partition)),
       commitsOnRevoke: () => autoCommit.enabled,
-      onRebalancing: () => this.#say(consumerEvents.REBALANCING, { groupId, memberId: membership.memberId }),
+      onRebalancing: () => this.#life.say(consumerEvents.REBALANCING, { groupId, memberId: membership.memberId }),
       onAssigned: (generation) =>
-        this.#say(consumerEvents.GROUP_JOIN, {
+        this.#life.say(consumerEvents.GROUP_JOIN, {
           groupId,
           memberId: membership.memberId,
           generationId: generation,
@@ -404,23 +384,9 @@ export class Consumer extends EventEmitter {
 
   /** The group goes on without it: it stops, and says why. */
   #expelled(error: unknown): void {
-    this.#failure ??= { error }
-    this.#stopping = true
+    this.#life.fail(error)
     this.#run?.stop()
     this.#partitions.ring()
     this.#expel(error)
-  }
-
-  #crashed(error: unknown): void {
-    this.#failure = { error }
-    this.#say(consumerEvents.CRASH, { groupId: this.#options.groupId, error })
-    // An error that nobody is there to hear must not look like an end.
-    if (!this.emit('crash', error) && !this.#isAwaited) {
-      process.emitWarning(`a consumer has stopped: ${String(error)}`, 'MillraceWarning')
-    }
-  }
-
-  #say(type: string, payload: object): void {
-    this.emit(type, { type, timestamp: this.#log.env.now(), payload })
   }
 }

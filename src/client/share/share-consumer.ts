@@ -1,11 +1,12 @@
 import { EventEmitter } from 'node:events'
 import type { TopicDescriptor } from '../../log/partition-descriptor.js'
 import type { TopicPartition } from '../assignor.js'
-import { isRunning, notInGroup, notSubscribed, stopped } from '../consumer-errors.js'
+import { notInGroup, notSubscribed, stopped } from '../consumer-errors.js'
 import { consumerEvents } from '../consumer-events.js'
+import { ConsumerLife } from '../consumer-life.js'
 import { nextTurn } from '../consumer-run.js'
 import type { HostLog } from '../host-log.js'
-import { CONSUMER_TURN_MS, STOP_WARNING_MS } from '../limits.js'
+import { CONSUMER_TURN_MS } from '../limits.js'
 import { endableLoop } from '../message-loop.js'
 import { type ConsumerSubscription, Subscription } from '../subscription.js'
 import type { SharedMessage } from './delivery.js'
@@ -43,15 +44,11 @@ export class ShareConsumer extends EventEmitter {
   readonly #options: ResolvedShareConsumerOptions
   readonly #subscription: Subscription
   readonly #member: ShareMember
+  readonly #life: ConsumerLife
   #group: ShareGroup | undefined
   /** Its number in the group while it runs. */
   #owner = 0
   #run: ShareRun | undefined
-  #running: Promise<void> | undefined
-  #isIterating = false
-  #stopping = false
-  #failure: { readonly error: unknown } | undefined
-  #isAwaited = false
   #hasWarned = false
 
   constructor(
@@ -64,7 +61,8 @@ export class ShareConsumer extends EventEmitter {
     this.#log = log
     this.#groups = groups
     this.#subscription = new Subscription(log)
-    const { clientId } = this.#options
+    const { clientId, groupId } = this.#options
+    this.#life = new ConsumerLife(log, this, groupId)
     this.#member = {
       memberId: `${clientId}-${Buffer.from(log.env.randomBytes(8)).toString('hex')}`,
       clientId,
@@ -83,8 +81,7 @@ export class ShareConsumer extends EventEmitter {
    * resolves: what is sent afterwards is the group's.
    */
   async subscribe(subscription: ConsumerSubscription): Promise<void> {
-    this.#log.assertOpen()
-    if (this.#running !== undefined || this.#isIterating) throw isRunning('subscribe() comes before run()')
+    this.#life.assertIdle('subscribe() comes before run()')
     await this.#subscription.add(subscription)
     const group = await this.#groups.open(this.#options.groupId)
     this.#group = group
@@ -112,38 +109,29 @@ export class ShareConsumer extends EventEmitter {
       run,
       isExplicit,
       maxRecords,
-      take: (max, isOver) => group.take(this.#owner, max, () => this.#stopping || isOver()),
+      take: (max, isOver) => group.take(this.#owner, max, () => this.#life.isStopping || isOver()),
       acknowledge: (message, type) => this.acknowledge(message, type),
       wake: () => group.wake(),
       failed: ({ from: { topic, partition }, deliveryCount }, message, error) =>
         this.#callbackFailed({ topic, partition, message, error, deliveryCount }),
     })
     this.#run = shareRun
-    this.#running = shareRun
+    const running = shareRun
       .finished()
       .finally(() => this.#leave())
-      .then(() => {
-        if (this.#failure !== undefined) throw this.#failure.error
-      })
-      .catch((error: unknown) => {
-        this.#crashed(error)
-        throw error
-      })
-      .finally(() => {
+      .then(() => this.#life.throwFailure())
+    this.#life.run(running, {
+      isCrash: () => true,
+      ended: () => {
         signal?.removeEventListener('abort', stop)
-        this.#running = undefined
         this.#run = undefined
-        this.#say(consumerEvents.STOP, { groupId: this.#options.groupId })
-      })
-    // Its error is given to who asks: 'crash' now, finished() and stop() later.
-    this.#running.catch(() => undefined)
+      },
+    })
   }
 
   /** Resolves when it has stopped; rejects with what stopped it. */
-  async finished(): Promise<void> {
-    this.#isAwaited = true
-    await this.#running
-    if (this.#failure !== undefined) throw this.#failure.error
+  finished(): Promise<void> {
+    return this.#life.finished()
   }
 
   /**
@@ -154,7 +142,7 @@ export class ShareConsumer extends EventEmitter {
     const state = { isOn: false }
     return endableLoop(this.#iterate(state), () => {
       if (!state.isOn) return
-      this.#stopping = true
+      this.#life.isStopping = true
       this.#group?.wake()
     })
   }
@@ -163,22 +151,22 @@ export class ShareConsumer extends EventEmitter {
     const { env } = this.#log
     const { isExplicit, maxRecords } = this.#options
     const group = this.#begin()
-    this.#isIterating = true
+    this.#life.isIterating = true
     state.isOn = true
     this.#join(group)
     const appetite = new Appetite(maxRecords)
     let until = env.monotonic() + CONSUMER_TURN_MS
     try {
       for (;;) {
-        const delivery = await group.take(this.#owner, appetite.max, () => this.#stopping)
+        const delivery = await group.take(this.#owner, appetite.max, () => this.#life.isStopping)
         if (delivery === undefined) break
         const before = env.monotonic()
         let i = 0
         try {
-          for (; i < delivery.messages.length && !this.#stopping; i++) {
+          for (; i < delivery.messages.length && !this.#life.isStopping; i++) {
             if (!delivery.holds(i)) continue
             yield delivery.messages[i] as SharedMessage
-            if (!isExplicit && !this.#stopping) delivery.conclude(i, 'accept')
+            if (!isExplicit && !this.#life.isStopping) delivery.conclude(i, 'accept')
             if (env.monotonic() > until) {
               await nextTurn()
               until = env.monotonic() + CONSUMER_TURN_MS
@@ -192,11 +180,11 @@ export class ShareConsumer extends EventEmitter {
       }
     } finally {
       state.isOn = false
-      this.#isIterating = false
+      this.#life.isIterating = false
       await this.#leave()
-      this.#say(consumerEvents.STOP, { groupId: this.#options.groupId })
+      this.#life.sayStopped()
     }
-    if (this.#failure !== undefined) throw (this.#failure as { readonly error: unknown }).error
+    this.#life.throwFailure()
   }
 
   /**
@@ -243,34 +231,26 @@ export class ShareConsumer extends EventEmitter {
 
   /** Ends run() or the iteration; callbacks in progress are told by their signal, and waited for. So not to be awaited within one. */
   async stop(): Promise<void> {
-    this.#stopping = true
+    this.#life.isStopping = true
     this.#group?.abort(this.#owner, stopped())
     this.#run?.stop()
     this.#group?.wake()
-    if (this.#running === undefined) return
-    const cancel = this.#log.env.timer(STOP_WARNING_MS, () => {
-      const detail = 'heed the signal that callbacks get, and do not await stop() or disconnect() within one'
-      process.emitWarning(`a consumer that stops waits for its callbacks: ${detail}`, 'MillraceWarning')
-    })
-    await this.#running.catch(() => undefined)
-    cancel()
+    await this.#life.stopped()
   }
 
   /** Stops; what it has and did not acknowledge is released, and what was acknowledged is durable when this resolves. */
   async disconnect(): Promise<void> {
     await this.stop()
     // A loop that is not asking for more does not end by itself.
-    if (this.#isIterating) await this.#leave()
+    if (this.#life.isIterating) await this.#leave()
   }
 
   #begin(): ShareGroup {
-    this.#log.assertOpen()
-    if (this.#running !== undefined || this.#isIterating) throw isRunning('run() or a for-await loop has it')
+    this.#life.assertIdle('run() or a for-await loop has it')
     if (this.#group === undefined || this.#subscription.isEmpty) throw notSubscribed()
     // Its group may have been deleted since.
     this.#groups.assertCurrent(this.#group)
-    this.#failure = undefined
-    this.#stopping = false
+    this.#life.begin()
     return this.#group
   }
 
@@ -298,8 +278,7 @@ export class ShareConsumer extends EventEmitter {
 
   /** What it acknowledged cannot be written down. */
   #fail(error: unknown): void {
-    this.#failure ??= { error }
-    this.#stopping = true
+    this.#life.fail(error)
     this.#run?.stop()
     this.#group?.wake()
   }
@@ -319,18 +298,5 @@ export class ShareConsumer extends EventEmitter {
       `a callback of share group ${this.#options.groupId} has thrown on ${topic}-${partition}: ${String(error)}`,
       { type: 'MillraceWarning', detail: "said once for a consumer; consumer.on('failed', …) hears of every one" },
     )
-  }
-
-  #crashed(error: unknown): void {
-    this.#failure = { error }
-    this.#say(consumerEvents.CRASH, { groupId: this.#options.groupId, error })
-    // An error that nobody is there to hear must not look like an end.
-    if (!this.emit('crash', error) && !this.#isAwaited) {
-      process.emitWarning(`a consumer has stopped: ${String(error)}`, 'MillraceWarning')
-    }
-  }
-
-  #say(type: string, payload: object): void {
-    this.emit(type, { type, timestamp: this.#log.env.now(), payload })
   }
 }
