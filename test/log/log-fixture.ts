@@ -53,18 +53,7 @@ export async function openLog(options: OpenLogOptions = {}): Promise<OpenLog> {
     spillDirectory: options.spillDirectory ?? join(tmpdir(), `millrace-spill-${process.pid}-${Math.random()}`),
   }
   const engine = await LogEngine.open(engineOptions)
-  const host = new HostLog({
-    memory,
-    env,
-    resolveTopic: async (name) => engine.describe(name),
-    listTopics: () => engine.list(),
-    createTopic: async (spec) => engine.createTopic(spec),
-    coordinator: {
-      init: (request) => engine.transactions.initProducer(request),
-      begin: (producerId, producerEpoch) => engine.transactions.begin(producerId, producerEpoch),
-      end: (request) => engine.transactions.end(request),
-    },
-  })
+  const host = hostOf(engine, memory, env)
   const listeners = [
     memory.bells.listen(ENGINE_SLOT, () => engine.wake()),
     memory.bells.listen(HOST_SLOT, () => host.rung()),
@@ -87,6 +76,22 @@ export async function openLog(options: OpenLogOptions = {}): Promise<OpenLog> {
       if (options.dir !== undefined) rmSync(join(options.dir, 'lock'), { force: true })
     },
   }
+}
+
+/** The host's side of an engine in the same thread. */
+export function hostOf(engine: LogEngine, memory: LogMemory, env: Env): HostLog {
+  return new HostLog({
+    memory,
+    env,
+    resolveTopic: async (name) => engine.describe(name),
+    listTopics: () => engine.list(),
+    createTopic: async (spec) => engine.createTopic(spec),
+    coordinator: {
+      init: (request) => engine.transactions.initProducer(request),
+      begin: (producerId, producerEpoch) => engine.transactions.begin(producerId, producerEpoch),
+      end: (request) => engine.transactions.end(request),
+    },
+  })
 }
 
 export function temporaryDirectory(): { readonly path: string; remove(): void } {

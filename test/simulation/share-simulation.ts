@@ -1,5 +1,5 @@
 import { GroupCoordinator } from '../../src/client/group-coordinator.js'
-import { HostLog } from '../../src/client/host-log.js'
+import type { HostLog } from '../../src/client/host-log.js'
 import { OFFSETS_RETENTION_MS } from '../../src/client/limits.js'
 import { Producer } from '../../src/client/producer.js'
 import type { SharedMessage } from '../../src/client/share/delivery.js'
@@ -12,6 +12,7 @@ import { LogEngine } from '../../src/log/log-engine.js'
 import type { FsyncMode } from '../../src/log/log-writer.js'
 import { createSharedLogMemory, LogMemory } from '../../src/log/shared-memory.js'
 import { SeededRandom, SimulatedMachine, type SimulatedProcess } from '../../src/testing/index.js'
+import { hostOf } from '../log/log-fixture.js'
 import { Violation } from './expected-log.js'
 
 // Where Node cannot require ES modules (a loader translates them), what is loaded by its first use is there from the beginning.
@@ -140,18 +141,7 @@ class ShareSimulation {
         memory,
         spillDirectory: '/spill',
       })
-      const host = new HostLog({
-        memory,
-        env,
-        resolveTopic: async (name) => engine.describe(name),
-        listTopics: () => engine.list(),
-        createTopic: async (spec) => engine.createTopic(spec),
-        coordinator: {
-          init: (request) => engine.transactions.initProducer(request),
-          begin: (producerId, producerEpoch) => engine.transactions.begin(producerId, producerEpoch),
-          end: (request) => engine.transactions.end(request),
-        },
-      })
+      const host = hostOf(engine, memory, env)
       const coordinator = new GroupCoordinator(host, { offsetsRetentionMs: OFFSETS_RETENTION_MS })
       const producer = new Producer(host)
       this.#life = { process, engine, host, coordinator, producer, consumers: [], inHand: [], isLast: false }
