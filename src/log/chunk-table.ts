@@ -1,8 +1,7 @@
 import type { MessagePort } from 'node:worker_threads'
 import { assert } from '../common/assert.js'
-import { ENGINE_SLOT } from '../common/doorbell.js'
+import { ENGINE_SLOT, nextMessage } from '../common/doorbell.js'
 import { MillraceError } from '../common/errors.js'
-import { nextMessage } from '../common/mail.js'
 import { type BufferViews, viewsOf } from '../types/block.js'
 import { BUDGET_CHUNKS_MIN, CHUNK_BYTES, CHUNKS_MAX } from './limits.js'
 

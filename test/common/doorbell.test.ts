@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import { expect, test } from 'vitest'
-import { nextMessage } from '../../src/common/mail.js'
+import { nextMessage } from '../../src/common/doorbell.js'
 
 test('messages come one by one, in their order', () => {
   const { port1, port2 } = new MessageChannel()
@@ -13,10 +13,10 @@ test('messages come one by one, in their order', () => {
 })
 
 test('a thread that meets the empty message of its termination does nothing more', async () => {
-  const mail = fileURLToPath(new URL('../../dist/common/mail.js', import.meta.url))
+  const doorbell = fileURLToPath(new URL('../../dist/common/doorbell.js', import.meta.url))
   const thread = new Worker(
     `const { parentPort, workerData } = require('node:worker_threads')
-     import(workerData.mail).then(({ nextMessage }) => {
+     import(workerData.doorbell).then(({ nextMessage }) => {
        parentPort.postMessage('reads')
        parentPort.postMessage('went on with ' + nextMessage(workerData.port))
      })`,
@@ -24,7 +24,7 @@ test('a thread that meets the empty message of its termination does nothing more
       const { port1, port2 } = new MessageChannel()
       // What Node gives instead of a message there.
       port1.postMessage(undefined)
-      return { eval: true, workerData: { mail, port: port2 }, transferList: [port2] }
+      return { eval: true, workerData: { doorbell, port: port2 }, transferList: [port2] }
     })(),
   )
   const said: unknown[] = []
