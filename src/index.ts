@@ -16,6 +16,7 @@ export type { BatchProgress } from './api/batch-run.js'
 // Columns and functions
 export { type AnyColumn, type CastTarget, Column, type ColumnValue } from './api/column.js'
 export type { DataFrame, GroupedData } from './api/dataframe.js'
+export type { FailureOptions } from './api/failure-options.js'
 // User code
 export { fromModule, ModuleFunction } from './api/from-module.js'
 export {

@@ -1,10 +1,12 @@
 import { MillraceError } from '../common/errors.js'
+import { lazyModule } from '../common/lazy-module.js'
 import { runLocally, runsLocally } from '../execution/local-run.js'
 import type { LogicalPlan } from '../plan/logical-plan.js'
 import type { PhysicalPlan } from '../plan/physical-plan.js'
 import { type BlockRef, blockByteLength, blockRowCount } from '../types/block.js'
 import { copyBlock } from './copied-block.js'
 import type { EngineContext } from './engine-context.js'
+import type { FailureOptions } from './failure-options.js'
 import type { PlanTables } from './memory-tables.js'
 import { physicalPlan, tablesOf } from './planning.js'
 
@@ -15,6 +17,8 @@ export interface BatchProgress {
 
 export interface BatchOptions {
   readonly onProgress?: ((progress: BatchProgress) => void) | undefined
+  /** What becomes of records that fail in the query; left out, the first ends it. See docs/failure-policy.md. */
+  readonly onError?: FailureOptions | undefined
 }
 
 export interface RunOptions extends BatchOptions {
@@ -31,6 +35,8 @@ type BlocksByTable = ReadonlyMap<string, readonly BlockRef[]>
 
 /** Of the rows of one side of a join. */
 const BROADCAST_BYTES_MAX = 512 << 20
+
+const failing = lazyModule(import.meta.url, './failure-options.js', () => import('./failure-options.js'))
 
 let runs = 0
 
@@ -119,12 +125,14 @@ async function runPlanned(
   physical: PhysicalPlan,
   blocksByTable: BlocksByTable,
   take: (block: BlockRef) => void,
-  { onProgress, forget }: RunOptions,
+  { onProgress, onError, forget }: RunOptions,
 ): Promise<void> {
+  const failures = onError === undefined ? undefined : failing().failurePolicy(onError)
+  if (failures !== undefined) failing().checkLetters(failures, physical)
   runs += 1
   const name = `batch-${runs}`
   const blocks = scannedBlocks(physical, blocksByTable)
-  if (runsLocally(physical, blocks, context.localRowsMax)) {
+  if (failures === undefined && runsLocally(physical, blocks, context.localRowsMax)) {
     runLocally({ name, plan: physical, blocks }, take)
     onProgress?.({ inputRows: blocks.reduce((rows, { views, position }) => rows + blockRowCount(views, position), 0) })
     return
@@ -140,6 +148,7 @@ async function runPlanned(
       description: 'CollectSink',
     },
     options: {},
+    failures,
   })
   if (onProgress !== undefined) {
     handle.onAdvance((inputRows) => onProgress({ inputRows }))

@@ -301,9 +301,9 @@ export class DataFrame<R extends object = Row> {
   }
 
   /** Calls `fn` with every row, in this thread, without holding them all. */
-  async foreach(fn: (row: R) => void, { onProgress }: BatchOptions = {}): Promise<void> {
+  async foreach(fn: (row: R) => void, { onProgress, onError }: BatchOptions = {}): Promise<void> {
     const take = (block: BlockRef): void => readRows(this.schema, block).forEach((row) => void fn(row as R))
-    await this.#run('foreach', take, { onProgress })
+    await this.#run('foreach', take, { onProgress, onError })
   }
 
   async take(count: number): Promise<R[]> {

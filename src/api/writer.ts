@@ -1,5 +1,6 @@
 import { isAbsolute, join, resolve } from 'node:path'
 import { MillraceError } from '../common/errors.js'
+import type { FailurePolicy } from '../dead-letter/failure-policy.js'
 import type { OutputMode } from '../plan/physical-plan.js'
 import type { BlockRef } from '../types/block.js'
 import type { StructType } from '../types/data-type.js'
@@ -7,6 +8,7 @@ import { describe } from '../types/invalid-value.js'
 import type { BoundPlan } from './batch-run.js'
 import { withBroadcasts } from './batch-run.js'
 import type { EngineContext } from './engine-context.js'
+import { checkLetters, type FailureOptions, failurePolicy } from './failure-options.js'
 import { explainPlan, physicalPlan, tablesOf } from './planning.js'
 import type { ForeachFunction, ForeachWriter } from './sink/foreach-sink.js'
 import type { IteratorSink } from './sink/iterator-sink.js'
@@ -28,6 +30,7 @@ export class DataStreamWriter<R extends object, F> {
   #name: string | undefined
   #outputMode: OutputMode = 'append'
   #trigger: Trigger = defaultTrigger
+  #failures: FailurePolicy | undefined
 
   constructor(
     context: EngineContext,
@@ -61,6 +64,15 @@ export class DataStreamWriter<R extends object, F> {
 
   trigger(trigger: Trigger): this {
     this.#trigger = checkTrigger(trigger)
+    return this
+  }
+
+  /**
+   * What becomes of a record that fails in the query's functions or expressions, or that the function of a sink throws at: tried again, and then a dead letter,
+   * left out, or the end of the query. Without it the first failure ends the query. See docs/failure-policy.md.
+   */
+  onError(options: FailureOptions = {}): this {
+    this.#failures = failurePolicy(options)
     return this
   }
 
@@ -185,6 +197,7 @@ export class DataStreamWriter<R extends object, F> {
     const watermark = watermarkRule(this.#options, mode.kind)
     const planning = { ansi: context.ansi, outputMode: this.#outputMode, mode: mode.kind, watermark }
     const plan = physicalPlan(this.#input.plan, planning)
+    checkLetters(this.#failures, plan)
     const checkpoint = this.#checkpoint(format)
     const release = context.queries.claim(this.#name, checkpoint)
     try {
@@ -198,6 +211,7 @@ export class DataStreamWriter<R extends object, F> {
         ...(checkpoint === undefined ? {} : { checkpoint }),
         sink,
         options: runOptions(this.#options),
+        failures: this.#failures,
       })
       const explain = (explainMode: ExplainMode = 'simple'): string => {
         const text = explainPlan(this.#input.plan, explainMode, planning)

@@ -15,6 +15,8 @@ export interface InputPartition {
   readonly to: number
   /** Finds the next block with rows below `limit`. False: there is nothing to read now. */
   next(limit: number): boolean
+  /** Of a row of the block, before it is released. Of a topic read as Kafka's columns only where it was opened for it. */
+  offsetAt(row: number): number
   release(): void
   /** Cheap: may something have come since `next` said no? */
   hasNew(): boolean

@@ -35,6 +35,8 @@ export interface InputSurroundings {
   readonly memory: LogMemory
   readonly env: Env
   viewsOf(block: BlockDescriptor): BufferViews
+  /** Whether anybody will ask at which offset a row was. */
+  readonly keepsOffsets?: boolean
 }
 
 /** All of them or none: where one cannot be opened, those before it are closed. */
@@ -71,5 +73,5 @@ function openInput(scan: ScanInput, partition: ScanPartition, around: InputSurro
     skipDeleted: scan.source.options['failOnDataLoss'] === 'false',
   })
   if (scan.source.format === 'topic') return new TopicInput(reader, partition.offset)
-  return new LogInput(reader, topic.partition, topic.schema, scan.schema, partition.offset)
+  return new LogInput(reader, topic.partition, topic.schema, scan.schema, partition.offset, around.keepsOffsets)
 }

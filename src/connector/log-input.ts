@@ -1,17 +1,18 @@
-import { loadCommonJs } from '../common/commonjs.js'
+import { lazyModule } from '../common/lazy-module.js'
 import type { PartitionDescriptor } from '../log/partition-descriptor.js'
 import type { PartitionReader } from '../log/partition-reader.js'
 import { COLUMNS_PAYLOAD_OFFSET, LOG_APPEND_TIME } from '../record/batch-header.js'
+import { RecordCursor } from '../record/rows-payload.js'
 import { deltasAt, firstRowFrom, offsetDelta } from '../record/sparse-offsets.js'
-import { KEY_SLOT, TIMESTAMP_SLOT, topicRecordSchema, VALUE_SLOT } from '../record/topic-record.js'
 import type { BufferViews } from '../types/block.js'
 import { BlockBuilder } from '../types/block-builder.js'
-import { type ValueReader, valueReader } from '../types/block-reader.js'
 import { BlockScratch } from '../types/block-scratch.js'
-import { columnSlots, type StructType } from '../types/data-type.js'
-import { compileRowReader, type RowReader } from '../types/row-reader.js'
+import type { StructType } from '../types/data-type.js'
 import type { InputPartition } from './input-partition.js'
 import { RecordColumns } from './record-columns.js'
+import type { TypedRecords } from './typed-records.js'
+
+const typed = lazyModule(import.meta.url, './typed-records.js', () => import('./typed-records.js'))
 
 interface RecordFields {
   key: Uint8Array | null
@@ -39,6 +40,9 @@ export class LogInput implements InputPartition {
   readonly #records: RecordColumns
   readonly #record: RecordFields = { key: null, value: null, offset: 0, timestamp: 0, timestampType: 0 }
   #nextOffset = 0
+  /** Of the first row of the block; of each, where there are gaps between them. */
+  #firstOffset = 0
+  #offsets: readonly number[] | undefined
 
   constructor(
     private readonly reader: PartitionReader,
@@ -46,6 +50,8 @@ export class LogInput implements InputPartition {
     valueSchema: StructType | undefined,
     schema: StructType,
     offset: number,
+    /** Whether anybody will ask at which offset a row was. */
+    private readonly keepsOffsets = false,
   ) {
     reader.seek(offset)
     this.offset = reader.nextOffset
@@ -53,7 +59,7 @@ export class LogInput implements InputPartition {
     this.#builder = new BlockBuilder(schema)
     this.#records = new RecordColumns(this.#builder, partition)
     this.#wanted = schema.fields.map((field) => field.name)
-    this.#typed = valueSchema === undefined ? undefined : new TypedRecords(valueSchema)
+    this.#typed = valueSchema === undefined ? undefined : new (typed().TypedRecords)(valueSchema)
   }
 
   next(limit: number): boolean {
@@ -65,6 +71,7 @@ export class LogInput implements InputPartition {
         return false
       }
       this.#builder.reset()
+      if (this.keepsOffsets) this.#keepOffsets(limit)
       this.#record.timestampType = (reader.attributes & LOG_APPEND_TIME) === 0 ? 0 : 1
       if (this.#typed === undefined) this.#records.read(reader, this.offset, limit)
       else this.#readColumns(this.#typed, limit)
@@ -84,6 +91,28 @@ export class LogInput implements InputPartition {
 
   release(): void {
     this.offset = this.#nextOffset
+  }
+
+  offsetAt(row: number): number {
+    return this.#offsets === undefined ? this.#firstOffset + row : (this.#offsets[row] as number)
+  }
+
+  /** All rows of a block are of one batch, which has a record for each of its offsets unless compaction has been there. */
+  #keepOffsets(limit: number): void {
+    const { reader } = this
+    const { views, position, baseOffset, lastOffset, recordCount } = reader
+    this.#firstOffset = Math.max(this.offset, baseOffset)
+    this.#offsets = undefined
+    if (lastOffset - baseOffset + 1 === recordCount) return
+    const offsets: number[] = []
+    if (this.#typed === undefined) {
+      const cursor = RecordCursor.ofBatch(views, position)
+      while (cursor.next()) offsets.push(cursor.offset)
+    } else {
+      const deltas = deltasAt(views, position)
+      for (let row = 0; row < recordCount; row++) offsets.push(baseOffset + offsetDelta(views, deltas, row))
+    }
+    this.#offsets = offsets.filter((offset) => offset >= this.offset && offset < limit)
   }
 
   hasNew(): boolean {
@@ -119,42 +148,4 @@ export class LogInput implements InputPartition {
     if (name === 'partition') return this.partition.partition
     return this.#record[name as keyof RecordFields]
   }
-}
-
-class TypedRecords {
-  readonly key: ValueReader
-  readonly timestamp: ValueReader
-  readonly #row: RowReader
-  readonly #names: readonly string[]
-
-  constructor(valueSchema: StructType) {
-    const schema = topicRecordSchema(valueSchema)
-    const slots = columnSlots(schema)
-    this.key = valueReader(slots, KEY_SLOT)
-    this.timestamp = valueReader(slots, TIMESTAMP_SLOT)
-    this.#row = compileRowReader(schema)
-    this.#names = schema.fields.slice(VALUE_SLOT).map((field) => field.name)
-  }
-
-  /** Keys sorted at every level, so that equal records are equal bytes. */
-  json(views: BufferViews, position: number, row: number): Uint8Array {
-    const record = this.#row(views, position, row)
-    const value: Record<string, unknown> = {}
-    for (const name of this.#names) value[name] = jsonValue(record[name])
-    stringify ??= loadCommonJs('fast-json-stable-stringify') as typeof import('fast-json-stable-stringify')
-    return Buffer.from(stringify(value))
-  }
-}
-
-let stringify: typeof import('fast-json-stable-stringify') | undefined
-
-/** JSON has neither bigint nor bytes: a bigint is written as its digits, bytes as base64. */
-function jsonValue(value: unknown): unknown {
-  if (typeof value === 'bigint') return String(value)
-  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64')
-  if (typeof value === 'number' && !Number.isFinite(value)) return String(value)
-  if (value !== null && typeof value === 'object') {
-    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, jsonValue(inner)]))
-  }
-  return value
 }

@@ -44,6 +44,10 @@ export class MemoryInput implements InputPartition {
     this.offset = this.#base + this.to
   }
 
+  offsetAt(row: number): number {
+    return this.#base + row
+  }
+
   hasNew(): boolean {
     return false
   }

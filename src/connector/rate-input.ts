@@ -66,6 +66,10 @@ export class RateInput implements InputPartition {
     this.offset += this.to
   }
 
+  offsetAt(row: number): number {
+    return this.offset + row
+  }
+
   hasNew(): boolean {
     return RateInput.due(this.env.now(), this.rate) > this.offset
   }

@@ -1,6 +1,6 @@
 import type { PartitionReader } from '../log/partition-reader.js'
 import { COLUMNS_PAYLOAD_OFFSET } from '../record/batch-header.js'
-import { deltasAt, firstRowFrom } from '../record/sparse-offsets.js'
+import { deltasAt, firstRowFrom, offsetDelta } from '../record/sparse-offsets.js'
 import type { BufferViews } from '../types/block.js'
 import type { InputPartition } from './input-partition.js'
 
@@ -49,6 +49,11 @@ export class TopicInput implements InputPartition {
     reader.release()
     // A limit in the middle of a batch: the rest of it comes at the next call.
     if (this.offset <= reader.lastOffset) reader.seek(this.offset)
+  }
+
+  offsetAt(row: number): number {
+    const { views, position, baseOffset } = this.reader
+    return baseOffset + offsetDelta(views, deltasAt(views, position), row)
   }
 
   hasNew(): boolean {

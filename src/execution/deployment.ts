@@ -126,7 +126,7 @@ function watermarkOf(plan: PhysicalPlan, stage: Stage): number {
 /** `id`: by which the workers know the run. */
 export function deploymentOf(
   id: string,
-  { plan, mode, options, tables }: QueryStart,
+  { plan, mode, options, tables, failures }: QueryStart,
   tasks: readonly TaskSpec[],
   firstEpoch: number,
 ): Deployment {
@@ -140,7 +140,12 @@ export function deploymentOf(
     emitEagerly: mode.kind === 'continuous',
     idleAfterMs: mode.kind === 'batch' ? Number.POSITIVE_INFINITY : idle,
     watermarkPolicy: watermarkPolicy(options),
+    ...(failures === undefined ? {} : { failures: { policy: failures, topic: firstTopic(plan) } }),
   }
+}
+
+function firstTopic(plan: PhysicalPlan): string | undefined {
+  return scanStages(plan).flatMap(({ input }) => input.source.topics ?? [])[0]?.name
 }
 
 export function watermarkPolicy(options: QueryStart['options']): WatermarkPolicy {

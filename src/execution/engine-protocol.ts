@@ -2,6 +2,7 @@ import type { MessagePort } from 'node:worker_threads'
 import type { ErrorShape } from '../common/errors.js'
 import type { LogEntry } from '../common/logger.js'
 import type { BlockDescriptor } from '../connector/inputs.js'
+import type { FailurePolicy } from '../dead-letter/failure-policy.js'
 import type { ChannelDescriptor } from '../exchange/channel.js'
 import type { FsyncMode } from '../log/log-writer.js'
 import type { SharedLogMemory } from '../log/shared-memory.js'
@@ -42,6 +43,8 @@ export interface QueryStart {
   )
   readonly options: Readonly<Record<string, string>>
   readonly workerSlots: readonly number[]
+  /** What becomes of records that fail; left out, the query ends by the first. */
+  readonly failures?: FailurePolicy | undefined
 }
 
 export interface Requests {

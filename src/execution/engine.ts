@@ -6,6 +6,7 @@ import { lazyModule } from '../common/lazy-module.js'
 import type { LogEntry } from '../common/logger.js'
 import { LogEngine, type RecoveryFinding } from '../log/log-engine.js'
 import type { VerifyReport } from '../log/log-verify.js'
+import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import { LogMemory } from '../log/shared-memory.js'
 import type { FromWorker, ToWorker } from '../worker/protocol.js'
 import type { EngineStart, FromEngine, QueryStart, RequestName, Requests, ToEngine } from './engine-protocol.js'
@@ -16,6 +17,7 @@ import type { QuerySurroundings, SinkOwner } from './run-life.js'
 const running = lazyModule(import.meta.url, './query-life.js', () => import('./query-life.js'))
 const checkpointing = lazyModule(import.meta.url, './query-checkpoint.js', () => import('./query-checkpoint.js'))
 const logSinks = lazyModule(import.meta.url, './log-sink.js', () => import('./log-sink.js'))
+const letters = lazyModule(import.meta.url, './letter-writer.js', () => import('./letter-writer.js'))
 const transacting = lazyModule(import.meta.url, './epoch-transactions.js', () => import('./epoch-transactions.js'))
 const owning = lazyModule(import.meta.url, '../log/owned-transactions.js', () => import('../log/owned-transactions.js'))
 const verifying = lazyModule(import.meta.url, '../log/log-verify.js', () => import('../log/log-verify.js'))
@@ -232,13 +234,17 @@ export class Engine {
   }
 
   /** What a query needs that writes into topics. */
-  #writesOf({ sink: to, plan, checkpoint }: QueryStart): Pick<QuerySurroundings, 'openTransactions' | 'openLogSink'> {
-    if (to.kind !== 'log') return { openTransactions: undefined, openLogSink: undefined }
+  #writesOf({ name, sink: to, plan, checkpoint, failures }: QueryStart): TopicWrites {
+    const writesLetters = failures?.then === 'dead-letter'
+    if (to.kind !== 'log' && !writesLetters) return noWrites
     const owner = checkpoint === undefined ? undefined : checkpointing().checkpointOwner(checkpoint)
-    const closing = (run: SinkOwner, sender: { rung(): void }): void => {
+    const ringing = <Sender extends { rung(): void }>(run: SinkOwner, sender: Sender): Sender => {
       this.#senders.add(sender)
       void run.closed.then(() => this.#senders.delete(sender))
+      return sender
     }
+    const memory = this.#memory
+    const { env } = this
     return {
       openTransactions: (run) =>
         new (transacting().EpochTransactions)(
@@ -246,13 +252,21 @@ export class Engine {
           (error) => run.fail(error),
           () => run.onRing(),
         ),
-      openLogSink: (run, transactions) => {
-        const topic = this.log.describe(to.topic)
-        const fail = (error: unknown): void => run.fail(error)
-        const sink = new (logSinks().LogSink)(topic, plan.schema, this.#memory, this.env, transactions, fail)
-        closing(run, sink)
-        return sink
-      },
+      openLetters: writesLetters
+        ? (run, transactions) => {
+            const describe = (topic: string): TopicDescriptor => this.log.describe(topic)
+            const around = { memory, env, describe, fail: (error: unknown): void => run.fail(error) }
+            return ringing(run, new (letters().LetterWriter)(name, transactions, around))
+          }
+        : undefined,
+      openLogSink:
+        to.kind === 'log'
+          ? (run, transactions) => {
+              const topic = this.log.describe(to.topic)
+              const fail = (error: unknown): void => run.fail(error)
+              return ringing(run, new (logSinks().LogSink)(topic, plan.schema, memory, env, transactions, fail))
+            }
+          : undefined,
     }
   }
 
@@ -310,6 +324,10 @@ export class Engine {
     return late
   }
 }
+
+type TopicWrites = Pick<QuerySurroundings, 'openTransactions' | 'openLogSink' | 'openLetters'>
+
+const noWrites: TopicWrites = { openTransactions: undefined, openLogSink: undefined, openLetters: undefined }
 
 /** Of the id of a run, see QueryRun. */
 const queryOf = (run: string): string => run.slice(0, run.indexOf('/'))

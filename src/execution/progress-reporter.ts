@@ -1,9 +1,10 @@
 import type { Env } from '../common/env.js'
+import type { FailurePolicy } from '../dead-letter/failure-policy.js'
 import { hasState, type Stage } from '../plan/physical-plan.js'
 import type { TaskMetrics } from '../worker/protocol.js'
 import type { QueryStart } from './engine-protocol.js'
 import type { EpochWait } from './epoch-wait.js'
-import { perSecond, type StreamingQueryProgress, type StreamingQueryStatus } from './progress.js'
+import { type FailureProgress, perSecond, type StreamingQueryProgress, type StreamingQueryStatus } from './progress.js'
 import type { QuerySources } from './query-sources.js'
 
 const iso = (ms: number): string => new Date(ms).toISOString()
@@ -138,6 +139,21 @@ export class ProgressReporter {
         numInputRows: rowsBetween(source.ofSource(i, starts), source.ofSource(i, ends)),
       })),
       sink: { description: spec.sink.description, numOutputRows: sum(sinkStages, (s) => delta(s, (m) => m.rowsOut)) },
+      ...(spec.failures === undefined ? {} : { failures: this.#failures(spec.failures, delta) }),
+    }
+  }
+
+  #failures(
+    { then }: FailurePolicy,
+    delta: (stage: number, pick: (m: TaskMetrics) => number) => number,
+  ): FailureProgress {
+    const stages = this.spec.plan.stages.map(({ id }) => id)
+    const numFailed = sum(stages, (s) => delta(s, (m) => m.failedRows))
+    return {
+      numFailed,
+      numSkipped: then === 'skip' ? numFailed : 0,
+      numDeadLetters: then === 'dead-letter' ? numFailed : 0,
+      numRetries: sum(stages, (s) => delta(s, (m) => m.retries)),
     }
   }
 }

@@ -16,6 +16,17 @@ export interface StreamingQueryProgress {
   readonly stateOperators: readonly StateOperatorProgress[]
   readonly sources: readonly SourceProgress[]
   readonly sink: SinkProgress
+  /** Of a query with a failure policy. */
+  readonly failures?: FailureProgress
+}
+
+/** Records that have failed for good in the epoch, and what became of them. */
+export interface FailureProgress {
+  readonly numFailed: number
+  readonly numSkipped: number
+  readonly numDeadLetters: number
+  /** Attempts after the first, of all that have failed at first. */
+  readonly numRetries: number
 }
 
 export interface StateOperatorProgress {

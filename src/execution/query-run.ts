@@ -17,6 +17,7 @@ import { ProgressReporter } from './progress-reporter.js'
 import { type EpochEnd, type QueryCheckpoint, sharedBlock } from './query-checkpoint.js'
 import { queryFailed, topicDeleted } from './query-errors.js'
 import type { QuerySources } from './query-sources.js'
+import { RunFailures } from './run-failures.js'
 import type { QuerySurroundings, RunLife } from './run-life.js'
 import { prepareRun } from './run-preparation.js'
 import { RunTasks } from './run-tasks.js'
@@ -37,6 +38,7 @@ export class QueryRun {
   readonly #inbox: EngineInbox
   /** Where anything of it is written into topics. */
   readonly #transactions: EpochTransactions | undefined
+  readonly #failures: RunFailures | undefined
   readonly #progress: ProgressReporter
   /** Offsets up to which epochs are committed, by input partition. */
   #offsets: number[]
@@ -82,6 +84,9 @@ export class QueryRun {
     this.#tasks = new RunTasks(this.id, spec, around, layout)
     const engineSink = spec.sink.kind === 'durable' || spec.sink.kind === 'log'
     this.#transactions = around.openTransactions?.(this)
+    const letters = this.#transactions && around.openLetters?.(this, this.#transactions)
+    const { failures } = spec
+    this.#failures = failures && new RunFailures(spec.name, failures, letters, around.env)
     const logSink = this.#transactions && around.openLogSink?.(this, this.#transactions)
     this.#inbox = new EngineInbox(layout, around.bells, engineSink, logSink)
     this.#progress = new ProgressReporter(spec, source, around.env)
@@ -135,6 +140,7 @@ export class QueryRun {
     if (this.#isOver) return
     try {
       this.#inbox.read(this.#wait)
+      this.#failures?.rung()
     } catch (error) {
       this.fail(error)
     }
@@ -153,6 +159,13 @@ export class QueryRun {
       wait.taskReached(taskName(stage, task), positions, isStateful ? { stage, until } : undefined, metrics)
     } else if (message.type === 'advance') {
       this.#tasks.onAdvance(message)
+    } else if (message.type === 'failures') {
+      try {
+        const { stage, task } = message
+        this.#failures?.onFailures(message, (letters) => this.#tasks.lettersTaken(stage, task, letters))
+      } catch (error) {
+        this.fail(error)
+      }
     } else if (message.type === 'failed') {
       this.fail(fromErrorShape(message.error))
     }
@@ -327,6 +340,7 @@ export class QueryRun {
       ...(watermarks === undefined ? {} : { watermarks }),
     })
     await Promise.race([wait.done, this.#workerLost])
+    this.#failures?.epochEnded(wait.metrics, goal.final)
     const output = this.#inbox.takeRows(epoch)
     clock.mark('addBatch')
     this.#wait = undefined

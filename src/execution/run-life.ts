@@ -6,6 +6,7 @@ import type { ToWorker } from '../worker/protocol.js'
 import type { CaughtUp } from './caught-up.js'
 import type { FromEngine } from './engine-protocol.js'
 import type { EpochTransactions } from './epoch-transactions.js'
+import type { LetterWriter } from './letter-writer.js'
 import type { LogSink } from './log-sink.js'
 import type { Wish } from './mode-control.js'
 
@@ -18,6 +19,7 @@ export interface QuerySurroundings {
   toHost(message: FromEngine): void
   /** Of a query that writes into topics. */
   readonly openTransactions: ((run: SinkOwner) => EpochTransactions) | undefined
+  readonly openLetters: ((run: SinkOwner, transactions: EpochTransactions) => LetterWriter) | undefined
   readonly openLogSink: ((run: SinkOwner, transactions: EpochTransactions) => LogSink) | undefined
 }
 

@@ -92,6 +92,12 @@ export class RunTasks {
     this.around.toWorker(slot, { type: 'addPartition', query: this.run, stage, task, partition })
   }
 
+  /** So many dead letters of a task are in the log. */
+  lettersTaken(stage: number, task: number, letters: number): void {
+    const slot = this.#tasks.get(taskName(stage, task))
+    if (slot !== undefined) this.around.toWorker(slot, { type: 'lettersTaken', query: this.run, stage, task, letters })
+  }
+
   onAdvance(message: FromWorker & { type: 'advance' }): void {
     this.#advanced.set(taskName(message.stage, message.task), message.rowsIn)
     let rows = 0

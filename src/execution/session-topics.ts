@@ -1,5 +1,6 @@
 import type { HostLog } from '../client/host-log.js'
 import { MillraceError } from '../common/errors.js'
+import { lazyModule } from '../common/lazy-module.js'
 import { nearestName } from '../common/nearest-name.js'
 import type { RecordExplanation } from '../log/explain-record.js'
 import { isInternalTopic, refuseInternalTopic } from '../log/internal-topics.js'
@@ -13,6 +14,12 @@ import { type StructType, typeName } from '../types/data-type.js'
 import { describe } from '../types/invalid-value.js'
 import { SchemaType, type StructSchema } from '../types/schema.js'
 import type { RequestName, Requests } from './engine-protocol.js'
+
+const letterTopics = lazyModule(
+  import.meta.url,
+  '../dead-letter/letter-topic.js',
+  () => import('../dead-letter/letter-topic.js'),
+)
 
 export type Request = <N extends RequestName>(
   name: N,
@@ -57,6 +64,7 @@ export type TopicAlteration =
 /** `mill.topics`. Descriptions are kept on the host, so that building a query asks nobody. */
 export class SessionTopics {
   readonly #known = new Map<string, TopicDescriptor>()
+  readonly #creating = new Map<string, Promise<TopicDescriptor>>()
 
   constructor(
     private readonly request: Request,
@@ -104,6 +112,28 @@ export class SessionTopics {
   /** All of them, internal ones too. */
   descriptors(): readonly TopicDescriptor[] {
     return [...this.#known.values()]
+  }
+
+  /** The dead-letter queue of each, made where it is not there. */
+  async ensureLetterTopics(names: readonly string[]): Promise<void> {
+    const { checkLetterTopic, letterTopicOf } = letterTopics()
+    for (const name of new Set(names)) {
+      const known = this.#known.get(letterTopicOf(name))
+      if (known !== undefined) checkLetterTopic(known, `topic ${name}`)
+      else await this.#createLetters(name)
+    }
+  }
+
+  /** Several queries may want it at the same time. */
+  async #createLetters(name: string): Promise<void> {
+    const spec = letterTopics().letterTopicSpec(this.descriptor(name))
+    const begun = this.#creating.get(spec.name) ?? this.createInternal(spec)
+    this.#creating.set(spec.name, begun)
+    try {
+      this.log.addTopic(await begun)
+    } finally {
+      this.#creating.delete(spec.name)
+    }
   }
 
   /** A topic of the engine's own. */

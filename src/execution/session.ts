@@ -14,10 +14,11 @@ import { engineClosed, errorFields, fromErrorShape, MillraceError, toErrorShape 
 import { lazyModule } from '../common/lazy-module.js'
 import { type LogEntry, type Logger, silentLogger } from '../common/logger.js'
 import type { BlockDescriptor } from '../connector/inputs.js'
+import type { FailurePolicy } from '../dead-letter/failure-policy.js'
 import type { VerifyReport } from '../log/log-verify.js'
 import type { FsyncMode } from '../log/log-writer.js'
 import { LogMemory } from '../log/shared-memory.js'
-import { hasUserCode, type PhysicalPlan } from '../plan/physical-plan.js'
+import { hasUserCode, type PhysicalPlan, scanStages } from '../plan/physical-plan.js'
 import { type BlockRef, viewsOf } from '../types/block.js'
 import type { FromEngine, QueryMode, QueryStart, RequestName, Requests, ToEngine } from './engine-protocol.js'
 import { type HostSink, HostSinkFeed } from './host-sink.js'
@@ -70,6 +71,8 @@ export interface QuerySpec {
         readonly durableRows?: boolean
       }
   readonly options: Readonly<Record<string, string>>
+  /** What becomes of records that fail; left out, the query ends by the first. */
+  readonly failures?: FailurePolicy | undefined
 }
 
 interface HostedQuery {
@@ -199,6 +202,7 @@ export class EngineSession {
     await this.threads.pool.open()
     // The pool may have taken its time, and the engine may have been closed in the meantime.
     this.assertOpen()
+    if (spec.failures?.then === 'dead-letter') await this.log.topics.ensureLetterTopics(topicsOf(spec.plan))
     const id = randomUUID()
     const runId = randomUUID()
     const began = { query: spec.name, id, runId, mode: spec.mode.kind }
@@ -222,6 +226,7 @@ export class EngineSession {
         checkpoint: spec.checkpoint,
         sink: sinkStart(spec.sink),
         options: spec.options,
+        failures: spec.failures,
         workerSlots: this.threads.pool.slots,
       })
     } catch (error) {
@@ -417,6 +422,11 @@ export class EngineSession {
     this.#queries.clear()
     this.#hostLog.close(dead)
   }
+}
+
+/** By name, those that it reads. */
+function topicsOf(plan: PhysicalPlan): readonly string[] {
+  return scanStages(plan).flatMap(({ input }) => (input.source.topics ?? []).map(({ name }) => name))
 }
 
 /** Rows in memory are one input partition. */

@@ -14,14 +14,23 @@ import { FIELD_BYTES_MAX, recordTooLarge } from './prepared-batch.js'
  */
 export type HeaderValue = string | Uint8Array | null
 export type Headers = Readonly<Record<string, HeaderValue | readonly (string | Uint8Array)[] | undefined>>
+/** One header by its name. */
+export type HeaderPair = readonly [name: string, value: HeaderValue]
+
+/** Headers in an order of their own, where an object would bring together those of one name. */
+export class HeaderList {
+  constructor(readonly pairs: readonly HeaderPair[]) {}
+}
+
 /** What comes out: bytes, or a list of them where a name is there more than once. */
 export type ReadHeaders = Record<string, Uint8Array | null | (Uint8Array | null)[]>
 
 /** One encoded list: null where there are no headers. Checked; `path` names it in messages. */
 export function encodeHeaders(headers: unknown, path: string): Uint8Array | null {
   if (headers === undefined || headers === null) return null
+  if (headers instanceof HeaderList) return encodePairs(headers.pairs)
   if (typeof headers !== 'object' || Array.isArray(headers)) throw invalidValue(path, headers, 'an object of headers')
-  const pairs: { name: string; value: HeaderValue }[] = []
+  const pairs: HeaderPair[] = []
   let least = 0
   for (const [name, given] of Object.entries(headers)) {
     if (given === undefined) continue
@@ -32,19 +41,23 @@ export function encodeHeaders(headers: unknown, path: string): Uint8Array | null
       }
       least += name.length + (value?.length ?? 0)
       if (least > FIELD_BYTES_MAX) throw recordTooLarge(path, `at least ${least}`, FIELD_BYTES_MAX)
-      pairs.push({ name, value })
+      pairs.push([name, value])
     }
   }
+  return encodePairs(pairs)
+}
+
+function encodePairs(pairs: readonly HeaderPair[]): Uint8Array | null {
   if (pairs.length === 0) return null
   let bytes = varintLength(pairs.length)
-  for (const { name, value } of pairs) {
+  for (const [name, value] of pairs) {
     const nameLength = utf8Length(name)
     const length = valueLength(value)
     bytes += varintLength(nameLength) + nameLength + varintLength(length) + Math.max(0, length)
   }
   const target = newBytes(bytes)
   let at = writeVarint(target, 0, pairs.length)
-  for (const { name, value } of pairs) {
+  for (const [name, value] of pairs) {
     at = writeVarint(target, at, utf8Length(name))
     at = writeUtf8(target, at, name)
     at = writeVarint(target, at, valueLength(value))
@@ -60,6 +73,23 @@ export function encodeHeaders(headers: unknown, path: string): Uint8Array | null
 /** Headers out of bytes [from, to), which must be exactly one list. */
 export function decodeHeaders(u8: Uint8Array, from: number, to: number): ReadHeaders {
   const result: ReadHeaders = {}
+  readPairs(u8, from, to, (name, value) => add(result, name, value))
+  return result
+}
+
+/** The same as a list, in their order. */
+export function decodeHeaderPairs(u8: Uint8Array, from: number, to: number): readonly HeaderPair[] {
+  const pairs: HeaderPair[] = []
+  readPairs(u8, from, to, (name, value) => pairs.push([name, value]))
+  return pairs
+}
+
+function readPairs(
+  u8: Uint8Array,
+  from: number,
+  to: number,
+  take: (name: string, value: Uint8Array | null) => void,
+): void {
   const reader = new VarintReader(u8, from, to)
   const count = reader.varint()
   // A header takes two bytes at least, so a count beyond that is a lie; nothing is allocated by it anyway.
@@ -72,10 +102,9 @@ export function decodeHeaders(u8: Uint8Array, from: number, to: number): ReadHea
     const valueEnd = skip(reader, to, -1)
     const value = valueEnd === -1 ? null : copiedBytes(u8, reader.at, valueEnd)
     if (valueEnd !== -1) reader.at = valueEnd
-    add(result, name, value)
+    take(name, value)
   }
   if (reader.at !== to) corrupt(`found ${to - reader.at} bytes after the last header`)
-  return result
 }
 
 /** Reads a length and gives the end of what it measures; -1 for a null, where `min` allows it. */

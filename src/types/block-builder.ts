@@ -119,6 +119,21 @@ export class BlockBuilder {
     return larger
   }
 
+  /**
+   * Takes back what a writer has begun: its rows, and what it has left behind them. `nullCounts` from `at` on: those of the columns as they were. Of a
+   * builder without parts.
+   */
+  cutTo(rows: number, nullCounts: readonly number[], at: number): void {
+    this.rows = rows
+    for (let s = 0; s < this.columns.length; s++) {
+      const column = this.columns[s] as ColumnBuffer
+      column.nullCount = nullCounts[at + s] as number
+      column.valid.fill(1, rows)
+      if (column.kind === 'bytes') column.bytesLength = rows === 0 ? 0 : (column.values[rows] as number)
+    }
+    this.#plannedFrom = -1
+  }
+
   /** Gives back byte arrays of which the rows now in the builder use little. */
   trimParts(): void {
     for (const column of this.columns) {

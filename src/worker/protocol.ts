@@ -1,6 +1,8 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { ErrorShape } from '../common/errors.js'
 import type { BlockDescriptor, ScanPartition } from '../connector/inputs.js'
+import type { DeadLetter } from '../dead-letter/dead-letter.js'
+import type { FailurePolicy } from '../dead-letter/failure-policy.js'
 import type { ChannelDescriptor } from '../exchange/channel.js'
 import type { SharedLogMemory } from '../log/shared-memory.js'
 import type { JoinSideName, PhysicalPlan } from '../plan/physical-plan.js'
@@ -71,6 +73,14 @@ export interface Deployment {
   readonly idleAfterMs: number
   /** How several watermarks make one: the least of them, or the greatest. */
   readonly watermarkPolicy: WatermarkPolicy
+  readonly failures?: DeployedFailures | undefined
+}
+
+/** What becomes of rows that fail. */
+export interface DeployedFailures {
+  readonly policy: FailurePolicy
+  /** The query's first topic: to its dead-letter queue go rows that are of no one record. */
+  readonly topic: string | undefined
 }
 
 export type WatermarkPolicy = 'min' | 'max'
@@ -102,6 +112,14 @@ export type ToWorker =
       readonly task: number
       readonly partition: ScanPartition
     }
+  /** Dead letters of a task that are in the log: there is room for others. */
+  | {
+      readonly type: 'lettersTaken'
+      readonly query: string
+      readonly stage: number
+      readonly task: number
+      readonly letters: number
+    }
   | { readonly type: 'undeploy'; readonly query: string }
   | { readonly type: 'shutdown' }
 
@@ -117,6 +135,9 @@ export interface TaskMetrics {
   readonly stateRowsRemoved: number
   readonly minEventTime: number
   readonly maxEventTime: number
+  /** By the failure policy: rows that are left out, and attempts after the first. */
+  readonly failedRows: number
+  readonly retries: number
 }
 
 export interface PartitionPosition {
@@ -147,5 +168,16 @@ export type FromWorker =
       readonly stage: number
       readonly task: number
       readonly rowsIn: number
+    }
+  /** Rows have failed for good; said before the barrier of the epoch that leaves them out. The counts are since the query was deployed. */
+  | {
+      readonly type: 'failures'
+      readonly query: string
+      readonly stage: number
+      readonly task: number
+      readonly epoch: number
+      readonly rowsIn: number
+      readonly failedRows: number
+      readonly letters: readonly DeadLetter[]
     }
   | { readonly type: 'failed'; readonly query: string; readonly slot: number; readonly error: ErrorShape }

@@ -1,11 +1,14 @@
 import { compileToShuffle } from '../codegen/shuffle-compiler.js'
 import { compileState, compileToBuilder, compileToTable } from '../codegen/stage-compiler.js'
-import type { PipelineSpec, StateFunction } from '../codegen/stage-functions.js'
+import { type PipelineSpec, type RowsFunction, SOURCE_CELLS, type StateFunction } from '../codegen/stage-functions.js'
 import { groupLayout } from '../operator/aggregate.js'
-import type { Stage } from '../plan/physical-plan.js'
+import type { Grouping, NarrowOperator, Stage } from '../plan/physical-plan.js'
 import type { GroupTable } from '../state/group-table.js'
 import { givePartialTable, PARTIAL_GROUPS, takePartialTable } from '../state/partial-tables.js'
 import type { BufferViews } from '../types/block.js'
+import type { CarefulLoop, CarefulTableLoop } from './careful-rows.js'
+import type { FailureGuard, RowOrigin } from './failure-guard.js'
+import { guarding } from './guarding.js'
 import type { OutputPort } from './output-port.js'
 
 /**
@@ -17,13 +20,18 @@ export class RowsTarget {
   /** The table was full, and handed on in between. */
   overflowed = false
   readonly #take: (views: BufferViews, position: number, from: number, to: number, cells: Float64Array) => void
+  readonly #careful: CarefulLoop | CarefulTableLoop | undefined
+  readonly #operators: string
+  #probe: GroupTable | undefined
   readonly #writeState: StateFunction | undefined
 
   constructor(
     { output }: Stage,
     spec: PipelineSpec,
     private readonly outputs: readonly OutputPort[],
+    private readonly guard?: FailureGuard,
   ) {
+    this.#operators = operatorNames(spec.operators)
     if (output.kind === 'partialAggregate') {
       const table = takePartialTable(groupLayout(output.grouping, true), () => {
         this.handOn()
@@ -33,6 +41,11 @@ export class RowsTarget {
       this.table = table
       this.#writeState = compileState(output.grouping, true, spec.ansi).run
       this.#take = (views, position, from, to, cells) => run(views, position, from, to, cells, table)
+      if (guard !== undefined) {
+        const look = (views: BufferViews, position: number, from: number, to: number, cells: Float64Array): void =>
+          this.#look(spec, output.grouping, views, position, from, to, cells)
+        this.#careful = new (guarding().CarefulTableLoop)(run, table, look, SOURCE_CELLS)
+      }
       return
     }
     const builders = outputs.map(({ builder }) => builder)
@@ -45,19 +58,56 @@ export class RowsTarget {
         ensure(to - from)
         run(views, position, from, to, cells, builders)
       }
-      return
+    } else {
+      const run = compileToBuilder(spec, output.schema).run
+      const [builder] = builders
+      this.#take = (views, position, from, to, cells) => {
+        ensure(to - from)
+        if (builder !== undefined) run(views, position, from, to, cells, builder)
+      }
     }
-    const run = compileToBuilder(spec, output.schema).run
-    const [builder] = builders
-    this.#take = (views, position, from, to, cells) => {
-      ensure(to - from)
-      if (builder !== undefined) run(views, position, from, to, cells, builder)
+    if (guard !== undefined) this.#careful = new (guarding().CarefulLoop)(this.#take, builders, SOURCE_CELLS)
+  }
+
+  /** `origin`: of the block's rows, where there is a failure policy. */
+  take(
+    views: BufferViews,
+    position: number,
+    from: number,
+    to: number,
+    cells: Float64Array,
+    origin?: RowOrigin | undefined,
+  ): void {
+    const careful = this.#careful
+    if (careful === undefined || origin === undefined) this.#take(views, position, from, to, cells)
+    else {
+      careful.run(views, position, from, to, cells, (row, error) =>
+        this.guard?.failed('transform', this.#operators, error, origin, row),
+      )
     }
   }
 
-  take(views: BufferViews, position: number, from: number, to: number, cells: Float64Array): void {
-    this.#take(views, position, from, to, cells)
+  /** Rows into a table that nobody looks at. */
+  #look(
+    spec: PipelineSpec,
+    grouping: Grouping,
+    views: BufferViews,
+    position: number,
+    from: number,
+    to: number,
+    cells: Float64Array,
+  ): void {
+    this.#probe ??= takePartialTable(groupLayout(grouping, true), () => this.#probe?.reset())
+    const table = this.#probe
+    this.#lookInto ??= compileToTable(spec, grouping, table).run
+    try {
+      this.#lookInto(views, position, from, to, cells, table)
+    } finally {
+      table.reset()
+    }
   }
+
+  #lookInto: RowsFunction<GroupTable> | undefined
 
   /** The table has so many groups that it is better handed on. */
   get isHeavy(): boolean {
@@ -80,5 +130,11 @@ export class RowsTarget {
 
   close(): void {
     if (this.table !== undefined) givePartialTable(this.table)
+    if (this.#probe !== undefined) givePartialTable(this.#probe)
   }
+}
+
+/** What a failure in the loop is called by: it is one loop, whatever it consists of. */
+export function operatorNames(operators: readonly NarrowOperator[]): string {
+  return operators.length === 0 ? 'scan' : operators.map(({ op }) => op).join(', ')
 }

@@ -3,9 +3,13 @@ import { assert, present } from '../common/assert.js'
 import type { Env } from '../common/env.js'
 import { lazyModule } from '../common/lazy-module.js'
 import type { InputPartition } from '../connector/input-partition.js'
+import type { OriginalRecords } from '../connector/original-records.js'
 import { hasUserCode, type ScanInput, type Stage, stampOf } from '../plan/physical-plan.js'
+import type { FailureGuard } from './failure-guard.js'
+import { guarding } from './guarding.js'
 import type { OutputPort } from './output-port.js'
 import type { PartitionPosition } from './protocol.js'
+import type { ScannedRows } from './row-origin.js'
 import { RowsTarget } from './rows-target.js'
 import { type Counters, newCounters, type Task } from './task.js'
 import type { UserPipeline, UserStage, UserSurroundings } from './user-pipeline.js'
@@ -33,6 +37,8 @@ export interface ScannedPartition {
   readonly topic?: { readonly partition: { readonly topic: string; readonly partition: number } } | undefined
   readonly input: InputPartition
   readonly maxEventTime: number
+  /** Where there is a failure policy that makes dead letters. */
+  readonly originals?: OriginalRecords | undefined
 }
 
 export interface Goal {
@@ -59,6 +65,8 @@ interface Cursor {
   landing: boolean
   /** The greatest event time before the rows that are on their way: what the watermark may say of the partition. */
   landedEventTime: number
+  /** Of the rows at hand, where there is a failure policy. */
+  readonly origin: ScannedRows | undefined
 }
 
 /**
@@ -71,6 +79,7 @@ export class ScanTask implements Task {
   readonly counters: Counters = newCounters()
   readonly #cursors: Cursor[]
   readonly #target: RowsTarget
+  readonly #guard: FailureGuard | undefined
   readonly #user: UserStage | undefined
   /** Partitions with rows on their way through user code; what went wrong there. */
   #flying = 0
@@ -102,6 +111,7 @@ export class ScanTask implements Task {
     /** Where there is user code: its functions, and how to say that a promise of theirs was kept. */
     private readonly user?: UserSurroundings,
   ) {
+    this.#guard = user?.guard
     const scan = stage.input as ScanInput
     assert(scan.kind === 'scan', `stage ${stage.id} scans`)
     const { watermark } = scan
@@ -119,7 +129,7 @@ export class ScanTask implements Task {
       tables,
     }
     this.#rowsAtATime = rowsAtATime(stage, tables)
-    this.#target = new RowsTarget(stage, spec, outputs)
+    this.#target = new RowsTarget(stage, spec, outputs, this.#guard)
     this.#toldAt = env.monotonic()
     const stamp = stampOf(stage)
     this.#delayMs = stamp?.delayMs ?? Number.NaN
@@ -132,14 +142,17 @@ export class ScanTask implements Task {
     this.#cursors.push(this.#cursorOf(partition))
   }
 
-  #cursorOf({ index, input, maxEventTime, topic }: ScannedPartition): Cursor {
+  #cursorOf({ index, input, maxEventTime, topic, originals }: ScannedPartition): Cursor {
     const name = topic === undefined ? `input ${index}` : `${topic.partition.topic}-${topic.partition.partition}`
     const cells = new Float64Array(SOURCE_CELLS)
     cells[0] = maxEventTime
     const pipeline =
       this.#user === undefined ? undefined : new (userCode().UserPipeline)(this.#user, this.#target, cells)
     const lastDataAt = this.env.monotonic()
-    return { index, name, input, cells, lastDataAt, pipeline, flying: 0, landing: false, landedEventTime: maxEventTime }
+    const guard = this.#guard
+    const origin = guard && new (guarding().ScannedRows)(name, topic?.partition, originals, input)
+    const landedEventTime = maxEventTime
+    return { index, name, input, cells, lastDataAt, pipeline, flying: 0, landing: false, landedEventTime, origin }
   }
 
   setGoal(goal: Goal): void {
@@ -149,7 +162,7 @@ export class ScanTask implements Task {
   }
 
   step(): boolean {
-    if (!this.#drain()) return false
+    if (!this.#drain() || this.#guard?.isFull === true) return false
     const landed = this.#land()
     const goal = this.#goal
     if (goal === undefined) return false
@@ -160,6 +173,7 @@ export class ScanTask implements Task {
       return true
     }
     const rows = this.#readSome(goal)
+    this.#guard?.flush()
     if (rows > 0) this.#tellAdvance()
     const done = goal.ends !== null && this.#reached(goal.ends)
     // The watermark covers what was handed on and nothing more: it waits for partial aggregates that wait.
@@ -211,7 +225,10 @@ export class ScanTask implements Task {
   }
 
   close(): void {
-    for (const cursor of this.#cursors) cursor.input.close()
+    for (const cursor of this.#cursors) {
+      cursor.input.close()
+      cursor.origin?.close()
+    }
     this.#target.close()
   }
 
@@ -229,6 +246,7 @@ export class ScanTask implements Task {
       else quiet = 0
       rows += read
       if (this.#target.table === undefined && this.#isFull()) break
+      if (this.#guard?.isFull === true) break
     }
     this.counters.rowsIn += rows
     return rows
@@ -253,7 +271,7 @@ export class ScanTask implements Task {
     try {
       if (cursor.pipeline !== undefined) this.#fly(cursor, cursor.pipeline)
       else {
-        this.#target.take(views, position, from, to, cursor.cells)
+        this.#target.take(views, position, from, to, cursor.cells, cursor.origin)
         this.#unsent += to - from
       }
     } finally {
@@ -266,11 +284,14 @@ export class ScanTask implements Task {
   /** The rows of the partition's block through user code: at once, or, where it gives promises, until they can be landed. */
   #fly(cursor: Cursor, pipeline: UserPipeline): void {
     const { views, position, from, to } = cursor.input
-    const under = pipeline.start(views, position, from, to, placeOf(cursor))
+    const { origin } = cursor
+    origin?.forget()
+    const under = pipeline.start(views, position, from, to, placeOf(cursor), origin)
     if (under === undefined) {
       this.#landed(cursor, to - from)
       return
     }
+    origin?.keep(from, to)
     cursor.flying = to - from
     this.#flying += 1
     const { wake } = present(this.user, 'user code')

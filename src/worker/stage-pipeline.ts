@@ -8,7 +8,9 @@ import { type BlockRef, blockRowCount } from '../types/block.js'
 import { BlockBuilder } from '../types/block-builder.js'
 import { BlockScratch } from '../types/block-scratch.js'
 import type { StructType } from '../types/data-type.js'
+import { guarding } from './guarding.js'
 import type { OutputPort } from './output-port.js'
+import type { OwnRows } from './row-origin.js'
 import { RowsTarget } from './rows-target.js'
 import type { UserPipeline, UserSurroundings } from './user-pipeline.js'
 
@@ -28,6 +30,7 @@ export class StagePipeline {
   readonly #block = new BlockScratch()
   readonly #cells = new Float64Array(SOURCE_CELLS)
   readonly #user: UserPipeline | undefined
+  readonly #ownRows: OwnRows | undefined
   readonly #line: BlockRef[] = []
   #isFlying = false
   #hasLanded = false
@@ -44,16 +47,18 @@ export class StagePipeline {
     private readonly surroundings?: UserSurroundings,
   ) {
     this.#scratch = new BlockBuilder(headSchema)
+    const guard = surroundings?.guard
+    this.#ownRows = guard && new (guarding().OwnRows)(guard, headSchema)
     const isNarrow = stage.output.kind === 'sink' || stage.output.kind === 'exchange'
     if (isNarrow && stage.pipeline.length === 0) return
     if (hasUserCode(stage)) {
       const around = present(surroundings, 'the functions of user code')
       const user = userCode().userStage(stage, headSchema, { ansi, surroundings: around, tables })
-      this.#target = new RowsTarget(stage, user.last, outputs)
+      this.#target = new RowsTarget(stage, user.last, outputs, guard)
       this.#user = new (userCode().UserPipeline)(user, this.#target, this.#cells)
     } else {
       const spec = { schema: headSchema, operators: stage.pipeline, ansi, tables }
-      this.#target = new RowsTarget(stage, spec, outputs)
+      this.#target = new RowsTarget(stage, spec, outputs, guard)
     }
   }
 
@@ -86,7 +91,7 @@ export class StagePipeline {
       this.#advance()
     } else {
       const { views, position } = this.#block.encode(this.#scratch)
-      target.take(views, position, 0, this.#scratch.rows, this.#cells)
+      target.take(views, position, 0, this.#scratch.rows, this.#cells, this.#ownRows?.at(views, position))
       target.handOn()
     }
     this.#scratch.reset()
@@ -117,7 +122,9 @@ export class StagePipeline {
       this.#land()
       this.#advance()
     }
-    let empty = !this.#isBusy
+    const guard = this.surroundings?.guard
+    guard?.flush()
+    let empty = !this.#isBusy && guard?.isFull !== true
     for (const output of this.outputs) if (!output.drain()) empty = false
     return empty
   }
@@ -137,6 +144,7 @@ export class StagePipeline {
         0,
         blockRowCount(block.views, block.position),
         'rows of its own',
+        this.#ownRows?.at(block.views, block.position),
       )
       if (under === undefined) this.#land()
       else this.#fly(under)

@@ -23,6 +23,8 @@ export interface Counters {
   stateRowsRemoved: number
   minEventTime: number
   maxEventTime: number
+  failedRows: number
+  retries: number
 }
 
 export function newCounters(): Counters {
@@ -37,6 +39,8 @@ export function newCounters(): Counters {
     stateRowsRemoved: 0,
     minEventTime: Number.POSITIVE_INFINITY,
     maxEventTime: Number.NEGATIVE_INFINITY,
+    failedRows: 0,
+    retries: 0,
   }
 }
 

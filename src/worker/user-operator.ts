@@ -1,22 +1,24 @@
 import { present } from '../common/assert.js'
 import type { Env } from '../common/env.js'
+import { isOfRow } from '../dead-letter/failure-policy.js'
 import type { UserCodeOperator } from '../plan/physical-plan.js'
 import { stepName } from '../plan/user-code.js'
-import type { BlockRef, BufferViews } from '../types/block.js'
-import { BlockBuilder, ScratchFull } from '../types/block-builder.js'
-import { BlockScratch } from '../types/block-scratch.js'
-import { compileRowEncoder, type RowEncoder } from '../types/column-builder.js'
-import type { StructType } from '../types/data-type.js'
+import type { BlockRef } from '../types/block.js'
 import { compileRowsReader, type Row, type RowsReader } from '../types/row-reader.js'
+import type { Attempts, FailureGuard } from './failure-guard.js'
 import type { Heartbeat } from './heartbeat.js'
+import { DROPPED, isThenable, UserAttempts } from './user-attempts.js'
 import { notRows, userCodeFailed, userCodeTimedOut } from './user-errors.js'
 import type { Callable } from './user-function.js'
+import { RowOutput, type TakeRows } from './user-output.js'
 
-/** Rows [from, to) of a block, to whoever takes them next. */
-export type TakeRows = (views: BufferViews, position: number, from: number, to: number) => void
+/** Row `row` of the block at hand has failed for good. */
+export type RowGivenUp = (row: number, error: unknown, attempts?: Attempts) => void
 
-/** What a row became that did not become anything. */
-const DROPPED = Symbol('dropped')
+interface BatchGivenUp {
+  readonly batch: number
+  readonly of: Attempts
+}
 
 /**
  * One function of the user's, called for the rows of a block. As long as it gives values nothing waits; from its first promise on the rest of the
@@ -26,6 +28,8 @@ export class UserOperator {
   readonly #step: string
   readonly #read: RowsReader
   readonly #output: RowOutput | undefined
+  readonly #attempts: UserAttempts | undefined
+  #sources: readonly number[] = []
 
   constructor(
     private readonly operator: UserCodeOperator,
@@ -34,30 +38,64 @@ export class UserOperator {
     private readonly heartbeat: Heartbeat,
     /** By which the engine knows the run. */
     private readonly owner: string,
+    guard?: FailureGuard | undefined,
   ) {
     this.#step = stepName(operator.code)
     this.#read = compileRowsReader(operator.input)
     this.#output = operator.code.method === 'filter' ? undefined : new RowOutput(operator.schema)
+    if (guard === undefined) return
+    const { method, concurrency } = operator.code
+    const calls = {
+      // Rows that are made as they are asked for are made within the attempt.
+      call: method === 'flatMap' ? (row: unknown): unknown => this.#spread(call(row)) : call,
+      settled: (result: unknown): Promise<unknown> => this.#settled(result),
+      concurrency,
+      failed: (error: unknown): unknown => userCodeFailed(this.#step, error),
+    }
+    this.#attempts = new UserAttempts(guard, calls, env, heartbeat)
   }
 
   /** Rows [0, rows) of the block; a promise where the function has given one. `take` may be called until the next run. */
-  run({ views, position }: BlockRef, rows: number, place: string, take: TakeRows): Promise<void> | undefined {
+  run(
+    { views, position }: BlockRef,
+    rows: number,
+    place: string,
+    take: TakeRows,
+    failed: RowGivenUp = () => undefined,
+  ): Promise<void> | undefined {
     const given: Row[] = []
     this.#read(views, position, 0, rows, given)
     const { method, timeoutMs } = this.operator.code
     this.heartbeat.begin(this.owner, this.#step, place, timeoutMs)
-    const results = method === 'mapBatches' ? this.#batches(given) : this.#each(given)
+    const results = method === 'mapBatches' ? this.#batches(given, failed) : this.#each(given, failed)
     const finish = (all: readonly unknown[]): void => {
       if (method === 'filter') this.#keep(all, { views, position }, take)
-      else this.#emit(all, take)
+      else this.#emit(all, rows, take, failed)
     }
     if (results instanceof Promise) return results.then(finish)
     finish(results)
     return undefined
   }
 
+  /** As a plan calls it: `map(enrich)`. */
+  get name(): string {
+    return this.#step
+  }
+
+  /** Of row number `n` that has come out: the row that it was made of; undefined where there are several. By a failure policy. */
+  sourceOf(n: number): number | undefined {
+    const { method } = this.operator.code
+    if (method === 'filter') return n
+    const source = this.#sources[n]
+    return method === 'mapBatches' || source === undefined ? undefined : source
+  }
+
   /** What each row becomes, in order. */
-  #each(rows: readonly Row[]): readonly unknown[] | Promise<readonly unknown[]> {
+  #each(rows: readonly Row[], failed: RowGivenUp): readonly unknown[] | Promise<readonly unknown[]> {
+    return this.#attempts === undefined ? this.#once(rows) : this.#attempts.each(rows, failed)
+  }
+
+  #once(rows: readonly Row[]): readonly unknown[] | Promise<readonly unknown[]> {
     const results: unknown[] = new Array(rows.length)
     const { call, heartbeat } = this
     try {
@@ -106,7 +144,7 @@ export class UserOperator {
   }
 
   /** A function that gives promises may loop before it gives one. */
-  #begin(row: Row | undefined, i: number): unknown {
+  #begin(row: Row | readonly Row[] | undefined, i: number): unknown {
     this.heartbeat.enter(i)
     try {
       return this.call(row)
@@ -130,11 +168,51 @@ export class UserOperator {
     }
   }
 
-  #batches(rows: readonly Row[]): readonly unknown[] | Promise<readonly unknown[]> {
+  #batches(rows: readonly Row[], failed: RowGivenUp): readonly unknown[] | Promise<readonly unknown[]> {
     const { batchRows } = this.operator.code
     const batches: Row[][] = []
     for (let from = 0; from < rows.length; from += batchRows) batches.push(rows.slice(from, from + batchRows))
-    return this.#each(batches as unknown as readonly Row[])
+    const attempts = this.#attempts
+    if (attempts === undefined) return this.#once(batches as unknown as readonly Row[])
+    // Which of its rows a batch has failed by is found by giving it each alone: how rows make batches is not the function's to say.
+    const alone: BatchGivenUp[] = []
+    const results = attempts.each(batches, (batch, _, of) => alone.push({ batch, of }))
+    const split = (all: readonly unknown[]): readonly unknown[] | Promise<readonly unknown[]> =>
+      alone.length === 0 ? all : this.#rowsAlone(all, batches, alone, failed)
+    return results instanceof Promise ? results.then(split) : split(results)
+  }
+
+  async #rowsAlone(
+    all: readonly unknown[],
+    batches: readonly (readonly Row[])[],
+    alone: readonly BatchGivenUp[],
+    failed: RowGivenUp,
+  ): Promise<readonly unknown[]> {
+    const { batchRows } = this.operator.code
+    const results = [...all]
+    for (const { batch, of } of alone) {
+      const rows: unknown[] = []
+      let i = 0
+      for (const row of batches[batch] ?? []) {
+        try {
+          rows.push(...(this.#spread(await this.#settled(this.#begin([row], i))) as unknown[]))
+        } catch (error) {
+          const { attempt, firstAt } = of
+          const last = { attempt: attempt + 1, firstAt, lastAt: this.env.now() }
+          failed(batch * batchRows + i, userCodeFailed(this.#step, error), last)
+        }
+        i += 1
+      }
+      results[batch] = rows
+    }
+    return results
+  }
+
+  /** Rows of a function that gives several, as an array. */
+  #spread(result: unknown): unknown {
+    if (isThenable(result)) return result.then((rows) => this.#spread(rows))
+    if (!isIterable(result)) throw notRows(this.#step, result, 'rows')
+    return Array.isArray(result) ? result : [...result]
   }
 
   /** The rows that stay are handed on where they lie, in runs. */
@@ -144,78 +222,66 @@ export class UserOperator {
       const stays = i < results.length && results[i] !== DROPPED && Boolean(results[i])
       if (stays && from < 0) from = i
       if (stays || from < 0) continue
-      take(views, position, from, i)
+      take(views, position, from, i, 0)
       from = -1
     }
   }
 
-  #emit(results: readonly unknown[], take: TakeRows): void {
+  #emit(results: readonly unknown[], given: number, take: TakeRows, failed: RowGivenUp): void {
     const output = present(this.#output, 'the columns of what comes out')
-    if (this.operator.code.method === 'map') {
-      output.write(
-        results.every((result) => result !== DROPPED) ? results : results.filter((one) => one !== DROPPED),
-        take,
-      )
-      return
+    if (this.#attempts !== undefined) this.#emitKnown(results, given, output, take, failed)
+    else if (this.operator.code.method === 'map') output.write(results, take)
+    else {
+      const rows: unknown[] = []
+      for (const result of results) {
+        if (!isIterable(result)) throw notRows(this.#step, result, 'rows')
+        for (const row of result) rows.push(row)
+      }
+      output.write(rows, take)
     }
+  }
+
+  /** By a failure policy: what is not a row of the columns is left out, and it is known of the others what they were made of. */
+  #emitKnown(results: readonly unknown[], given: number, output: RowOutput, take: TakeRows, failed: RowGivenUp): void {
+    const { method, batchRows } = this.operator.code
     const rows: unknown[] = []
-    for (const result of results) {
-      if (result === DROPPED) continue
-      if (!isIterable(result)) throw notRows(this.#step, result, 'rows')
-      for (const row of result) rows.push(row)
-    }
-    output.write(rows, take)
-  }
-}
-
-/** Rows of the user's as blocks, in memory that is used again. */
-class RowOutput {
-  readonly #encoder: RowEncoder
-  readonly #builder: BlockBuilder
-  readonly #scratch = new BlockScratch()
-  #rows = new Int32Array(0)
-  #parts = new Int32Array(0)
-
-  constructor(schema: StructType) {
-    this.#encoder = compileRowEncoder(schema)
-    this.#builder = new BlockBuilder(schema)
-    this.#builder.setParts(1)
-  }
-
-  write(rows: readonly unknown[], take: TakeRows): void {
-    if (this.#rows.length < rows.length) {
-      this.#rows = new Int32Array(rows.length).map((_, i) => i)
-      this.#parts = new Int32Array(rows.length)
-    }
-    this.#write(rows, 0, rows.length, take)
-  }
-
-  #write(rows: readonly unknown[], from: number, to: number, take: TakeRows): void {
-    if (from === to) return
-    const builder = this.#builder
-    const count = to - from
-    builder.reset()
-    builder.ensureRows(count)
+    const sources: number[] = []
+    results.forEach((result, i) => {
+      if (result === DROPPED) return
+      const made = method === 'map' ? [result] : (this.#spread(result) as unknown[])
+      for (const row of made) {
+        rows.push(row)
+        sources.push(method === 'mapBatches' ? i * batchRows : i)
+      }
+    })
+    this.#sources = sources
+    let isUnderWay = false
     try {
-      this.#encoder.encode(builder, rows, from, to, this.#rows.subarray(0, count), this.#parts.subarray(0, count))
-    } catch (error) {
-      if (!(error instanceof ScratchFull) || count === 1) throw error
-      // Texts of that size are too much for one block.
-      const middle = from + (count >> 1)
-      this.#write(rows, from, middle, take)
-      this.#write(rows, middle, to, take)
+      output.write(rows, (...made) => {
+        isUnderWay = true
+        take(...made)
+      })
       return
+    } catch (error) {
+      if (isUnderWay || !isOfRow(error)) throw error
     }
-    builder.rows = count
-    builder.selectPart(0)
-    // The memory is used again by the next run, and not by another part of this one.
-    const { views, position } = count === rows.length ? this.#scratch.encode(builder) : builder.toBlock()
-    take(views, position, 0, count)
+    const wrong = new Map<number, unknown>()
+    rows.forEach((row, n) => {
+      const source = sources[n] as number
+      const error = wrong.has(source) ? undefined : output.faultOf(row)
+      if (error !== undefined) wrong.set(source, error)
+    })
+    // A row of which one part cannot be is left out as a whole, and so is a batch.
+    const parts = method === 'mapBatches' ? batchRows : 1
+    for (const [source, error] of wrong) {
+      for (let i = source; i < Math.min(source + parts, given); i++) failed(i, error)
+    }
+    this.#sources = sources.filter((source) => !wrong.has(source))
+    output.write(
+      rows.filter((_, n) => !wrong.has(sources[n] as number)),
+      take,
+    )
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 }
 
 function isIterable(value: unknown): value is Iterable<unknown> {

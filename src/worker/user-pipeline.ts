@@ -6,9 +6,13 @@ import type { Stage, UserCodeOperator } from '../plan/physical-plan.js'
 import type { BufferViews } from '../types/block.js'
 import { BlockBuilder } from '../types/block-builder.js'
 import { BlockScratch } from '../types/block-scratch.js'
-import type { StructType } from '../types/data-type.js'
+import { type StructType, topLevelSlots } from '../types/data-type.js'
+import type { CarefulLoop } from './careful-rows.js'
+import type { FailureGuard, RowOrigin } from './failure-guard.js'
+import { guarding } from './guarding.js'
 import type { Heartbeat } from './heartbeat.js'
-import type { RowsTarget } from './rows-target.js'
+import type { OwnRows } from './row-origin.js'
+import { operatorNames, type RowsTarget } from './rows-target.js'
 import type { Callable } from './user-function.js'
 import { UserOperator } from './user-operator.js'
 
@@ -24,6 +28,8 @@ export interface UserSurroundings {
   readonly heartbeat: () => Heartbeat
   /** By which the engine knows the run. */
   readonly run: string
+  /** Of the task, where the query has a failure policy. */
+  readonly guard?: FailureGuard | undefined
 }
 
 /** What a stage with user code in it consists of, compiled once: who runs it on rows of his own makes a {@link UserPipeline} of it. */
@@ -37,6 +43,9 @@ export interface UserStage {
 interface UserStep {
   readonly run: RowsFunction<BlockBuilder>
   readonly schema: StructType
+  /** Of the blocks that its segment reads, and what the segment consists of. */
+  readonly reads: StructType
+  readonly operators: PipelineSpec['operators']
   readonly operator: UserCodeOperator
   /** Its rows are stamped at its beginning, so the cells of the source are its own. */
   readonly ownsCells: boolean
@@ -73,6 +82,8 @@ export function userStage(stage: Stage, schema: StructType, options: UserStageOp
       steps.push({
         run: compileUserInput(own, operator).run,
         schema: userInputSchema(operator, isStamped(own)),
+        reads: own.schema,
+        operators: own.operators,
         operator,
         ownsCells: segment.watermark !== undefined,
       })
@@ -81,43 +92,107 @@ export function userStage(stage: Stage, schema: StructType, options: UserStageOp
   return { steps, last: last as PipelineSpec, surroundings }
 }
 
+/** A piece of a function's input: from row `first` on, made of rows of a block of which `sourceOf` tells what they were made of. */
+interface Fill {
+  readonly first: number
+  readonly sourceOf: (row: number) => number | undefined
+}
+
+interface StepAtWork {
+  readonly step: UserStep
+  readonly builder: BlockBuilder
+  readonly scratch: BlockScratch
+  readonly operator: UserOperator
+  readonly guarded: GuardedStep | undefined
+}
+
+/** Of a function's input, by a failure policy. */
+class GuardedStep {
+  readonly fills: Fill[] = []
+  /** Rows at hand that are of no one record. */
+  readonly inputRows: OwnRows
+  readonly segmentRows: OwnRows
+  readonly operators: string
+  readonly loop: CarefulLoop
+  readonly #rowColumn: number
+
+  constructor(
+    guard: FailureGuard,
+    { schema, run, operator, reads, operators }: UserStep,
+    private readonly builder: BlockBuilder,
+  ) {
+    this.inputRows = new (guarding().OwnRows)(guard, operator.input)
+    this.segmentRows = new (guarding().OwnRows)(guard, reads)
+    this.operators = operatorNames(operators)
+    this.loop = new (guarding().CarefulLoop)(
+      (views, position, from, to, cells) => run(views, position, from, to, cells, builder),
+      [builder],
+      SOURCE_CELLS,
+    )
+    this.#rowColumn = topLevelSlots(schema)[operator.input.fields.length] as number
+  }
+
+  /** Of row `row` of the input: the row that it was made of, in the block that the pipeline was given. */
+  sourceOf(row: number): number | undefined {
+    const fill = this.fills.findLast(({ first }) => first <= row)
+    return fill?.sourceOf(this.builder.columns[this.#rowColumn]?.values[row] as number)
+  }
+}
+
+const itself = (row: number): number => row
+
 /**
  * Rows of one input partition (or of a head) through the functions and the segments between them, a block at a time. Where a function has given
  * promises the block is under way until they are kept, and what came out waits to be landed: rows reach the stage's target in steps of the task alone.
  */
 export class UserPipeline {
-  readonly #steps: readonly {
-    readonly step: UserStep
-    readonly builder: BlockBuilder
-    readonly scratch: BlockScratch
-    readonly operator: UserOperator
-  }[]
+  readonly #steps: readonly StepAtWork[]
   readonly #noCells = new Float64Array(SOURCE_CELLS)
   readonly #lastOwnsCells: boolean
+  readonly #guard: FailureGuard | undefined
+  readonly #lastRows: OwnRows | undefined
   #ready: (() => void)[] = []
   /** Where the rows under way are from. */
   #place = ''
+  #origin: RowOrigin | undefined
 
   constructor(
     { steps, last, surroundings }: UserStage,
     private readonly target: RowsTarget,
     private readonly cells: Float64Array,
   ) {
-    const { functions, env, heartbeat, run } = surroundings
-    this.#steps = steps.map((step) => ({
-      step,
-      builder: new BlockBuilder(step.schema),
-      scratch: new BlockScratch(),
-      operator: new UserOperator(step.operator, functions(step.operator), env, heartbeat(), run),
-    }))
+    const { functions, env, heartbeat, run, guard } = surroundings
+    this.#guard = guard
+    this.#lastRows = guard === undefined ? undefined : new (guarding().OwnRows)(guard, last.schema)
+    this.#steps = steps.map((step) => {
+      const builder = new BlockBuilder(step.schema)
+      return {
+        step,
+        builder,
+        scratch: new BlockScratch(),
+        operator: new UserOperator(step.operator, functions(step.operator), env, heartbeat(), run, guard),
+        guarded: guard === undefined ? undefined : new GuardedStep(guard, step, builder),
+      }
+    })
     this.#lastOwnsCells = last.watermark !== undefined
   }
 
-  /** The block may be gone when this returns. A promise: it is kept when everything that comes of the block can be landed. */
-  start(views: BufferViews, position: number, from: number, to: number, place: string): Promise<void> | undefined {
+  /**
+   * The block may be gone when this returns. A promise: it is kept when everything that comes of the block can be landed. `origin`: of its rows, where there is a
+   * failure policy.
+   */
+  start(
+    views: BufferViews,
+    position: number,
+    from: number,
+    to: number,
+    place: string,
+    origin?: RowOrigin | undefined,
+  ): Promise<void> | undefined {
     this.#place = place
+    this.#origin = origin
     this.#begin(0)
-    this.#fill(0, views, position, from, to)
+    this.#fill(0, views, position, from, to, itself)
     return this.#call(0)
   }
 
@@ -129,20 +204,33 @@ export class UserPipeline {
   }
 
   #begin(i: number): void {
-    this.#steps[i]?.builder.reset()
+    const at = this.#steps[i]
+    at?.builder.reset()
+    if (at?.guarded !== undefined) at.guarded.fills.length = 0
   }
 
   /** Rows through the segment before function `i`; behind the last function they wait to be landed. */
-  #fill(i: number, views: BufferViews, position: number, from: number, to: number): void {
+  #fill(i: number, views: BufferViews, position: number, from: number, to: number, sourceOf: Fill['sourceOf']): void {
     const at = this.#steps[i]
     if (at === undefined) {
       const cells = this.#lastOwnsCells ? this.cells : this.#noCells
-      this.#ready.push(() => this.target.take(views, position, from, to, cells))
+      const own = this.#lastRows?.at(views, position)
+      const origin = own === undefined ? undefined : new (guarding().SourceRows)(own, sourceOf, this.#origin)
+      this.#ready.push(() => this.target.take(views, position, from, to, cells, origin))
       return
     }
-    const { step, builder } = at
+    const { step, builder, guarded } = at
     builder.ensureRows(builder.rows + to - from)
-    step.run(views, position, from, to, step.ownsCells ? this.cells : this.#noCells, builder)
+    const cells = step.ownsCells ? this.cells : this.#noCells
+    if (guarded === undefined) {
+      step.run(views, position, from, to, cells, builder)
+      return
+    }
+    guarded.fills.push({ first: builder.rows, sourceOf })
+    const origin = new (guarding().SourceRows)(guarded.segmentRows.at(views, position), sourceOf, this.#origin)
+    guarded.loop.run(views, position, from, to, cells, (row, error) =>
+      this.#guard?.failed('transform', guarded.operators, error, origin, row),
+    )
   }
 
   /** Function `i`, with all rows that its segment has for it, and what comes behind it. */
@@ -150,11 +238,25 @@ export class UserPipeline {
     const at = this.#steps[i]
     if (at === undefined || at.builder.rows === 0) return undefined
     this.#begin(i + 1)
-    const done = at.operator.run(
-      at.scratch.encode(at.builder),
-      at.builder.rows,
+    const { guarded, operator, builder } = at
+    const block = at.scratch.encode(builder)
+    const done = operator.run(
+      block,
+      builder.rows,
       this.#place,
-      (views, position, from, to) => this.#fill(i + 1, views, position, from, to),
+      (views, position, from, to, first) => {
+        const sourceOf = (row: number): number | undefined => {
+          const made = operator.sourceOf(first + row)
+          return made === undefined ? undefined : guarded?.sourceOf(made)
+        }
+        this.#fill(i + 1, views, position, from, to, sourceOf)
+      },
+      (row, error, attempts) => {
+        if (guarded === undefined) throw error
+        const own = guarded.inputRows.at(block.views, block.position)
+        const origin = new (guarding().SourceRows)(own, (of) => guarded.sourceOf(of), this.#origin)
+        this.#guard?.failed('transform', operator.name, error, origin, row, attempts)
+      },
     )
     return done === undefined ? this.#call(i + 1) : done.then(() => this.#call(i + 1))
   }

@@ -26,12 +26,14 @@ import type { StructType } from '../types/data-type.js'
 import type { AggregateTask } from './aggregate-task.js'
 import type { WatermarkedInput } from './barrier-inputs.js'
 import type { DeduplicateTask } from './deduplicate-task.js'
+import { guarding } from './guarding.js'
 import type { Heartbeat } from './heartbeat.js'
 import type { JoinTask } from './join-task.js'
 import type { OrderTask } from './order-task.js'
 import { OutputPort } from './output-port.js'
 import type {
   BlockDescriptor,
+  DeployedFailures,
   Deployment,
   FromWorker,
   PartitionPosition,
@@ -43,6 +45,7 @@ import { type ScannedPartition, ScanTask } from './scan-task.js'
 import { Scheduler } from './scheduler.js'
 import { StagePipeline } from './stage-pipeline.js'
 import { type Counters, type Task, toMetrics } from './task.js'
+import type { TaskGuards } from './task-guards.js'
 import type { UserFunctions, UserSurroundings } from './user-pipeline.js'
 
 /** By the first task of its kind: each kind of operator is some ten modules. */
@@ -64,6 +67,9 @@ interface Deployed {
   readonly query: string
   readonly tasks: readonly Task[]
   readonly scans: readonly DeployedScan[]
+  /** By task, where there is a failure policy. */
+  readonly guards: TaskGuards | undefined
+  readonly failures: Deployment['failures']
 }
 
 interface DeployedScan {
@@ -129,16 +135,18 @@ export class Worker {
         for (const scan of this.#deployed.get(message.query)?.scans ?? []) scan.task.setGoal(message)
         break
       case 'addPartition': {
-        const scan = this.#deployed
-          .get(message.query)
-          ?.scans.find((one) => one.stage === message.stage && one.number === message.task)
+        const { scans, failures } = this.#deployed.get(message.query) ?? {}
+        const scan = scans?.find((one) => one.stage === message.stage && one.number === message.task)
         try {
-          scan?.task.addPartition(this.#open(scan.input, [message.partition])[0] as ScannedPartition)
+          scan?.task.addPartition(this.#open(scan.input, [message.partition], failures)[0] as ScannedPartition)
         } catch (error) {
           this.#fail(message.query, error)
         }
         break
       }
+      case 'lettersTaken':
+        this.#deployed.get(message.query)?.guards?.taken(message)
+        break
       case 'undeploy':
         this.#undeploy(message.query)
         this.#say({ type: 'undeployed', query: message.query, slot: this.#slot })
@@ -192,15 +200,23 @@ export class Worker {
     )
   }
 
-  #deploy(deployment: Deployment, user: UserSurroundings): void {
+  #deploy(deployment: Deployment, around: UserSurroundings): void {
     const tasks: Task[] = []
     const scans: DeployedScan[] = []
     // Known before it is whole: where a task cannot be made, those before it are closed by the undeploy of the failure.
-    this.#deployed.set(deployment.query, { query: deployment.query, tasks, scans })
+    const guards = deployment.failures && this.#guards(deployment, deployment.failures, scans)
+    this.#deployed.set(deployment.query, {
+      query: deployment.query,
+      tasks,
+      scans,
+      guards,
+      failures: deployment.failures,
+    })
     const tables: Tables = new Map()
     for (const spec of deployment.tasks) {
       const stage = present(deployment.plan.stages[spec.stage], `stage ${spec.stage}`)
       fillTables(tables, deployment, stage)
+      const user = guards === undefined ? around : { ...around, guard: guards.open(spec) }
       if (stage.input.kind === 'scan') {
         const scan = this.#scanTask(deployment, stage, spec, tables, user)
         scans.push({ stage: spec.stage, number: spec.task, input: stage.input, task: scan })
@@ -223,7 +239,7 @@ export class Worker {
     const task: ScanTask = new ScanTask(
       stage,
       deployment.plan.ansi,
-      this.#open(scan, spec.scan ?? []),
+      this.#open(scan, spec.scan ?? [], deployment.failures),
       physicalSlotsOf(scan),
       this.#outputs(deployment, spec, StagePipeline.outputSchema(stage)),
       this.env,
@@ -236,9 +252,28 @@ export class Worker {
     return task
   }
 
-  #open(scan: ScanInput, partitions: readonly ScanPartition[]): ScannedPartition[] {
-    const inputs = openInputs(scan, partitions, { memory: this.#memory, env: this.env, viewsOf: viewsOfDescriptor })
-    return inputs.map((input, i) => ({ ...(partitions[i] as ScanPartition), input }))
+  #open(scan: ScanInput, partitions: readonly ScanPartition[], failures: Deployment['failures']): ScannedPartition[] {
+    const around = {
+      memory: this.#memory,
+      env: this.env,
+      viewsOf: viewsOfDescriptor,
+      keepsOffsets: failures !== undefined,
+    }
+    const inputs = openInputs(scan, partitions, around)
+    return inputs.map((input, i) => {
+      const partition = partitions[i] as ScanPartition
+      const { topic } = partition
+      if (failures?.policy.then !== 'dead-letter' || topic === undefined) return { ...partition, input }
+      const originals = new (guarding().OriginalRecords)(topic.partition, topic.schema, around)
+      return { ...partition, input, originals }
+    })
+  }
+
+  #guards({ query, firstEpoch }: Deployment, failures: DeployedFailures, scans: readonly DeployedScan[]): TaskGuards {
+    return new (guarding().TaskGuards)(failures, this.env, firstEpoch, ({ stage, task }, told) => {
+      const scan = scans.find((one) => one.stage === stage && one.number === task)
+      this.#say({ type: 'failures', query, stage, task, rowsIn: scan?.task.counters.rowsIn ?? 0, ...told })
+    })
   }
 
   #aggregateTask(
@@ -327,6 +362,7 @@ export class Worker {
     positions: readonly PartitionPosition[],
     closedUntil: number,
   ): void {
+    this.#deployed.get(deployment.query)?.guards?.epochEnded({ stage, task }, epoch, counters)
     const metrics = toMetrics(counters)
     this.#say({ type: 'barrier', query: deployment.query, stage, task, epoch, positions, closedUntil, metrics })
   }

@@ -20,6 +20,8 @@ const metrics = (rowsIn: number, rowsOut: number): TaskMetrics => ({
   stateRowsRemoved: 0,
   minEventTime: Number.POSITIVE_INFINITY,
   maxEventTime: Number.NEGATIVE_INFINITY,
+  failedRows: 0,
+  retries: 0,
 })
 
 const spec: QueryStart = {

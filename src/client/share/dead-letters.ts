@@ -1,6 +1,8 @@
 import { MillraceError } from '../../common/errors.js'
-import { isCompacted } from '../../log/compaction-policy.js'
+import { type LetterFacts, withLetterHeaders } from '../../dead-letter/letter-headers.js'
+import { letterTopicFault } from '../../dead-letter/letter-topic.js'
 import type { TopicDescriptor } from '../../log/partition-descriptor.js'
+import type { HeaderPair } from '../../record/headers.js'
 import type { Message } from '../../record/key-scatter.js'
 import type { TopicPartition } from '../assignor.js'
 import type { HostLog } from '../host-log.js'
@@ -77,7 +79,7 @@ export class DeadLetters {
         const copies = copiesRecord ? await copiesOf(letter, readAgain) : new Map<number, ConsumerMessage>()
         for (let offset = letter.first; offset <= letter.last; offset++) {
           const copy = copies.get(offset)
-          const headers = { ...copy?.headers, ...this.#headers(place, offset, letter) }
+          const headers = withLetterHeaders(pairsOf(copy?.headers), this.#facts(place, offset, letter))
           messages.push({ key: copy?.key ?? null, value: bytesOf(copy?.value), headers, partition })
         }
       }
@@ -129,14 +131,14 @@ export class DeadLetters {
     })
   }
 
-  #headers({ topic, partition }: TopicPartition, offset: number, letter: DeadLetterRange): Record<string, string> {
+  #facts({ topic, partition }: TopicPartition, offset: number, letter: DeadLetterRange): LetterFacts {
     return {
-      '__dlq.errors.topic': topic,
-      '__dlq.errors.partition': String(partition),
-      '__dlq.errors.offset': String(offset),
-      '__dlq.errors.group': this.#group,
-      '__dlq.errors.delivery.count': String(letter.deliveryCount),
-      '__dlq.errors.message': causes[letter.cause],
+      topic,
+      partition,
+      offset,
+      group: this.#group,
+      'delivery.count': letter.deliveryCount,
+      message: causes[letter.cause],
     }
   }
 }
@@ -161,8 +163,8 @@ export function checkDeadLetterTopic(log: HostLog, group: string, name: string):
       `mill.topics.alter('${name}', { '${GROUP_ENABLE}': 'true' })`,
     )
   }
-  if (topic.schema !== undefined) throw refused('its values have a schema, and those of dead letters have none', create)
-  if (isCompacted(topic.config)) throw refused('it is compacted, and dead letters may have no key', create)
+  const fault = letterTopicFault(topic)
+  if (fault !== undefined) throw refused(fault, create)
   return topic
 }
 
@@ -188,4 +190,10 @@ async function copiesOf({ first, last }: DeadLetterRange, readAgain: ReadAgain):
 function bytesOf(value: unknown): Uint8Array | string | null {
   if (value === null || value === undefined || value instanceof Uint8Array) return value ?? null
   return JSON.stringify(value, (_, one: unknown) => (typeof one === 'bigint' ? String(one) : one))
+}
+
+function pairsOf(headers: ConsumerMessage['headers'] = {}): readonly HeaderPair[] {
+  return Object.entries(headers).flatMap(([name, of]) =>
+    (Array.isArray(of) ? of : [of]).map((value): HeaderPair => [name, value]),
+  )
 }
