@@ -11,5 +11,5 @@ const { values } = scriptArguments('npm run test:fuzz -- [--mutations 100000] [-
 })
 if (values.seed !== undefined) process.env['FAULTS_SEED'] = values.seed
 const run = experiment('fuzz of the segment reader')
-fuzzSegments(run, Number(values.mutations))
+await fuzzSegments(run, Number(values.mutations))
 run.print()
