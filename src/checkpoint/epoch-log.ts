@@ -33,8 +33,8 @@ export interface EpochRecord {
 
 const MAGIC = new TextEncoder().encode('MRCKPT01')
 const HEADER = 24
-/** What a `delivered` holds: an empty object, padded. */
-const DELIVERED_BYTES = 8
+/** What a `delivered` holds at most: an object, padded, that is empty or names a transaction. */
+const DELIVERED_BYTES_MAX = 64
 /** A file whose records of the past outweigh the state by this much is written anew. */
 const COMPACT_BYTES = 16 << 20
 
@@ -244,7 +244,7 @@ function assertTorn(
     const proves =
       together > 0 ||
       type === RecordType.snapshot ||
-      (type === RecordType.delivered && length === DELIVERED_BYTES && epoch > committed)
+      (type === RecordType.delivered && length <= DELIVERED_BYTES_MAX && epoch > committed)
     relied = proves && crc32c(content, next + 8, end) >>> 0 === view.getUint32(next + 4, true)
   }
   if (!relied) return

@@ -7,6 +7,7 @@ import type { ChannelDescriptor } from '../exchange/channel.js'
 import type { FsyncMode } from '../log/log-writer.js'
 import type { SharedLogMemory } from '../log/shared-memory.js'
 import type { PhysicalPlan } from '../plan/physical-plan.js'
+import type { SinkFailed } from './host-sink.js'
 import type { StreamingQueryProgress, StreamingQueryStatus } from './progress.js'
 
 /** Messages between host and engine thread. Requests carry an id and are answered; events and notes are not. */
@@ -107,6 +108,8 @@ export type ToEngine =
   | { readonly type: 'sinkReached'; readonly query: string; readonly epoch: number; readonly attempt: number }
   /** The sink's epoch callback has returned. */
   | { readonly type: 'delivered'; readonly query: string; readonly epoch: number }
+  /** The sink has given rows up, and says so before it is done with their epoch. */
+  | { readonly type: 'sinkFailures'; readonly query: string; readonly attempt: number; readonly failed: SinkFailed }
   | { readonly type: 'sinkFailed'; readonly query: string; readonly error: ErrorShape }
 
 export type FromEngine =

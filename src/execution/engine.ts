@@ -100,6 +100,9 @@ export class Engine {
       case 'delivered':
         this.#runs.get(message.query)?.onDelivered(message.epoch)
         break
+      case 'sinkFailures':
+        this.#runs.get(message.query)?.onSinkFailures(message.failed, message.attempt)
+        break
       case 'sinkFailed':
         this.#runs.get(message.query)?.fail(fromErrorShape(message.error))
     }

@@ -34,6 +34,11 @@ export class EpochTransactions {
     if (of.pending === 0) of.settled?.()
   }
 
+  /** Whether anything of the epoch is written, or about to be. */
+  has(epoch: number): boolean {
+    return this.#epochs.has(epoch)
+  }
+
   /** All records of the epoch are on the disk; what the record that commits the epoch must name. Undefined where it has none. */
   async prepare(epoch: number): Promise<TransactionName | undefined> {
     const of = this.#epochs.get(epoch)

@@ -1,4 +1,6 @@
 import type { Doorbells } from '../common/doorbell.js'
+import type { DeadLetter } from '../dead-letter/dead-letter.js'
+import type { FailurePolicy } from '../dead-letter/failure-policy.js'
 import { type ChannelDescriptor, ChannelReader, FrameType } from '../exchange/channel.js'
 import type { BlockRef } from '../types/block.js'
 
@@ -16,6 +18,24 @@ export interface HostSink {
    * out: what came early is seen again; of a batch query, which has nothing to go on from, it is the end.
    */
   forget?(epoch: number): void | Promise<void>
+  /** Of a query with a failure policy, before anything else. Left out: an error of the sink ends the query whatever the policy. */
+  guard?(failures: SinkFailures): void
+}
+
+/** Rows that a sink's function has failed at for good; said before the sink is done with their epoch. */
+export interface SinkFailed {
+  readonly epoch: number
+  readonly failedRows: number
+  readonly retries: number
+  readonly letters: readonly DeadLetter[]
+}
+
+/** The failure policy of the query, for its sink. */
+export interface SinkFailures {
+  readonly policy: FailurePolicy
+  /** To whose dead-letter queue its letters go. */
+  readonly topic: string
+  readonly tell: (failed: SinkFailed) => void
 }
 
 /** Frames handled in one turn of the host's event loop. */

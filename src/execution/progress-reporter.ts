@@ -6,6 +6,9 @@ import type { QueryStart } from './engine-protocol.js'
 import type { EpochWait } from './epoch-wait.js'
 import { type FailureProgress, perSecond, type StreamingQueryProgress, type StreamingQueryStatus } from './progress.js'
 import type { QuerySources } from './query-sources.js'
+import type { SinkCounts } from './run-failures.js'
+
+const noCounts: SinkCounts = { failedRows: 0, retries: 0 }
 
 const iso = (ms: number): string => new Date(ms).toISOString()
 
@@ -49,7 +52,7 @@ export class ProgressReporter {
         durationMs[name] = Math.round(now - marked)
         marked = now
       },
-      end: (ends: readonly number[], wait: EpochWait): StreamingQueryProgress => {
+      end: (ends: readonly number[], wait: EpochWait, sink = noCounts): StreamingQueryProgress => {
         const now = this.env.monotonic()
         durationMs.triggerExecution = Math.round(now - startedAt)
         const progress = this.#progress(
@@ -61,6 +64,7 @@ export class ProgressReporter {
           wait,
           now - startedAt,
           now - this.#lastEnd,
+          sink,
         )
         this.#lastEnd = now
         this.#last = wait.metrics
@@ -78,6 +82,7 @@ export class ProgressReporter {
     wait: EpochWait,
     duration: number,
     sinceLast: number,
+    sink: SinkCounts,
   ): StreamingQueryProgress {
     const { spec, source } = this
     const rows = rowsBetween(starts, ends)
@@ -139,21 +144,22 @@ export class ProgressReporter {
         numInputRows: rowsBetween(source.ofSource(i, starts), source.ofSource(i, ends)),
       })),
       sink: { description: spec.sink.description, numOutputRows: sum(sinkStages, (s) => delta(s, (m) => m.rowsOut)) },
-      ...(spec.failures === undefined ? {} : { failures: this.#failures(spec.failures, delta) }),
+      ...(spec.failures === undefined ? {} : { failures: this.#failures(spec.failures, delta, sink) }),
     }
   }
 
   #failures(
     { then }: FailurePolicy,
     delta: (stage: number, pick: (m: TaskMetrics) => number) => number,
+    sink: SinkCounts,
   ): FailureProgress {
     const stages = this.spec.plan.stages.map(({ id }) => id)
-    const numFailed = sum(stages, (s) => delta(s, (m) => m.failedRows))
+    const numFailed = sink.failedRows + sum(stages, (s) => delta(s, (m) => m.failedRows))
     return {
       numFailed,
       numSkipped: then === 'skip' ? numFailed : 0,
       numDeadLetters: then === 'dead-letter' ? numFailed : 0,
-      numRetries: sum(stages, (s) => delta(s, (m) => m.retries)),
+      numRetries: sink.retries + sum(stages, (s) => delta(s, (m) => m.retries)),
     }
   }
 }

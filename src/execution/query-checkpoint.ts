@@ -66,6 +66,8 @@ export interface Recovered {
   readonly committed: { readonly epoch: number; readonly end: EpochEnd } | undefined
   /** Of the committed epoch: whether the sink is known to have it, and its rows if they were written down. */
   readonly delivered: boolean
+  /** What the sink has given up is committed by the record that it was delivered. */
+  readonly deliveredWith: TransactionName | undefined
   readonly output: readonly Uint8Array[]
   readonly state: readonly StateRecord[]
   /** An epoch whose intent was written and which did not get to its commit: it is run again with the same ends. */
@@ -219,9 +221,9 @@ export class QueryCheckpoint {
     this.log?.append(RecordType.commit, epoch, endJson(end))
   }
 
-  /** Needs no sync of its own: at worst the epoch is delivered again, with the same rows. */
-  delivered(epoch: number): void {
-    this.log?.append(RecordType.delivered, epoch, {})
+  /** Needs no sync of its own: at worst the epoch is delivered again, with the same rows. But where it commits a transaction, of what the sink has given up. */
+  delivered(epoch: number, transaction?: TransactionName): void {
+    this.log?.append(RecordType.delivered, epoch, transactionJson(transaction))
     this.log?.write()
   }
 
@@ -293,8 +295,8 @@ export function checkpointOwner(directory: string): string {
 }
 
 export function outcomeOfCommit(recovered: Recovered, { producerId, producerEpoch }: TransactionName): Outcome {
-  const named = recovered.committed?.end.transaction
-  return named?.producerId === producerId && named.producerEpoch === producerEpoch ? 'commit' : 'abort'
+  const named = [recovered.committed?.end.transaction, recovered.deliveredWith]
+  return named.some((one) => one?.producerId === producerId && one.producerEpoch === producerEpoch) ? 'commit' : 'abort'
 }
 
 export function sharedBlock(bytes: Uint8Array): BlockDescriptor {
@@ -308,10 +310,16 @@ function endJson(end: EpochEnd): EndJson {
     positions: end.positions.map((p) => [p.index, p.offset, toText(p.maxEventTime)]),
     closedUntil: Object.fromEntries([...end.closedUntil].map(([stage, until]) => [stage, toText(until)])),
     ...(end.watermarks === undefined ? {} : { watermarks: end.watermarks }),
-    ...(end.transaction === undefined
-      ? {}
-      : { transaction: [end.transaction.producerId, end.transaction.producerEpoch] }),
+    ...transactionJson(end.transaction),
   }
+}
+
+function transactionJson(transaction: TransactionName | undefined): Pick<EndJson, 'transaction'> {
+  return transaction === undefined ? {} : { transaction: [transaction.producerId, transaction.producerEpoch] }
+}
+
+function transactionOf({ transaction }: Pick<EndJson, 'transaction'>): TransactionName | undefined {
+  return transaction === undefined ? undefined : { producerId: transaction[0], producerEpoch: transaction[1] }
 }
 
 function closedUntilOf(json: EndJson['closedUntil']): ReadonlyMap<number, number> {
@@ -324,6 +332,7 @@ function recover(records: readonly EpochRecord[]): Recovered {
   let committed: Recovered['committed']
   let intent: Recovered['intent']
   let delivered = true
+  let deliveredWith: TransactionName | undefined
   let state: StateRecord[] = []
   let output: Uint8Array[] = []
   let pendingState: { readonly record: StateRecord; readonly snapshot: boolean }[] = []
@@ -361,13 +370,11 @@ function recover(records: readonly EpochRecord[]): Recovered {
             positions: json.positions.map(([index, offset, time]) => ({ index, offset, maxEventTime: Number(time) })),
             closedUntil: closedUntilOf(json.closedUntil),
             ...(json.watermarks === undefined ? {} : { watermarks: json.watermarks }),
-            transaction:
-              json.transaction === undefined
-                ? undefined
-                : { producerId: json.transaction[0], producerEpoch: json.transaction[1] },
+            transaction: transactionOf(json),
           },
         }
         delivered = false
+        deliveredWith = undefined
         intent = undefined
         pendingState = []
         pendingOutput = []
@@ -375,7 +382,8 @@ function recover(records: readonly EpochRecord[]): Recovered {
       }
       case RecordType.delivered:
         delivered = true
+        deliveredWith = transactionOf(recordJson<Pick<EndJson, 'transaction'>>(record))
     }
   }
-  return { identity, committed, delivered, output, state, intent }
+  return { identity, committed, delivered, deliveredWith, output, state, intent }
 }

@@ -5,6 +5,7 @@ import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import type { FromWorker } from '../worker/protocol.js'
 import { CaughtUp } from './caught-up.js'
 import type { QueryStart } from './engine-protocol.js'
+import type { SinkFailed } from './host-sink.js'
 import { queryFailed } from './query-errors.js'
 import { QueryRun } from './query-run.js'
 import type { QuerySurroundings, RunLife } from './run-life.js'
@@ -67,6 +68,10 @@ export class QueryLife {
 
   onSinkReached(epoch: number, attempt: number): void {
     this.#run.onSinkReached(epoch, attempt)
+  }
+
+  onSinkFailures(failed: SinkFailed, attempt: number): void {
+    this.#run.onSinkFailures(failed, attempt)
   }
 
   onDelivered(epoch: number): void {

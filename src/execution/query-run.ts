@@ -11,6 +11,7 @@ import { EngineInbox } from './engine-inbox.js'
 import type { QueryStart } from './engine-protocol.js'
 import type { EpochTransactions } from './epoch-transactions.js'
 import { EpochWait } from './epoch-wait.js'
+import type { SinkFailed } from './host-sink.js'
 import { runMicroBatches } from './micro-batch.js'
 import type { EpochGoal, ModeControl } from './mode-control.js'
 import { ProgressReporter } from './progress-reporter.js'
@@ -173,6 +174,11 @@ export class QueryRun {
 
   onSinkReached(epoch: number, attempt: number): void {
     if (this.#wait?.epoch === epoch && attempt === this.life.attempt) this.#wait.sinkReached()
+  }
+
+  onSinkFailures(failed: SinkFailed, attempt: number): void {
+    // A durable sink is the query's and not the run's.
+    if (this.spec.sink.kind === 'durable' || attempt === this.life.attempt) this.#failures?.onSinkFailures(failed)
   }
 
   onDelivered(epoch: number): void {
@@ -378,7 +384,7 @@ export class QueryRun {
     await this.#deliver(epoch, output, hasInput)
     this.#offsets = ends
     this.#epoch = epoch + 1
-    const progress = clock.end(ends, wait)
+    const progress = clock.end(ends, wait, this.#failures?.takeSinkCounts())
     this.around.toHost({ type: 'progress', query: this.spec.id, progress })
     this.#settle()
     this.#added.betweenEpochs()
@@ -405,7 +411,17 @@ export class QueryRun {
       await delivered
       this.#delivered = undefined
     }
-    this.#checkpoint.delivered(epoch)
+    const transactions = this.#transactions
+    if (transactions?.has(epoch) !== true) {
+      this.#checkpoint.delivered(epoch)
+      return
+    }
+    // What a durable sink has given up is committed by the record that says that it is done with the epoch.
+    const transaction = await transactions.prepare(epoch)
+    await transactions.decide(epoch)
+    this.#checkpoint.delivered(epoch, transaction)
+    await this.#checkpoint.sync()
+    await transactions.commit(epoch)
   }
 
   /** A run that has failed while its mode was elsewhere begins nothing more. */

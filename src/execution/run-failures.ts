@@ -4,6 +4,7 @@ import type { FailurePolicy } from '../dead-letter/failure-policy.js'
 import { FailureWindow } from '../dead-letter/failure-window.js'
 import type { FromWorker, TaskMetrics } from '../worker/protocol.js'
 import { taskName } from './deployment.js'
+import type { SinkFailed } from './host-sink.js'
 import type { LetterWriter } from './letter-writer.js'
 
 /** In the middle of an epoch nothing is judged by fewer failures: other tasks may have read more than they have said. */
@@ -14,11 +15,14 @@ interface Told {
   failedRows: number
 }
 
+export type SinkCounts = Pick<SinkFailed, 'failedRows' | 'retries'>
+
 /** What has failed in one run of a query, on the engine thread: letters on their way, and whether it is too much. */
 export class RunFailures {
   readonly #window: FailureWindow
   /** By task, what it has said last: counts since it was deployed. */
   readonly #told = new Map<string, Told>()
+  #sink: SinkCounts = { failedRows: 0, retries: 0 }
 
   constructor(
     private readonly query: string,
@@ -34,6 +38,20 @@ export class RunFailures {
     this.#count(taskName(message.stage, message.task), message)
     this.letters?.write(message.epoch, message.letters, taken)
     if (this.#window.failed >= FAILED_MIN) this.#judge(false)
+  }
+
+  /** What the sink has given up, in an epoch that is not committed, or, of a durable one, not delivered. */
+  onSinkFailures({ epoch, failedRows, retries, letters }: SinkFailed): void {
+    this.#sink = { failedRows: this.#sink.failedRows + failedRows, retries: this.#sink.retries + retries }
+    this.#window.add(this.env.monotonic(), 0, failedRows)
+    this.letters?.write(epoch, letters, () => undefined)
+  }
+
+  /** Of the sink, since it was asked last. */
+  takeSinkCounts(): SinkCounts {
+    const counts = this.#sink
+    this.#sink = { failedRows: 0, retries: 0 }
+    return counts
   }
 
   /** All tasks are at the end of an epoch. `all`: of a query that has come to its end. */

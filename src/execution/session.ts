@@ -18,18 +18,20 @@ import type { FailurePolicy } from '../dead-letter/failure-policy.js'
 import type { VerifyReport } from '../log/log-verify.js'
 import type { FsyncMode } from '../log/log-writer.js'
 import { LogMemory } from '../log/shared-memory.js'
-import { hasUserCode, type PhysicalPlan, scanStages } from '../plan/physical-plan.js'
-import { type BlockRef, viewsOf } from '../types/block.js'
-import type { FromEngine, QueryMode, QueryStart, RequestName, Requests, ToEngine } from './engine-protocol.js'
-import { type HostSink, HostSinkFeed } from './host-sink.js'
+import { hasUserCode } from '../plan/physical-plan.js'
+import { viewsOf } from '../types/block.js'
+import type { FromEngine, QueryMode, RequestName, Requests, ToEngine } from './engine-protocol.js'
+import { type HostSink, HostSinkFeed, type SinkFailed } from './host-sink.js'
 import { CLOSE_TIMEOUT_MS, WORKERS_LINGER_MS } from './limits.js'
 import { sinkError } from './query-errors.js'
 import { QueryHandle } from './query-handle.js'
+import { type QuerySpec, runsOnOneWorker, sinkStart, topicsOf } from './query-spec.js'
 import { SessionTopics } from './session-topics.js'
 import { SessionTransactions } from './session-transactions.js'
 import { Threads } from './threads.js'
 
 export type { HostSink } from './host-sink.js'
+export type { QuerySpec } from './query-spec.js'
 
 export interface SessionOptions {
   readonly dir?: string | undefined
@@ -49,38 +51,14 @@ export interface SessionOptions {
   readonly logger?: Logger
 }
 
-export interface QuerySpec {
-  readonly name: string
-  readonly plan: PhysicalPlan
-  /** Shared blocks of memory sources, by tableId. */
-  readonly tables: ReadonlyMap<string, readonly BlockRef[]>
-  readonly mode: QueryMode
-  /** Directory. */
-  readonly checkpoint?: string
-  readonly sink:
-    | { readonly kind: 'noop' }
-    | { readonly kind: 'log'; readonly topic: string }
-    /**
-     * `description`: what progress calls it. `durableRows`: an epoch's rows are given only once they are written down
-     * (foreachBatch).
-     */
-    | {
-        readonly kind: 'host'
-        readonly sink: HostSink
-        readonly description: string
-        readonly durableRows?: boolean
-      }
-  readonly options: Readonly<Record<string, string>>
-  /** What becomes of records that fail; left out, the query ends by the first. */
-  readonly failures?: FailurePolicy | undefined
-}
-
 interface HostedQuery {
   /** For the logger. */
   readonly fields: { readonly query: string; readonly id: string; readonly mode: QueryMode['kind'] }
   readonly handle: QueryHandle
   readonly sink: HostSink | undefined
   feed: HostSinkFeed | undefined
+  /** Of the run that it is attached to. */
+  attempt: number
 }
 
 interface Waiting {
@@ -208,7 +186,8 @@ export class EngineSession {
     const began = { query: spec.name, id, runId, mode: spec.mode.kind }
     const handle = new QueryHandle(id, runId, spec.name, (name, query) => this.#request(name, query), nodeEnv)
     const sink = spec.sink.kind === 'host' ? spec.sink.sink : undefined
-    this.#queries.set(id, { handle, sink, feed: undefined, fields: began })
+    this.#queries.set(id, { handle, sink, feed: undefined, attempt: 0, fields: began })
+    if (spec.failures !== undefined) this.#guard(id, sink, spec.failures, topicsOf(spec.plan))
     const tables: Record<string, readonly BlockDescriptor[]> = {}
     for (const [tableId, blocks] of spec.tables) {
       tables[tableId] = blocks.map((b) => ({ buffer: b.views.buffer as SharedArrayBuffer, position: b.position }))
@@ -235,6 +214,14 @@ export class EngineSession {
     }
     this.#logger.debug(began, 'query started')
     return handle
+  }
+
+  #guard(id: string, sink: HostSink | undefined, policy: FailurePolicy, [topic = '']: readonly string[]): void {
+    const tell = (failed: SinkFailed): void => {
+      const attempt = this.#queries.get(id)?.attempt ?? 0
+      this.#post({ type: 'sinkFailures', query: id, attempt, failed })
+    }
+    sink?.guard?.({ policy, topic, tell })
   }
 
   /** Walks every file of the engine's directory, while it goes on working. */
@@ -356,6 +343,7 @@ export class EngineSession {
     // It may have ended meanwhile.
     if (this.#queries.get(id) !== query) return
     const reached = (of: number): void => this.#post({ type: 'sinkReached', query: id, epoch: of, attempt })
+    query.attempt = attempt
     query.feed = new HostSinkFeed(channels, this.#memory.bells, sink, reached, fail)
     query.feed.rung()
   }
@@ -422,23 +410,4 @@ export class EngineSession {
     this.#queries.clear()
     this.#hostLog.close(dead)
   }
-}
-
-/** By name, those that it reads. */
-function topicsOf(plan: PhysicalPlan): readonly string[] {
-  return scanStages(plan).flatMap(({ input }) => (input.source.topics ?? []).map(({ name }) => name))
-}
-
-/** Rows in memory are one input partition. */
-function runsOnOneWorker({ plan: { stages } }: QuerySpec): boolean {
-  const [first] = stages
-  return stages.length === 1 && first?.input.kind === 'scan' && first.input.source.tableId !== undefined
-}
-
-/** What the engine has to know of a sink. */
-function sinkStart(sink: QuerySpec['sink']): QueryStart['sink'] {
-  if (sink.kind === 'noop') return { kind: 'noop', description: 'NoopSink' }
-  if (sink.kind === 'log') return { kind: 'log', topic: sink.topic, description: `LogSink[${sink.topic}]` }
-  const kind = sink.durableRows === true ? 'durable' : 'rows'
-  return { kind, description: sink.description, forgets: sink.sink.forget !== undefined }
 }

@@ -249,6 +249,89 @@ describe('what becomes of a record', () => {
   })
 })
 
+describe('the functions of sinks', () => {
+  const texts = (topic: string) => input(topic).select(col('value').cast('string').alias('text'))
+  const retry = { attempts: 3, backoff: 1 }
+
+  test.each([
+    ['foreach', (call: (text: string) => void) => (row: { text?: unknown }) => call(row.text as string)],
+    [
+      'foreach with promises',
+      (call: (text: string) => void) => (row: { text?: unknown }) =>
+        Promise.resolve().then(() => call(row.text as string)),
+    ],
+    [
+      'a writer',
+      (call: (text: string) => void) => ({ process: (row: { text?: unknown }) => call(row.text as string) }),
+    ],
+  ])('%s is called again for a row that it throws at, which is then a dead letter of its columns', async (_, make) => {
+    const topic = await topicOf(['a', 'poison', 'c', 'late', 'poison'])
+    const calls: string[] = []
+    const query = await texts(topic)
+      .writeStream.foreach(
+        make((text) => {
+          calls.push(text)
+          if (text === 'poison' || (text === 'late' && calls.filter((one) => one === 'late').length < 3))
+            throw new Error(`not ${text}`)
+        }) as never,
+      )
+      .trigger({ availableNow: true })
+      .onError({ retry })
+      .start()
+    await query.awaitTermination()
+    const thrice = (text: string): string[] => [text, text, text]
+    expect(calls).toEqual(['a', ...thrice('poison'), 'c', ...thrice('late'), ...thrice('poison')])
+    expect(await lettersOf(topic)).toEqual(['{"text":"poison"}', '{"text":"poison"}'])
+    expect(failuresOf(query)).toEqual({ numFailed: 2, numSkipped: 0, numDeadLetters: 2, numRetries: 6 })
+  })
+
+  test('foreachBatch gets the same rows again, and then each of them is a dead letter, with the epoch that is done with', async () => {
+    const topic = await topicOf(['a', 'b'])
+    const given: unknown[] = []
+    const query = await texts(topic)
+      .writeStream.foreachBatch(async (rows) => {
+        const all = await rows.collect()
+        given.push(all.map(({ text }) => text))
+        if (all.some(({ text }) => text === 'b')) throw new Error('not b')
+      })
+      .onError({ retry })
+      .start()
+    await query.processAllAvailable()
+    await mill.producer().send({ topic, messages: [{ value: 'c' }] })
+    await query.processAllAvailable()
+    await query.stop()
+    expect(given).toEqual([['a', 'b'], ['a', 'b'], ['a', 'b'], ['c']])
+    expect(await lettersOf(topic)).toEqual(['{"text":"a"}', '{"text":"b"}'])
+  })
+
+  test('fail ends the query when all attempts have failed', async () => {
+    const topic = await topicOf(['a'])
+    let calls = 0
+    const query = await texts(topic)
+      .writeStream.foreachBatch(() => {
+        calls += 1
+        throw new Error('never')
+      })
+      .onError({ retry, then: 'fail' })
+      .start()
+    const error = await failure(query.processAllAvailable())
+    expect([error.code, calls]).toEqual(['SINK_FAILED', 3])
+    expect(error.message).toContain('3 times')
+  })
+
+  test('skip leaves the row out', async () => {
+    const query = await texts(await topicOf(['a', 'b']))
+      .writeStream.foreach((row) => {
+        if (row.text === 'a') throw new Error('not a')
+      })
+      .trigger({ availableNow: true })
+      .onError({ retry: { attempts: 1 }, then: 'skip' })
+      .start()
+    await query.awaitTermination()
+    expect(failuresOf(query)).toEqual({ numFailed: 1, numSkipped: 1, numDeadLetters: 0, numRetries: 0 })
+  })
+})
+
 describe('stopAbove', () => {
   const mixed = (poison: number): string[] =>
     Array.from({ length: 400 }, (_, i) => (i % 100 < poison ? 'poison' : String(i)))

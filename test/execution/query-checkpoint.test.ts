@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { type CheckpointIdentity, type EpochEnd, QueryCheckpoint } from '../../src/execution/query-checkpoint.js'
+import {
+  type CheckpointIdentity,
+  type EpochEnd,
+  outcomeOfCommit,
+  QueryCheckpoint,
+} from '../../src/execution/query-checkpoint.js'
 import { envOf, MemoryFileSystem } from '../log/memory-file-system.js'
 
 const identity: CheckpointIdentity = {
@@ -35,6 +40,37 @@ const steps: readonly Step[] = [
     (cp) => cp.delivered(epoch),
   ]),
 ]
+
+describe('a transaction', () => {
+  const [rows, givenUp] = [1, 2].map((producerId) => ({ producerId, producerEpoch: 7 })) as [never, never]
+
+  it.each([false, true])(
+    'is committed by the record that names it: the commit of its epoch, or that this was delivered (%s)',
+    async (delivered) => {
+      const fs = new MemoryFileSystem()
+      const cp = open(fs)
+      cp.claim(identity, '/cp')
+      cp.intent(0, [10, 4], false)
+      cp.commit(0, { ...endAt(10), transaction: rows })
+      await cp.sync()
+      if (delivered) cp.delivered(0, givenUp)
+      await cp.sync()
+      cp.close()
+      const again = open(fs)
+      const { recovered } = again
+      expect(recovered.delivered).toBe(delivered)
+      expect(outcomeOfCommit(recovered, rows)).toBe('commit')
+      expect(outcomeOfCommit(recovered, givenUp)).toBe(delivered ? 'commit' : 'abort')
+      // The next epoch names another, or none.
+      again.forgetRecovered()
+      again.intent(1, [20, 4], false)
+      again.commit(1, endAt(20))
+      await again.sync()
+      again.close()
+      expect(outcomeOfCommit(open(fs).recovered, givenUp)).toBe('abort')
+    },
+  )
+})
 
 describe('an epoch that is run again', () => {
   it('has the state and rows of its second attempt alone, whatever the first has left behind its intent', async () => {

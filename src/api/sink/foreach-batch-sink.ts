@@ -1,6 +1,10 @@
+import type { SinkFailures } from '../../execution/host-sink.js'
 import type { HostSink } from '../../execution/session.js'
 import type { BlockRef } from '../../types/block.js'
+import type { StructType } from '../../types/data-type.js'
+import { type Row, readRows } from '../../types/row-reader.js'
 import { copyBlock } from '../copied-block.js'
+import { SinkAttempts } from './sink-attempts.js'
 
 /**
  * Gives the rows of an epoch to the user's function once they are durable; an epoch that read records calls it even where no
@@ -10,7 +14,16 @@ import { copyBlock } from '../copied-block.js'
 export class ForeachBatchSink implements HostSink {
   readonly #epochs = new Map<number, BlockRef[]>()
 
-  constructor(readonly deliver: (blocks: readonly BlockRef[], epoch: number) => void | Promise<void>) {}
+  #attempts: SinkAttempts | undefined
+
+  constructor(
+    readonly schema: StructType,
+    readonly deliver: (blocks: readonly BlockRef[], epoch: number) => void | Promise<void>,
+  ) {}
+
+  guard(failures: SinkFailures): void {
+    this.#attempts = new SinkAttempts(failures, 'foreachBatch')
+  }
 
   rows(block: BlockRef, epoch: number): void {
     const copy = copyBlock(block)
@@ -23,6 +36,12 @@ export class ForeachBatchSink implements HostSink {
     const blocks = this.#epochs.get(epoch) ?? []
     if (blocks.length === 0 && !hasInput) return
     this.#epochs.delete(epoch)
-    await this.deliver(blocks, epoch)
+    try {
+      await this.deliver(blocks, epoch)
+    } catch (error) {
+      if (this.#attempts === undefined) throw error
+      const rows = (): readonly Row[] => blocks.flatMap((block) => readRows(this.schema, block))
+      await this.#attempts.again(() => this.deliver(blocks, epoch), rows, epoch, error)
+    }
   }
 }

@@ -1,7 +1,9 @@
+import type { SinkFailures } from '../../execution/host-sink.js'
 import type { HostSink } from '../../execution/session.js'
 import type { BlockRef } from '../../types/block.js'
 import type { StructType } from '../../types/data-type.js'
 import { type Row, readRows } from '../../types/row-reader.js'
+import { SinkAttempts } from './sink-attempts.js'
 
 /**
  * The user's own writer, with Spark's life cycle for each task and epoch: `open`, then `process` for every row
@@ -25,10 +27,16 @@ export class ForeachSink implements HostSink {
   /** By task. */
   readonly #opened = new Map<number, Opened>()
 
+  #attempts: SinkAttempts | undefined
+
   constructor(
     readonly schema: StructType,
     readonly writer: ForeachWriter<Row>,
   ) {}
+
+  guard(failures: SinkFailures): void {
+    this.#attempts = new SinkAttempts(failures, 'foreach')
+  }
 
   async rows(block: BlockRef, epoch: number, task: number): Promise<void> {
     // Decoded before anything is awaited: a block is valid during the call, and its memory is used again after.
@@ -37,8 +45,18 @@ export class ForeachSink implements HostSink {
     if (!opened.accepts) return
     try {
       for (const row of rows) {
-        const done = this.writer.process(row)
-        if (done !== undefined) await done
+        try {
+          const done = this.writer.process(row)
+          if (done !== undefined) await done
+        } catch (error) {
+          if (this.#attempts === undefined) throw error
+          await this.#attempts.again(
+            () => this.writer.process(row),
+            () => [row],
+            epoch,
+            error,
+          )
+        }
       }
     } catch (error) {
       this.#opened.delete(task)
@@ -75,21 +93,48 @@ export class ForeachSink implements HostSink {
 
 /** A function alone: no life cycle, and no promise for a row that needs none. */
 export class ForeachFunctionSink implements HostSink {
+  #attempts: SinkAttempts | undefined
+
   constructor(
     readonly schema: StructType,
     readonly process: ForeachFunction<Row>,
   ) {}
 
-  rows(block: BlockRef): void | Promise<void> {
-    const rows = readRows(this.schema, block)
-    for (let i = 0; i < rows.length; i += 1) {
-      const done = this.process(rows[i] as Row)
-      if (done !== undefined) return this.#rest(done, rows, i + 1)
+  guard(failures: SinkFailures): void {
+    this.#attempts = new SinkAttempts(failures, 'foreach')
+  }
+
+  rows(block: BlockRef, epoch: number): void | Promise<void> {
+    return this.#from(0, readRows(this.schema, block), epoch)
+  }
+
+  #from(first: number, rows: readonly Row[], epoch: number): void | Promise<void> {
+    let i = first
+    try {
+      for (; i < rows.length; i += 1) {
+        const done = this.process(rows[i] as Row)
+        if (done !== undefined) return this.#rest(done, rows, i, epoch)
+      }
+    } catch (error) {
+      if (this.#attempts === undefined) throw error
+      return this.#rest(Promise.reject(error as Error), rows, i, epoch)
     }
   }
 
-  async #rest(first: Promise<void>, rows: readonly Row[], from: number): Promise<void> {
-    await first
-    for (let i = from; i < rows.length; i += 1) await this.process(rows[i] as Row)
+  /** From row `i` on, which is under way. */
+  async #rest(first: Promise<void>, rows: readonly Row[], i: number, epoch: number): Promise<void> {
+    try {
+      await first
+    } catch (error) {
+      if (this.#attempts === undefined) throw error
+      const row = rows[i] as Row
+      await this.#attempts.again(
+        () => this.process(row),
+        () => [row],
+        epoch,
+        error,
+      )
+    }
+    await this.#from(i + 1, rows, epoch)
   }
 }

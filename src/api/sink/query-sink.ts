@@ -37,7 +37,7 @@ export function sinkOf(target: SinkTarget, plan: PhysicalPlan, settings: SinkSet
     case 'foreachFunction':
       return hosted(new ForeachFunctionSink(plan.schema, target.process), 'ForeachSink')
     case 'foreachBatch': {
-      const sink = new ForeachBatchSink((blocks, epoch) => target.deliver(blocks, plan.schema, epoch))
+      const sink = new ForeachBatchSink(plan.schema, (blocks, epoch) => target.deliver(blocks, plan.schema, epoch))
       return { ...hosted(sink, 'ForeachBatchSink'), durableRows: true }
     }
     case 'iterate': {

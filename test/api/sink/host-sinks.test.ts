@@ -155,7 +155,7 @@ describe('foreach', () => {
       seen.push(row['page'])
       return row['page'] === '/b' ? Promise.resolve().then(() => void seen.push('waited')) : undefined
     })
-    await sink.rows(block(['/a', 1], ['/b', 1], ['/c', 1]))
+    await sink.rows(block(['/a', 1], ['/b', 1], ['/c', 1]), 0)
     expect(seen).toEqual(['/a', '/b', 'waited', '/c'])
   })
 })
@@ -163,7 +163,7 @@ describe('foreach', () => {
 describe('foreachBatch', () => {
   it('delivers the rows of an epoch together, in memory that the query cannot use again', async () => {
     const delivered: { epoch: number; rows: unknown[] }[] = []
-    const sink = new ForeachBatchSink((blocks, epoch) => {
+    const sink = new ForeachBatchSink(schema, (blocks, epoch) => {
       delivered.push({ epoch, rows: blocks.flatMap((b) => readRows(schema, b)) })
     })
     const reused = block(['/a', 1])
