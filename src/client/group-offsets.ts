@@ -1,5 +1,6 @@
 import { MillraceError } from '../common/errors.js'
 import { OFFSETS_TOPIC } from '../log/internal-topics.js'
+import { currentEpoch, endOfEpoch } from '../log/leader-epochs.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import type { Message } from '../record/key-scatter.js'
 import { placeOf, type TopicPartition } from './assignor.js'
@@ -31,7 +32,8 @@ export interface GroupOffset {
 /**
  * The committed offsets of all groups: a map in this thread, and behind it the internal topic `__consumer_offsets`, of which the last
  * record for each group and partition counts. A commit is done when its record is acknowledged as the fsync mode promises, and it is
- * written only once the records in front of it are: after a crash a committed offset is never ahead of the partition that it names.
+ * written only once the records in front of it are. Where the power has taken these all the same, since they were acknowledged without a sync, the commit
+ * counts up to where the partition has begun anew (log/leader-epochs.ts), however much was sent since.
  *
  * A transaction writes `messages(…)` as records of its own to the topic, and calls `apply(…)` once it is committed (transactional-offsets.ts).
  */
@@ -94,12 +96,14 @@ export class GroupOffsets {
 
   /** The records of a commit are in the log to stay, at offset `at` and behind it: they are what the group goes on from. */
   apply(group: string, offsets: readonly OffsetCommit[], at: number): void {
-    const ids = new Map(this.#log.listTopics().map((topic) => [topic.name, topic.id]))
+    const topics = new Map(this.#log.listTopics().map((topic) => [topic.name, topic]))
+    const commitTimestamp = this.#log.env.now()
     for (const { topic, partition, offset, metadata } of offsets) {
-      const topicId = ids.get(topic)
+      const known = topics.get(topic)
       // A topic that was deleted meanwhile has nothing to go on from.
-      if (topicId === undefined) continue
-      const committed = { offset, metadata: metadata ?? '', commitTimestamp: this.#log.env.now(), topicId }
+      if (known === undefined) continue
+      const leaderEpoch = epochOf(known, partition)
+      const committed = { offset, metadata: metadata ?? '', commitTimestamp, topicId: known.id, leaderEpoch }
       this.#set(group, topic, partition, committed, at)
     }
   }
@@ -140,6 +144,7 @@ export class GroupOffsets {
   async #load(): Promise<void> {
     const topic = this.#log.listTopics().find((known) => known.name === OFFSETS_TOPIC)
     if (topic === undefined) return
+    const topics = new Map(this.#log.listTopics().map((known) => [known.name, known]))
     const { PartitionReader, RecordDecoder } = recordReading()
     for (const partition of topic.partitions) {
       const reader = new PartitionReader({
@@ -156,7 +161,10 @@ export class GroupOffsets {
           for (const message of decoder.decode(reader, reader.baseOffset)) {
             const record = readOffsetRecord(message.key, message.value as Buffer | null, message.headers)
             if (record === undefined) continue
-            this.#set(record.group, record.topic, record.partition, record.committed, Number(message.offset))
+            const { committed } = record
+            const known =
+              committed === undefined ? undefined : heldBy(topics.get(record.topic), record.partition, committed)
+            this.#set(record.group, record.topic, record.partition, known, Number(message.offset))
           }
         }
       } finally {
@@ -203,11 +211,28 @@ export class GroupOffsets {
       entries.push({
         topic,
         partition,
-        committed: { offset, metadata: metadata ?? '', commitTimestamp, topicId: sender.topic.id },
+        committed: {
+          offset,
+          metadata: metadata ?? '',
+          commitTimestamp,
+          topicId: sender.topic.id,
+          leaderEpoch: epochOf(sender.topic, partition),
+        },
       })
     }
     return entries
   }
+}
+
+function epochOf(topic: TopicDescriptor, partition: number): number {
+  return currentEpoch(topic.partitions[partition]?.leaderEpochs ?? [])
+}
+
+/** What of it still speaks of records that the log has. */
+function heldBy(topic: TopicDescriptor | undefined, partition: number, committed: CommittedOffset): CommittedOffset {
+  if (topic === undefined || (committed.topicId !== '' && committed.topicId !== topic.id)) return committed
+  const end = endOfEpoch(topic.partitions[partition]?.leaderEpochs ?? [], committed.leaderEpoch)
+  return committed.offset <= end ? committed : { ...committed, offset: end, lostFrom: committed.offset }
 }
 
 /** Resolves with the offset of the first record. */

@@ -9,7 +9,7 @@ import { FieldReader } from './record-fields.js'
  *   // key                            value (null: the offset is forgotten)
  *   //   version    int16  1            version          int16  3
  *   //   group      string              offset           int64  next record to be read
- *   //   topic      string              leaderEpoch      int32  -1
+ *   //   topic      string              leaderEpoch      int32  of the partition, see log/leader-epochs.ts
  *   //   partition  int32               metadata         string
  *   //                                  commitTimestamp  int64  epoch milliseconds
  *
@@ -32,6 +32,10 @@ export interface CommittedOffset {
   readonly commitTimestamp: number
   /** Of the topic that was meant; another topic of the same name has nothing committed. */
   readonly topicId: string
+  /** In which the partition was when it was committed; -1: nobody knows. */
+  readonly leaderEpoch: number
+  /** The offset that was committed, where the log has lost what it spoke of. */
+  readonly lostFrom?: number
 }
 
 export interface OffsetRecord {
@@ -50,7 +54,7 @@ export function offsetMessage(record: OffsetRecord): Message {
   const value = Buffer.alloc(2 + 8 + 4 + 2 + metadata.length + 8)
   let at = value.writeInt16BE(VALUE_VERSION, 0)
   at = value.writeBigInt64BE(BigInt(committed.offset), at)
-  at = value.writeInt32BE(-1, at)
+  at = value.writeInt32BE(committed.leaderEpoch, at)
   at = value.writeInt16BE(metadata.length, at)
   at += metadata.copy(value, at)
   value.writeBigInt64BE(BigInt(committed.commitTimestamp), at)
@@ -88,7 +92,7 @@ function readValue(bytes: Uint8Array, headers: Readonly<Record<string, unknown>>
     throw unreadable(`value has version ${version}, expected 0 to ${VALUE_VERSION}`)
   }
   const offset = reader.int64()
-  if (version >= 3) reader.int32()
+  const leaderEpoch = version >= 3 ? reader.int32() : -1
   const metadata = reader.string()
   const commitTimestamp = reader.int64()
   // The time at which it expires, which Kafka dropped again.
@@ -100,6 +104,7 @@ function readValue(bytes: Uint8Array, headers: Readonly<Record<string, unknown>>
     metadata,
     commitTimestamp,
     topicId: topicId instanceof Uint8Array ? Buffer.from(topicId).toString('utf8') : '',
+    leaderEpoch,
   }
 }
 

@@ -34,7 +34,11 @@ export function startOffset(
   group?: Group,
   committed?: CommittedOffset,
 ): number {
-  if (committed !== undefined) return inLog(fetcher, topic, committed.offset, rules)
+  if (committed !== undefined) {
+    const { offset, lostFrom } = committed
+    if (lostFrom !== undefined) tellLoss(fetcher, lostFrom, offset, rules)
+    return inLog(fetcher, topic, offset, rules)
+  }
   const place = placeOf(fetcher)
   const begun = group?.startOffsets.get(place)
   if (begun !== undefined) return inLog(fetcher, topic, begun, rules)
@@ -63,9 +67,8 @@ function inLog(fetcher: PartitionFetcher, topic: TopicDescriptor, offset: number
   const start = fetcher.logStartOffset()
   const end = fetcher.logEndOffset()
   if (offset > end) {
-    // The system lost records after a power cut that fsync 'never' or 'interval' had not synced: the next ones get their offsets.
-    const reason = `the log ends at ${end}: what was committed behind it was lost`
-    rules.onReset({ topic: fetcher.topic, partition: fetcher.partition, from: offset, to: end, reason })
+    // The topic's files are older than the group's, as after they were put back from a copy.
+    tellLoss(fetcher, offset, end, rules)
     return end
   }
   if (offset >= start) return offset
@@ -79,6 +82,12 @@ function inLog(fetcher: PartitionFetcher, topic: TopicDescriptor, offset: number
       hint: "retention was faster than this group; say where to go on with autoOffsetReset: 'earliest', or mill.groups.resetOffsets",
     }),
   )
+}
+
+/** The power took records that fsync 'never' or 'interval' had not synced: the next ones get their offsets. */
+function tellLoss(fetcher: PartitionFetcher, from: number, to: number, rules: StartOffsetRules): void {
+  const reason = `the log ended at ${to}: what was committed behind it was lost`
+  rules.onReset({ topic: fetcher.topic, partition: fetcher.partition, from, to, reason })
 }
 
 function withoutOffset(fetcher: PartitionFetcher, topic: TopicDescriptor, rules: StartOffsetRules): number {

@@ -13,6 +13,11 @@ export const SHARE_STATE_TOPIC = '__share_group_state'
 
 const internal: ReadonlySet<string> = new Set([OFFSETS_TOPIC, '__transaction_state', SHARE_STATE_TOPIC])
 
+/** Whether groups keep there which records of other topics they have done with. */
+export function keepsGroupState(name: string): boolean {
+  return name === OFFSETS_TOPIC || name === SHARE_STATE_TOPIC
+}
+
 export function isInternalTopic(name: string): boolean {
   return internal.has(name)
 }

@@ -14,18 +14,20 @@ import { OpenTopics } from './open-topics.js'
 import { partitionKey, partitionOf, type TopicDescriptor } from './partition-descriptor.js'
 import type { PartitionLog } from './partition-log.js'
 import { type PartitionState, partitionState } from './partition-state.js'
-import type { DamagedRange, RecoveredPartition } from './recovery.js'
-import { type CleanEnd, RecoveryMarks, type RecoveryPoint } from './recovery-marks.js'
+import { type CleanEnd, RecoveryMarks } from './recovery-marks.js'
 import type { LogMemory } from './shared-memory.js'
 import { rollLimits } from './topic-config.js'
 import type { TopicChange, TopicSpec } from './topics.js'
+import type { RecoveryFinding } from './topics-recovery.js'
 import { TransactionCoordinator } from './transaction-coordinator.js'
 import type { AskOwner } from './transactions.js'
 
 const deleting = lazyModule(import.meta.url, './topic-deletion.js', () => import('./topic-deletion.js'))
 const explaining = lazyModule(import.meta.url, './explain-record.js', () => import('./explain-record.js'))
-const recovering = lazyModule(import.meta.url, './recovery.js', () => import('./recovery.js'))
+const recovering = lazyModule(import.meta.url, './topics-recovery.js', () => import('./topics-recovery.js'))
 const verifying = lazyModule(import.meta.url, './log-verify.js', () => import('./log-verify.js'))
+
+export type { RecoveryFinding } from './topics-recovery.js'
 
 export interface LogEngineOptions {
   readonly env: Env
@@ -51,14 +53,6 @@ export interface LogEngineOptions {
 export interface TopicState {
   readonly descriptor: TopicDescriptor
   readonly partitions: readonly PartitionState[]
-}
-
-/** What opening found amiss, for the logger. */
-export interface RecoveryFinding {
-  readonly topic: string
-  readonly partition: number
-  readonly cut: RecoveredPartition['cut']
-  readonly damaged: readonly DamagedRange[]
 }
 
 export interface OffsetOf {
@@ -111,7 +105,7 @@ export class LogEngine {
       this.#partitions = this.#open.partitions
       this.#marks = dir === undefined ? undefined : new RecoveryMarks(env, `${dir}/log`)
       if (dir !== undefined) env.fs.syncDirectory(dir)
-      this.findings = this.#recover()
+      this.findings = this.#marks === undefined ? [] : recovering().recoverTopics(env, this.#open, this.#marks)
       this.markFaults = this.#marks?.faults ?? []
     } catch (error) {
       this.#lock?.release()
@@ -379,37 +373,6 @@ export class LogEngine {
     return transactions
   }
 
-  #recover(): readonly RecoveryFinding[] {
-    if (this.#marks === undefined) return []
-    const findings: RecoveryFinding[] = []
-    const cleanEnds = this.#marks.takeCleanEnds()
-    const { points, trust } = this.#marks.readPoints(this.#open.topics.list().length === 0)
-    const { env } = this.#options
-    for (const topic of this.#open.topics.list()) {
-      this.#open.open(topic, (partition, directory) => {
-        const key = partitionKey({ topic: topic.name, partition, topicId: topic.id })
-        env.fs.makeDirectory(directory)
-        const recovered = recovering().recoverPartition({
-          env,
-          directory,
-          recoveryPoint: points.get(key)?.recoveryPoint ?? 0,
-          logStartOffset: points.get(key)?.logStartOffset ?? 0,
-          dense: !topic.hasGaps,
-          indexIntervalBytes: rollLimits(topic.config).indexIntervalBytes,
-          cleanEnd: cleanEnds.get(key),
-          trust,
-          cleanedTo: points.get(key)?.cleanedTo ?? 0,
-          onFault: (fault) => this.#marks?.faults.push(fault),
-        })
-        if (recovered.cut !== undefined || recovered.damaged.length > 0) {
-          findings.push({ topic: topic.name, partition, cut: recovered.cut, damaged: recovered.damaged })
-        }
-        return recovered
-      })
-    }
-    return findings
-  }
-
   #startSpilling(log: PartitionLog): void {
     const { directory } = log.descriptor
     if (directory !== undefined) this.#options.env.fs.makeDirectory(directory)
@@ -426,16 +389,7 @@ export class LogEngine {
   }
 
   #writePoints(): Promise<void> {
-    const points: Record<string, RecoveryPoint> = {}
-    for (const log of this.#partitions) {
-      if (log === undefined || log.descriptor.ackWhen === 'appended') continue
-      points[partitionKey(log.descriptor)] = {
-        recoveryPoint: log.syncedOffset,
-        logStartOffset: log.control.logStartOffset(),
-        ...(log.cleanedTo === 0 ? {} : { cleanedTo: log.cleanedTo }),
-      }
-    }
-    return this.#marks?.writePoints(points) ?? Promise.resolve()
+    return this.#marks?.writePoints(recovering().recoveryPoints(this.#partitions)) ?? Promise.resolve()
   }
 
   #assertOpen(): void {

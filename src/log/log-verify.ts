@@ -117,6 +117,7 @@ export async function verifyTopics(
       points[key] = {
         recoveryPoint: Math.max(findings.endOffset, firstOffset),
         logStartOffset: Math.max(point?.logStartOffset ?? 0, firstOffset),
+        ...(point?.leaderEpochs === undefined ? {} : { leaderEpochs: point.leaderEpochs }),
       }
     }
     if (salvage === undefined) continue

@@ -22,6 +22,9 @@ export interface OpenTopicsOptions {
   readonly assertHeld: () => void
 }
 
+/** A partition that was there before, and the epochs of its log by now. */
+export type OpenedPartition = RecoveredPartition & Pick<PartitionDescriptor, 'leaderEpochs'>
+
 /** The topics of an engine with their partitions, each under the number that all threads know it by. */
 export class OpenTopics {
   readonly topics: Topics
@@ -39,13 +42,14 @@ export class OpenTopics {
   /** Opens partitions of a topic from the `from`th on; those before are open already. */
   open(
     topic: Topic,
-    recover: (partition: number, directory: string) => RecoveredPartition | undefined,
+    recover: (partition: number, directory: string) => OpenedPartition | undefined,
     from = 0,
   ): TopicDescriptor {
     const ackWhen = this.#ackWhen(topic)
     const partitions = this.#descriptors.get(topic.name)?.partitions.slice(0, from) ?? []
     for (let p = from; p < topic.partitions; p++) {
       const directory = this.directoryOf(topic, p)
+      const recovered = recover(p, directory)
       const descriptor: PartitionDescriptor = {
         topicId: topic.id,
         topic: topic.name,
@@ -54,13 +58,14 @@ export class OpenTopics {
         ...this.#arena.next(),
         directory,
         ackWhen,
+        leaderEpochs: recovered?.leaderEpochs ?? [],
       }
       partitions.push(descriptor)
       const log = new PartitionLog(descriptor, {
         env: this.#options.env,
         memory: this.#options.memory,
         limits: rollLimits(topic.config),
-        recovered: recover(p, directory),
+        recovered,
         onSealed: this.#options.onSealed,
         assertHeld: this.#options.assertHeld,
       })

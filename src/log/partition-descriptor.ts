@@ -1,6 +1,7 @@
 import { MillraceError } from '../common/errors.js'
 import type { PartitionerName } from '../record/partitioner.js'
 import type { StructType } from '../types/data-type.js'
+import type { LeaderEpoch } from './leader-epochs.js'
 
 /** What a thread must be told to append to a partition or to read it. Survives structuredClone; the control block is shared. */
 export interface PartitionDescriptor {
@@ -14,6 +15,8 @@ export interface PartitionDescriptor {
   /** Where its segment files are, or will be once it spills. */
   readonly directory: string | undefined
   readonly ackWhen: AckWhen
+  /** In which epochs its log has begun anew; empty where it never lost anything. They stay the same while the engine is open. */
+  readonly leaderEpochs: readonly LeaderEpoch[]
 }
 
 /** What an acknowledgement waits for: nothing but the append, bytes handed to the operating system, or bytes on the disk. */

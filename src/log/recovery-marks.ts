@@ -32,6 +32,10 @@ export interface RecoveryPoint {
   readonly logStartOffset: number
   /** Compaction has been below it; left out where it has not begun. */
   readonly cleanedTo?: number
+  /** What was acknowledged was synced, so that no stop takes anything of it. */
+  readonly synced?: boolean
+  /** See leader-epochs.ts; left out where there is none but the first. */
+  readonly leaderEpochs?: readonly (readonly [epoch: number, startOffset: number])[]
 }
 
 /**
@@ -84,6 +88,11 @@ export class RecoveryMarks {
     this.#env.fs.rename(temporary, path)
     // Segments are deleted once this says so: it must be there first.
     await this.#env.fs.syncDirectoryLater(this.#directory)
+  }
+
+  /** The same at once, while the engine is opened. */
+  replacePoints(points: Readonly<Record<string, RecoveryPoint>>): void {
+    this.#env.fs.replaceFile(this.pointsPath, sealJson(points))
   }
 
   /** Reads the mark and takes it away for good, before anything is written. */

@@ -47,6 +47,8 @@ export interface RecoveredPartition {
   readonly cut:
     | { readonly file: string; readonly fromByte: number; readonly bytes: number; readonly reason: string }
     | undefined
+  /** It was closed, and is as it was then. */
+  readonly isClean: boolean
   readonly cleanedTo: number
   /** Where the last segment ends in damage nothing may be appended to it. */
   readonly mustRoll: boolean
@@ -96,6 +98,7 @@ export function recoverPartition(options: RecoveryOptions): RecoveredPartition {
       logEndOffset: cleanEnd.logEndOffset,
       damaged: missingBeginning(options, bases, cleanEnd.logStartOffset, cleanEnd.logEndOffset),
       cut: undefined,
+      isClean: true,
       cleanedTo: options.cleanedTo ?? 0,
       mustRoll: cleanEnd.mustRoll,
       producers: producersAfterStop(options, bases, sizes, cleanEnd),
@@ -205,6 +208,7 @@ function scanPartition(
     logEndOffset: nextOffset,
     damaged,
     cut,
+    isClean: false,
     cleanedTo: options.cleanedTo ?? 0,
     mustRoll,
     activeFirstTimestamp: firstTimestamp,

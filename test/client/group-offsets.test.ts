@@ -11,11 +11,11 @@ describe('the record of a committed offset', () => {
       group: 'g',
       topic: 'tt',
       partition: 3,
-      committed: { offset: 258, metadata: 'm', commitTimestamp: 1_700_000_000_000, topicId: 'id' },
+      committed: { offset: 258, metadata: 'm', commitTimestamp: 1_700_000_000_000, topicId: 'id', leaderEpoch: 7 },
     })
     expect(Buffer.from(message.key as Buffer).toString('hex')).toBe('000100016700027474' + '00000003')
     expect(Buffer.from(message.value as Buffer).toString('hex')).toBe(
-      '0003' + '0000000000000102' + 'ffffffff' + '00016d' + '0000018bcfe56800',
+      '0003' + '0000000000000102' + '00000007' + '00016d' + '0000018bcfe56800',
     )
   })
 
@@ -32,6 +32,7 @@ describe('the record of a committed offset', () => {
               metadata: fc.string({ unit: 'grapheme', maxLength: 100 }),
               commitTimestamp: fc.maxSafeNat(),
               topicId: fc.string({ minLength: 1, maxLength: 22 }),
+              leaderEpoch: fc.integer({ min: -1, max: 2 ** 31 - 1 }),
             }),
             { nil: undefined },
           ),
@@ -52,7 +53,7 @@ describe('the record of a committed offset', () => {
       group: 'group',
       topic: 'topic',
       partition: 1,
-      committed: { offset: 7, metadata: 'note', commitTimestamp: 1, topicId: 'id' },
+      committed: { offset: 7, metadata: 'note', commitTimestamp: 1, topicId: 'id', leaderEpoch: -1 },
     }) as { key: Buffer; value: Buffer }
     const refused = { code: 'OFFSET_RECORD_UNREADABLE' }
     for (let end = 0; end < key.length; end++) {

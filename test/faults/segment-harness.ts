@@ -97,6 +97,7 @@ export class SegmentBench {
       ...new ControlArena().next(),
       directory: DIRECTORY,
       ackWhen: 'written',
+      leaderEpochs: [],
     }
     const control = new PartitionControl(this.#partition.control, this.#partition.controlOffset)
     control.initialize(0, this.#endOffset, true)

@@ -22,6 +22,7 @@ function partition(inFiles: boolean, ordinal = 0): PartitionDescriptor {
     ...new ControlArena().next(),
     directory: undefined,
     ackWhen: inFiles ? 'written' : 'appended',
+    leaderEpochs: [],
   }
   new PartitionControl(descriptor.control, descriptor.controlOffset).initialize(0, 0, inFiles)
   return descriptor

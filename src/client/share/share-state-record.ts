@@ -11,8 +11,8 @@ import { RecordState, type StateBatch } from './record-state.js'
  *   // key                              snapshot (kind 0), version 0     update (kind 1), version 0
  *   //   kind       int16  0 or 1         version        int16            version        int16
  *   //   group      string                snapshotEpoch  int32            snapshotEpoch  int32  of the snapshot it adds to
- *   //   topicId    16 bytes              stateEpoch     int32            leaderEpoch    int32  0
- *   //   partition  int32                 leaderEpoch    int32  0         startOffset    int64
+ *   //   topicId    16 bytes              stateEpoch     int32            leaderEpoch    int32
+ *   //   partition  int32                 leaderEpoch    int32            startOffset    int64
  *   //                                    startOffset    int64            batches        array
  *   // batch                              created        int64  ms        tagged fields
  *   //   first          int64             written        int64  ms
@@ -20,6 +20,8 @@ import { RecordState, type StateBatch } from './record-state.js'
  *   //   state          int8              tagged fields
  *   //   deliveryCount  int16
  *   //   tagged fields  0
+ *
+ * `leaderEpoch` is that of the partition when it was written (log/leader-epochs.ts): offsets behind the end of that epoch were other records than today's.
  *
  * Kafka deletes what is old of the topic; here it is compacted, so of each key the last record counts: an update holds all that has changed since its
  * snapshot, not since the update before it, and one of another snapshot is passed over.
@@ -46,6 +48,7 @@ export interface SharePartitionKey {
 export interface ShareSnapshot {
   readonly snapshotEpoch: number
   readonly stateEpoch: number
+  readonly leaderEpoch: number
   readonly start: number
   readonly createdAt: number
   readonly writtenAt: number
@@ -54,6 +57,7 @@ export interface ShareSnapshot {
 
 export interface ShareUpdate {
   readonly snapshotEpoch: number
+  readonly leaderEpoch: number
   readonly start: number
   readonly batches: readonly StateBatch[]
 }
@@ -74,7 +78,7 @@ export function snapshotMessage(key: SharePartitionKey, snapshot: ShareSnapshot 
   let at = value.writeInt16BE(VERSION, 0)
   at = value.writeInt32BE(snapshot.snapshotEpoch, at)
   at = value.writeInt32BE(snapshot.stateEpoch, at)
-  at = value.writeInt32BE(0, at)
+  at = value.writeInt32BE(snapshot.leaderEpoch, at)
   at = value.writeBigInt64BE(BigInt(snapshot.start), at)
   at = value.writeBigInt64BE(BigInt(snapshot.createdAt), at)
   at = value.writeBigInt64BE(BigInt(snapshot.writtenAt), at)
@@ -89,7 +93,7 @@ export function updateMessage(key: SharePartitionKey, update: ShareUpdate | unde
   const value = Buffer.alloc(2 + 4 + 4 + 8 + batchesBytes(update.batches) + 1)
   let at = value.writeInt16BE(VERSION, 0)
   at = value.writeInt32BE(update.snapshotEpoch, at)
-  at = value.writeInt32BE(0, at)
+  at = value.writeInt32BE(update.leaderEpoch, at)
   at = value.writeBigInt64BE(BigInt(update.start), at)
   at = writeBatches(value, update.batches, at)
   assert(at + 1 === value.length, 'an update is as long as it was reckoned')
@@ -130,20 +134,20 @@ function readSnapshot(bytes: Uint8Array): ShareSnapshot {
   const reader = versioned(bytes)
   const snapshotEpoch = reader.int32()
   const stateEpoch = reader.int32()
-  reader.int32()
+  const leaderEpoch = reader.int32()
   const start = reader.int64()
   const createdAt = reader.int64()
   const writtenAt = reader.int64()
   const batches = readBatches(reader, start)
-  return { snapshotEpoch, stateEpoch, start, createdAt, writtenAt, batches }
+  return { snapshotEpoch, stateEpoch, leaderEpoch, start, createdAt, writtenAt, batches }
 }
 
 function readUpdate(bytes: Uint8Array): ShareUpdate {
   const reader = versioned(bytes)
   const snapshotEpoch = reader.int32()
-  reader.int32()
+  const leaderEpoch = reader.int32()
   const start = reader.int64()
-  return { snapshotEpoch, start, batches: readBatches(reader, start) }
+  return { snapshotEpoch, leaderEpoch, start, batches: readBatches(reader, start) }
 }
 
 function readSettings(bytes: Uint8Array): StoredSettings {
@@ -206,6 +210,11 @@ export function overlaid(under: readonly StateBatch[], over: readonly StateBatch
     if (first <= batch.last) batches.push({ ...batch, first })
   }
   return batches.sort((a, b) => a.first - b.first)
+}
+
+/** What of the batches lies below `end`. */
+export function batchesBelow(batches: readonly StateBatch[], end: number): StateBatch[] {
+  return batches.filter(({ first }) => first < end).map((one) => (one.last < end ? one : { ...one, last: end - 1 }))
 }
 
 function partitionKey(kind: number, { group, topicId, partition }: SharePartitionKey): Buffer {

@@ -1,4 +1,5 @@
 import { SHARE_STATE_TOPIC } from '../../log/internal-topics.js'
+import { endOfEpoch } from '../../log/leader-epochs.js'
 import type { TopicDescriptor } from '../../log/partition-descriptor.js'
 import { PartitionReader } from '../../log/partition-reader.js'
 import type { Message } from '../../record/key-scatter.js'
@@ -6,6 +7,7 @@ import type { HostLog } from '../host-log.js'
 import { RecordDecoder } from '../record-decoder.js'
 import type { StateBatch } from './record-state.js'
 import {
+  batchesBelow,
   overlaid,
   readShareStateRecord,
   type SharePartitionKey,
@@ -73,11 +75,12 @@ export class ShareState {
       if (record.kind === 'snapshot') known.snapshot = record.value
       else known.update = record.value
     }
+    const topics = new Map(this.#log.listTopics().map((topic) => [topic.id, topic]))
     const groups = new Map<string, StoredShareGroup>()
     for (const group of new Set([...found.keys(), ...settings.keys()])) {
       const partitions = new Map<string, StoredSharePartition>()
       for (const [place, one] of found.get(group) ?? []) {
-        const stored = storedOf(one)
+        const stored = storedOf(one, topics.get(one.key.topicId))
         if (stored !== undefined) partitions.set(place, stored)
       }
       const own = settings.get(group)
@@ -153,12 +156,16 @@ export class ShareState {
   }
 }
 
-/** An update without its snapshot says nothing. */
-function storedOf({ key, snapshot, update }: Found): StoredSharePartition | undefined {
+/** An update without its snapshot says nothing, and neither speaks of records that were sent after the log had lost those that it is about. */
+function storedOf({ key, snapshot, update }: Found, topic?: TopicDescriptor): StoredSharePartition | undefined {
   if (snapshot === undefined) return undefined
   const { topicId, partition } = key
   const { snapshotEpoch, stateEpoch, createdAt } = snapshot
   const facts = { topicId, partition, snapshotEpoch, stateEpoch, createdAt }
-  if (update?.snapshotEpoch !== snapshotEpoch) return { ...facts, start: snapshot.start, batches: snapshot.batches }
-  return { ...facts, start: update.start, batches: overlaid(snapshot.batches, update.batches) }
+  // The first that is written after the engine is opened is a snapshot: an update is of its epoch.
+  const end = endOfEpoch(topic?.partitions[partition]?.leaderEpochs ?? [], snapshot.leaderEpoch)
+  const isOld = update?.snapshotEpoch !== snapshotEpoch
+  const batches = isOld ? snapshot.batches : overlaid(snapshot.batches, update.batches)
+  const start = isOld ? snapshot.start : update.start
+  return { ...facts, start: Math.min(start, end), batches: batchesBelow(batches, end) }
 }

@@ -1,4 +1,5 @@
 import { MillraceError } from '../../common/errors.js'
+import { currentEpoch } from '../../log/leader-epochs.js'
 import type { TopicDescriptor } from '../../log/partition-descriptor.js'
 import { partitionOf } from '../../log/partition-descriptor.js'
 import type { HostLog } from '../host-log.js'
@@ -9,6 +10,7 @@ import type { ShareGroupSettings } from './share-group-settings.js'
 import { type Outcome, SharePartition } from './share-partition.js'
 import { isTopicGone, ShareReader } from './share-reader.js'
 import type { ShareState, StoredSharePartition } from './share-state.js'
+import { batchesBelow } from './share-state-record.js'
 import { RETRY_MS, StateWriter } from './state-writer.js'
 
 export interface SharedPartitionOptions {
@@ -54,20 +56,16 @@ export class SharedPartition {
     this.partition = partition
     this.#reader = this.#openReader()
     this.#records = new SharePartition(options.start, rulesOf(settings()))
-    // A log that lost what its fsync mode did not promise ends before it: the next records get these offsets.
+    // The topic's files may be older than the group's, as after they were put back from a copy.
     const end = this.#reader.logEndOffset()
-    if (stored !== undefined && stored.start <= end) {
-      this.#records.restore(
-        stored.start,
-        stored.batches.filter(({ last }) => last < end),
-      )
-    } else if (stored !== undefined) this.#records.reset(end)
+    if (stored !== undefined) this.#records.restore(Math.min(stored.start, end), batchesBelow(stored.batches, end))
     this.#records.moveStart(this.#reader.logStartOffset())
     this.#writer = new StateWriter({
       key: { group: options.group, topicId: topic.id, partition },
       records: this.#records,
       log,
       topic: topic.name,
+      leaderEpoch: currentEpoch(partitionOf(topic, partition).leaderEpochs),
       state: options.state,
       stored,
       write: (letters) => options.deadLetters.write(this, letters, (from, to) => this.#readAgain(from, to)),

@@ -20,6 +20,8 @@ export interface StateWriterOptions {
   readonly records: SharePartition
   readonly log: HostLog
   readonly topic: string
+  /** That the partition is in. */
+  readonly leaderEpoch: number
   readonly state: ShareState
   /** Writes the dead letters; false: it is to be tried again later. */
   readonly write: (letters: readonly DeadLetterRange[]) => Promise<boolean>
@@ -56,7 +58,7 @@ export class StateWriter {
     this.#stateEpoch = stored?.stateEpoch ?? 0
     this.#createdAt = stored?.createdAt ?? log.env.now()
     this.#durableVersion = records.version
-    // The first write of a life is a snapshot: what was stored may have been cut where the log ended earlier.
+    // The first write of a life is a snapshot: what was stored may have been cut where the log ended earlier, and was of an earlier epoch.
     this.#snapshotVersion = -1
   }
 
@@ -113,7 +115,7 @@ export class StateWriter {
   }
 
   async #write(version: number): Promise<void> {
-    const { key, records, log, topic, state } = this.#options
+    const { key, records, log, topic, leaderEpoch, state } = this.#options
     const { start, end } = records
     const letters = this.#takeLetters()
     const changed = this.#snapshotVersion === -1 ? undefined : records.image(this.#snapshotVersion)
@@ -127,11 +129,12 @@ export class StateWriter {
       const writtenAt = log.env.now()
       if (isSnapshot) {
         const snapshotEpoch = this.#snapshotEpoch + 1
-        const createdAt = this.#createdAt
-        await state.snapshot(key, { snapshotEpoch, stateEpoch: this.#stateEpoch, start, createdAt, writtenAt, batches })
+        const [stateEpoch, createdAt] = [this.#stateEpoch, this.#createdAt]
+        const snapshot = { snapshotEpoch, stateEpoch, leaderEpoch, start, createdAt, writtenAt, batches }
+        await state.snapshot(key, snapshot)
         this.#snapshotEpoch = snapshotEpoch
         this.#snapshotVersion = version
-      } else await state.update(key, { snapshotEpoch: this.#snapshotEpoch, start, batches })
+      } else await state.update(key, { snapshotEpoch: this.#snapshotEpoch, leaderEpoch, start, batches })
     } catch (error) {
       records.letters = [...letters, ...records.letters]
       throw error

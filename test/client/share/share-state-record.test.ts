@@ -12,7 +12,15 @@ import {
 const topicId = Buffer.from('000102030405060708090a0b0c0d0e0f', 'hex').toString('base64url')
 const key = { group: 'g', topicId, partition: 3 }
 const batch: StateBatch = { first: 5, last: 6, state: RecordState.acknowledged, deliveryCount: 2 }
-const snapshot = { snapshotEpoch: 1, stateEpoch: 2, start: 4, createdAt: 5, writtenAt: 6, batches: [batch] }
+const snapshot = {
+  snapshotEpoch: 1,
+  stateEpoch: 2,
+  leaderEpoch: 7,
+  start: 4,
+  createdAt: 5,
+  writtenAt: 6,
+  batches: [batch],
+}
 const hex = (bytes: unknown): string => Buffer.from(bytes as Buffer).toString('hex')
 const KEY = '000167' + '000102030405060708090a0b0c0d0e0f' + '00000003'
 const BATCH = '0000000000000005' + '0000000000000006' + '02' + '0002' + '00'
@@ -41,11 +49,11 @@ describe('K-22: a record of __share_group_state', () => {
     const message = snapshotMessage(key, snapshot)
     expect(hex(message.key)).toBe(`0000${KEY}`)
     expect(hex(message.value)).toBe(
-      `0000${'00000001'}${'00000002'}${'00000000'}${'0000000000000004'}${'0000000000000005'}${'0000000000000006'}02${BATCH}00`,
+      `0000${'00000001'}${'00000002'}${'00000007'}${'0000000000000004'}${'0000000000000005'}${'0000000000000006'}02${BATCH}00`,
     )
-    const update = updateMessage(key, { snapshotEpoch: 1, start: 4, batches: [batch] })
+    const update = updateMessage(key, { snapshotEpoch: 1, leaderEpoch: 7, start: 4, batches: [batch] })
     expect(hex(update.key)).toBe(`0001${KEY}`)
-    expect(hex(update.value)).toBe(`0000${'00000001'}${'00000000'}${'0000000000000004'}02${BATCH}00`)
+    expect(hex(update.value)).toBe(`0000${'00000001'}${'00000007'}${'0000000000000004'}02${BATCH}00`)
   })
 
   it('comes back as it was, a tombstone too', () => {
@@ -60,7 +68,7 @@ describe('K-22: a record of __share_group_state', () => {
           const place = { group, topicId, partition }
           const whole = { ...snapshot, batches: some }
           expect(read(snapshotMessage(place, whole))).toEqual({ kind: 'snapshot', key: place, value: whole })
-          const update = { snapshotEpoch: 3, start: 4, batches: some }
+          const update = { snapshotEpoch: 3, leaderEpoch: 7, start: 4, batches: some }
           expect(read(updateMessage(place, update))).toEqual({ kind: 'update', key: place, value: update })
           expect(read(snapshotMessage(place, undefined))).toMatchObject({ kind: 'snapshot', value: undefined })
           expect(read(updateMessage(place, undefined))).toMatchObject({ kind: 'update', value: undefined })
@@ -76,7 +84,7 @@ describe('K-22: a record of __share_group_state', () => {
     const refused = expect.objectContaining({ code: 'SHARE_STATE_UNREADABLE' })
     const messages = [
       snapshotMessage(key, snapshot),
-      updateMessage(key, { snapshotEpoch: 1, start: 4, batches: [batch] }),
+      updateMessage(key, { snapshotEpoch: 1, leaderEpoch: 7, start: 4, batches: [batch] }),
       settingsMessage('g', { a: 'b' }),
     ] as { key: Buffer; value: Buffer }[]
     for (const message of messages) {
