@@ -9,7 +9,7 @@ import type { BlockRef } from '../types/block.js'
 import { type StructType, typeName } from '../types/data-type.js'
 import { type Row, readRows } from '../types/row-reader.js'
 import type { StructSchema } from '../types/schema.js'
-import { type ArrowTable, toArrowTable } from './arrow-table.js'
+import type { ArrowTable } from './arrow-table.js'
 import {
   type BatchOptions,
   type BoundPlan,
@@ -334,7 +334,7 @@ export class DataFrame<R extends object = Row> {
   async toArrow(): Promise<ArrowTable> {
     const blocks: BlockRef[] = []
     await this.#run('toArrow', (block) => void blocks.push(copyBlock(block)), { forget: () => void blocks.splice(0) })
-    return await toArrowTable(this.schema, blocks)
+    return await (await import('./arrow-table.js')).toArrowTable(this.schema, blocks)
   }
 
   get writeStream(): DataStreamWriter<R, DataFrame<R>> {
