@@ -190,7 +190,7 @@ function texts(rows: readonly unknown[], ordered: boolean | undefined): string[]
 const differences: readonly string[] = []
 
 const unsupported: string[] = []
-test.each(cases.map((c) => [c.id, c.title, c] as const))('%s: %s', async (_id, _title, oracle) => {
+test.concurrent.each(cases.map((c) => [c.id, c.title, c] as const))('%s: %s', async (_id, _title, oracle) => {
   try {
     if (differences.includes(oracle.id)) {
       await expect(runCase(oracle)).rejects.toThrow('to deeply equal')

@@ -28,7 +28,7 @@ describe.each([1, 3])('workers: %i', (workers) => {
   const both = process.env['MILLRACE_CASES'] === 'all'
   cases.forEach(({ file, query }, i) => {
     const modes = query.modes.filter((_, m) => both || (i + m) % 2 === (workers === 1 ? 0 : 1))
-    it.each(modes)(`${file}, %s: ${query.title}`, async (mode) => {
+    it.concurrent.each(modes)(`${file}, %s: ${query.title}`, async (mode) => {
       await check(mill, query, mode)
     })
   })
