@@ -11,7 +11,7 @@ import { sharedEngine } from '../engines.js'
  * however the input is cut and wherever the query is stopped and goes on; and they are those that a loop over each partition finds. Where the rows of a key
  * come from one partition it is the very same row, else a row of the same key. A failing run is repeated by its seed; MILLRACE_RUNS=500 for a long search.
  */
-const numRuns = Number(process.env['MILLRACE_RUNS'] ?? 6)
+const numRuns = Number(process.env['MILLRACE_RUNS'] ?? 4)
 
 const Event = t.struct({ key: t.string.nullable(), ts: t.timestamp.nullable(), n: t.int })
 type Event = t.infer<typeof Event>

@@ -11,7 +11,7 @@ import { sharedEngine } from '../engines.js'
  * the input is cut and wherever the query is stopped and goes on; and they are the pairs of the rows that are not late, found by trying all of them. One
  * side may end: it is whole before the query begins. A failing run is repeated by its seed; MILLRACE_RUNS=500 for a long search.
  */
-const numRuns = Number(process.env['MILLRACE_RUNS'] ?? 6)
+const numRuns = Number(process.env['MILLRACE_RUNS'] ?? 4)
 
 const Left = t.struct({ key: t.string.nullable(), ts: t.timestamp.nullable(), v: t.int })
 const Right = t.struct({ id: t.string.nullable(), at: t.timestamp.nullable(), w: t.string.nullable() })

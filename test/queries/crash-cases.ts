@@ -12,10 +12,10 @@ export interface Epoch {
 }
 
 /**
- * Each run takes a third of the cases, another third with another MILLRACE_CASES (0, 1, 2), all of them with `all`. The processes that are killed inherit it.
+ * Each run takes a sixth of the cases, another sixth with another MILLRACE_CASES (0 to 5), all of them with `all`. The processes that are killed inherit it.
  */
-const thirds = 3
-export const taken = process.env['MILLRACE_CASES'] ?? String(Math.floor(Math.random() * thirds))
+const sixths = 6
+export const taken = process.env['MILLRACE_CASES'] ?? String(Math.floor(Math.random() * sixths))
 process.env['MILLRACE_CASES'] = taken
 
 const casesFolder = fileURLToPath(new URL('./cases/', import.meta.url))
@@ -23,7 +23,7 @@ const casesFolder = fileURLToPath(new URL('./cases/', import.meta.url))
 export function crashCases(mode: CaseMode): { file: string; query: QueryCase }[] {
   return readdirSync(casesFolder)
     .filter((name) => name.endsWith('.txt'))
-    .filter((_, i) => taken === 'all' || i % thirds === Number(taken))
+    .filter((_, i) => taken === 'all' || i % sixths === Number(taken))
     .map((file) => ({ file, query: parseCase(readFileSync(casesFolder + file, 'utf8'), file) }))
     .filter(({ query }) => query.modes.includes(mode) && query.expect !== undefined)
 }

@@ -14,7 +14,7 @@ import { expectedRows } from './expected-rows.js'
 import { rowDifferences } from './same-rows.js'
 
 /**
- * A third of the cases at once (MILLRACE_CASES=all: all of them) in a process that is killed (SIGKILL) at random moments and started again: what the last of its
+ * A sixth of the cases at once (MILLRACE_CASES=all: all of them) in a process that is killed (SIGKILL) at random moments and started again: what the last of its
  * lives leaves must be what the case expects, and an epoch that is delivered twice must have the same rows.
  */
 /** Workers of each life; all but the last are killed. */
