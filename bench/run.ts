@@ -2,24 +2,26 @@ import { fork } from 'node:child_process'
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { scriptArguments } from './lib/arguments.js'
-import type { ChildMessage } from './lib/child.js'
+import type { ChildMessage, ChildOptions } from './lib/child.js'
 import type { Bench, Line } from './lib/line.js'
 import { reached } from './lib/line.js'
 import { toJson, toTable } from './lib/report.js'
 
 /**
  * Runs the benchmarks and prints their lines; `--help` says how it is called. Without names the suites that
- * show the main road run, and not those of one room (log). A wrong result or a crash fails
+ * show the main road run, and not those of one room (log) or of one benchmark (nexmark). A wrong result or a crash fails
  * the run; a figure that misses its requirement is printed as NOT and fails it only with --strict, since a
  * busy machine is not a bug.
  */
-const usage = `npm run bench -- [--quick] [--json FILE] [--strict] [NAME…]
+const usage = `npm run bench -- [--quick] [--json FILE] [--strict] [--events N] [--workers N] [--queries q0,q5] [NAME…]
 
-  NAME      a suite (ingest scan group latency host start log) or a file of bench/main/ without its ending;
-            none: every suite but log
+  NAME      a suite (ingest scan group join latency host start log nexmark) or a file of bench/main/ without its ending;
+            none: every suite but log and nexmark
   --quick   under a minute, for CI
   --json    writes the lines to FILE as well
-  --strict  a figure that misses its requirement fails the run`
+  --strict  a figure that misses its requirement fails the run
+  --events, --workers, --queries
+            of nexmark: events of the stream (10e6), worker threads (1), some of the queries`
 
 const { values: options, positionals: names } = scriptArguments(usage, {
   allowPositionals: true,
@@ -27,6 +29,9 @@ const { values: options, positionals: names } = scriptArguments(usage, {
     quick: { type: 'boolean', default: false },
     strict: { type: 'boolean', default: false },
     json: { type: 'string' },
+    events: { type: 'string' },
+    workers: { type: 'string' },
+    queries: { type: 'string' },
   },
 })
 
@@ -42,7 +47,14 @@ interface Found {
 
 /** The order in which the table tells the story; suites that are not listed come last. */
 const mainSuites = ['ingest', 'scan', 'group', 'join', 'latency', 'host', 'start']
-const suites = [...mainSuites, 'log']
+const suites = [...mainSuites, 'log', 'nexmark']
+
+const lineOptions: ChildOptions = {
+  quick: options.quick,
+  ...(options.events === undefined ? {} : { events: Number(options.events) }),
+  ...(options.workers === undefined ? {} : { workers: Number(options.workers) }),
+  ...(options.queries === undefined ? {} : { queries: options.queries.split(',') }),
+}
 
 async function findBenches(): Promise<Found[]> {
   const found: Found[] = []
@@ -62,9 +74,7 @@ async function findBenches(): Promise<Found[]> {
 function runLine(file: string): Promise<readonly Line[]> {
   return new Promise((resolve, reject) => {
     let lines: readonly Line[] | undefined
-    const child = fork(here('./lib/launch.js'), ['./child.ts', file, options.quick ? 'quick' : 'full'], {
-      execArgv: [],
-    })
+    const child = fork(here('./lib/launch.js'), ['./child.ts', file, JSON.stringify(lineOptions)], { execArgv: [] })
     const timer = setTimeout(() => {
       child.kill('SIGKILL')
       reject(new Error(`nothing heard for ${SILENCE_MS_MAX / 1000} s`))

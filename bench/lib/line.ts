@@ -7,6 +7,10 @@ export interface Context {
   readonly quick: boolean
   /** An empty directory on a real disk, removed afterwards. */
   readonly directory: string
+  /** Of the suite nexmark: how many events, workers, and which queries. Left out: what its file says. */
+  readonly events?: number
+  readonly workers?: number
+  readonly queries?: readonly string[]
   /** A remark for whoever watches; not part of the result. */
   log(text: string): void
 }
@@ -29,7 +33,7 @@ export interface Required {
 export interface Line {
   readonly what: string
   readonly figure: number
-  readonly unit: 'records/s' | 'ms' | 'times' | 'MB' | '% of a core'
+  readonly unit: 'records/s' | 'records/CPU s' | 'ms' | 'times' | 'MB' | '% of a core'
   /** Of the repeats; absent where there was one. */
   readonly spread?: { readonly min: number; readonly max: number }
   readonly limit?: Limit
@@ -42,7 +46,7 @@ export interface Line {
 export interface Bench {
   /** Name on the command line. */
   readonly name: string
-  /** Group of lines on the command line: ingest scan group latency host start, which run when nothing is named, and log. */
+  /** Group of lines on the command line: ingest scan group latency host start, which run when nothing is named, and log and nexmark. */
   readonly suite: string
   /** Results are checked against a slow reference before time counts: a wrong result throws. */
   run(context: Context): Promise<readonly Line[]>

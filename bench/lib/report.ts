@@ -6,6 +6,7 @@ import { type Line, ratioOf, reached } from './line.js'
 
 function figureText(value: number, unit: Line['unit']): string {
   if (unit === 'records/s') return `${(value / 1e6).toFixed(value < 1e6 ? 3 : 2)} M/s`
+  if (unit === 'records/CPU s') return `${(value / 1e6).toFixed(2)} M/CPU s`
   if (unit === 'ms') return `${value.toFixed(value < 10 ? 3 : 1)} ms`
   if (unit === 'MB') return `${value.toFixed(1)} MB`
   if (unit === 'times') return `${value.toFixed(2)} ×`
