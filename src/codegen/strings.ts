@@ -198,8 +198,25 @@ export function splitPart(text: string, delimiter: string, part: number): string
       detail: 'found part 0',
       hint: 'negative counts from the end',
     })
-  const parts = delimiter === '' ? [text] : text.split(delimiter)
-  return parts[part > 0 ? part - 1 : parts.length + part] ?? ''
+  if (delimiter === '') return part === 1 || part === -1 ? text : ''
+  return part > 0 ? partFromLeft(text, delimiter, part) : partFromRight(text, delimiter, -part)
+}
+
+/** Without the array that `split` would make. */
+function partFromLeft(text: string, delimiter: string, part: number): string {
+  let from = 0
+  for (let n = 1; ; n++) {
+    const at = text.indexOf(delimiter, from)
+    if (n === part) return at === -1 ? text.slice(from) : text.slice(from, at)
+    if (at === -1) return ''
+    from = at + delimiter.length
+  }
+}
+
+/** Where delimiters could overlap they are those that are found from the left. */
+function partFromRight(text: string, delimiter: string, part: number): string {
+  const parts = text.split(delimiter)
+  return parts[parts.length - part] ?? ''
 }
 
 export function concat(...texts: string[]): string {

@@ -5,6 +5,8 @@ import type { StructType } from '../types/data-type.js'
 
 /** Small enough that several frames fit the ring, so that writer and reader work at the same time. */
 const FRAME_BYTES = 256 << 10
+/** Of the first frame, at the most; each may have twice the rows of the one before it. */
+const FIRST_FRAME_ROWS = 8192
 
 /**
  * One output of a task: rows are collected in a builder and leave as frames when the channel has room.
@@ -20,6 +22,7 @@ export class OutputPort {
   #flag = 0
   /** Of the rows in the builder: one more once a barrier has left. */
   #epoch: number
+  #frameRows = FIRST_FRAME_ROWS >> 1
 
   /** Without a channel rows are counted and discarded (the noop sink). */
   constructor(
@@ -72,6 +75,7 @@ export class OutputPort {
       if (position < 0) return false
       builder.writeTo(channel.views, position, this.#sent, to)
       channel.publish(position, FrameType.data, bytes, this.#epoch, 0, 0)
+      this.#frameRows = to - this.#sent
       this.#sent = to
     }
     this.#left += builder.rows
@@ -80,10 +84,13 @@ export class OutputPort {
     return true
   }
 
-  /** As many rows as make a frame; at least one. */
+  /**
+   * As many rows as make a frame; at least one. Measuring rows may mean to count their nulls, so not all that wait are measured for each frame: that
+   * would be quadratic where an epoch's changes of state leave together.
+   */
   #frameEnd(builder: BlockBuilder, limit: number): number {
     const most = Math.min(FRAME_BYTES, limit)
-    let to = builder.rows
+    let to = Math.min(builder.rows, this.#sent + 2 * this.#frameRows)
     let bytes = builder.byteLength(this.#sent, to)
     while (bytes > most && to - this.#sent > 1) {
       const rows = to - this.#sent
