@@ -1,12 +1,15 @@
+import { resolve } from 'node:path'
 import { MillraceError } from '../common/errors.js'
+import type { FileFormat } from '../connector/files/file-format.js'
 import { logSchema, rateSchema } from '../connector/source-schemas.js'
 import type { LogicalPlan, SourceSpec } from '../plan/logical-plan.js'
 import { blocksFromRows } from '../types/column-builder.js'
-import { type StructType, sameType, typeName } from '../types/data-type.js'
+import { type StructType, sameType, structType, typeName } from '../types/data-type.js'
 import type { Row } from '../types/row-reader.js'
 import type { StructSchema } from '../types/schema.js'
 import { DataFrame } from './dataframe.js'
 import type { EngineContext } from './engine-context.js'
+import { checkFileOptions } from './file-options.js'
 import { nextTableId, type PlanTables } from './memory-tables.js'
 import { checkNamedPartitions, checkSourceOptions, type SourceFormat, sourceFormats } from './source-options.js'
 import { structOf } from './struct-of.js'
@@ -87,7 +90,7 @@ export class DataFrameReader<R extends object = Row> {
     })
   }
 
-  /** The source as the options say. `log`: Kafka's columns; `memory`: a table by its name. */
+  /** The source as the options say. `log`: Kafka's columns; `memory`: a table by its name; files: a path, a folder, a pattern. See docs/files.md. */
   load(path?: string): DataFrame<R> {
     const format = this.#format
     if (format === undefined) {
@@ -111,6 +114,8 @@ export class DataFrameReader<R extends object = Row> {
           )
         }
         return this.#scan({ format: 'rate', schema: rateSchema })
+      default:
+        return this.#loadFiles(format, path)
     }
   }
 
@@ -134,6 +139,32 @@ export class DataFrameReader<R extends object = Row> {
         hint: "option('subscribe', 'user-clicks,orders')",
       })
     return this.#scan({ format: 'log', schema: logSchema, topics })
+  }
+
+  /** Files of one format. */
+  json(path: string): DataFrame<R> {
+    return this.format('json').load(path)
+  }
+
+  csv(path: string): DataFrame<R> {
+    return this.format('csv').load(path)
+  }
+
+  #loadFiles(format: FileFormat, given: string | undefined): DataFrame<R> {
+    checkFileOptions(this.#options)
+    const path = given ?? this.#required('path', "load('./input')")
+    const schema = this.#schema
+    if (schema === undefined) {
+      throw new MillraceError('MISSING_SCHEMA', `the source '${format}' needs a schema`, {
+        detail: 'found none, and what files have in them is not guessed',
+        hint: "schema(t.struct({ page: t.string })) or schema(t.ddl('page string, ts timestamp')), before load()",
+      })
+    }
+    // Whatever the working directory is when it is read, and in the checkpoint, this is the same path.
+    this.#options.set('path', resolve(path))
+    // Any field of a file may be missing.
+    const fields = schema.fields.map((field) => ({ ...field, nullable: true }))
+    return this.#scan({ format, schema: structType(fields) })
   }
 
   #loadTable(name: string): DataFrame<R> {

@@ -1,9 +1,11 @@
-import { MillraceError } from '../common/errors.js'
+import { type FileFormat, fileFormats, isFileFormat } from '../connector/files/file-format.js'
+import { checkFileOption, csvOptions } from './file-options.js'
+import { invalidOption } from './invalid-option.js'
 import { nearestHint, unknownName } from './unknown-name.js'
 
 /** Which options a reader takes, and what their values may be. */
-export type SourceFormat = 'log' | 'memory' | 'rate'
-export const sourceFormats: readonly SourceFormat[] = ['log', 'memory', 'rate']
+export type SourceFormat = 'log' | 'memory' | 'rate' | FileFormat
+export const sourceFormats: readonly SourceFormat[] = ['log', 'memory', 'rate', ...fileFormats]
 /** Option of the real cluster's address; absent or `embedded` it is the log of this engine. */
 export const BOOTSTRAP_SERVERS = 'kafka.bootstrap.servers'
 
@@ -16,10 +18,14 @@ const log = [
   'failOnDataLoss',
   BOOTSTRAP_SERVERS,
 ]
+const files = ['path', 'pathGlobFilter', 'maxFilesPerTrigger', 'maxBytesPerTrigger', 'latestFirst', 'encoding']
+const parsed = [...files, 'mode', 'columnNameOfCorruptRecord', 'multiLine']
 const known: Readonly<Record<SourceFormat, readonly string[]>> = {
   log,
   memory: ['table'],
   rate: ['rowsPerSecond', 'numPartitions'],
+  json: parsed,
+  csv: [...parsed, ...csvOptions],
 }
 
 /** Spark's words for places in a partition, as offsets in a JSON text. */
@@ -35,7 +41,8 @@ export function checkSourceOptions(
     if (!known[format].includes(name)) {
       throw unknownName('UNKNOWN_OPTION', `the source '${format}' has no option '${name}'`, name, known[format])
     }
-    checkValue(name, value, streaming)
+    if (isFileFormat(format)) checkFileOption(name, value, streaming)
+    else checkValue(name, value, streaming)
   }
 }
 
@@ -95,7 +102,7 @@ interface OffsetRules {
 function checkOffsets(name: string, value: string, rules: OffsetRules): void {
   if (rules.word.includes(value)) return
   const expected = `${rules.word.join(', ')} or offsets such as {"user-clicks":{"0":23,"1":42}}`
-  for (const partitions of Object.values(objectOf(name, parsed(name, value, expected), expected))) {
+  for (const partitions of Object.values(objectOf(name, parsedJson(name, value, expected), expected))) {
     for (const [partition, offset] of Object.entries(objectOf(name, partitions, expected))) {
       if (!/^\d+$/.test(partition)) throw invalidOption(name, value, expected, `'${partition}' is no partition`)
       const valid = typeof offset === 'number' && Number.isSafeInteger(offset) && offset >= rules.least
@@ -127,7 +134,7 @@ export function checkNamedPartitions(
   }
 }
 
-function parsed(name: string, value: string, expected: string): unknown {
+function parsedJson(name: string, value: string, expected: string): unknown {
   try {
     return JSON.parse(value) as unknown
   } catch {
@@ -138,11 +145,4 @@ function parsed(name: string, value: string, expected: string): unknown {
 function objectOf(name: string, value: unknown, expected: string): Record<string, unknown> {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
   throw invalidOption(name, JSON.stringify(value), expected)
-}
-
-export function invalidOption(name: string, found: string, expected: string, hint?: string): MillraceError {
-  return new MillraceError('INVALID_OPTION', `option '${name}' is not valid`, {
-    detail: `found '${found}', expected ${expected}`,
-    hint: hint ?? 'mend the value, or leave the option out',
-  })
 }

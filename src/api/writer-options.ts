@@ -1,7 +1,7 @@
 import { parseDuration } from '../common/duration.js'
 import { MillraceError } from '../common/errors.js'
+import { invalidOption } from './invalid-option.js'
 import type { ConsoleOptions } from './sink/console-sink.js'
-import { invalidOption } from './source-options.js'
 import { unknownName } from './unknown-name.js'
 
 /** Which options a writer takes, and what their values may be. */

@@ -19,10 +19,19 @@ import { forgetFailedSync, hasFailedSync, noteFailedSync } from '../common/faile
  *   //     16     8  epoch (float64)
  *   //     24     …  payload: JSON (start, intent, commit) or a block (delta, output), padded to a multiple of 8
  *
- * start (who the query is) comes first; then for each epoch intent, deltas and outputs, commit, delivered.
+ * files says which files of a folder have their place, and stands in front of every offset that speaks of them. start (who the query is) comes first; then for each epoch intent, deltas and outputs, commit, delivered.
  * A torn tail is cut at opening: it was never synced, so nobody relied on it.
  */
-export const RecordType = { start: 1, intent: 2, delta: 3, output: 4, commit: 5, delivered: 6, snapshot: 7 } as const
+export const RecordType = {
+  start: 1,
+  intent: 2,
+  delta: 3,
+  output: 4,
+  commit: 5,
+  delivered: 6,
+  snapshot: 7,
+  files: 8,
+} as const
 export type RecordType = (typeof RecordType)[keyof typeof RecordType]
 
 export interface EpochRecord {

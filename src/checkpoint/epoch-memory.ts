@@ -8,6 +8,8 @@ const COMPACT_BYTES = 16 << 20
 
 export class EpochMemory implements EpochStore {
   #start: EpochRecord[] = []
+  /** What was found in folders. */
+  #files: EpochRecord[] = []
   /** Of committed epochs, in order. */
   #state: EpochRecord[] = []
   #stateBytes = 0
@@ -17,7 +19,7 @@ export class EpochMemory implements EpochStore {
   #open: EpochRecord[] = []
 
   get records(): readonly EpochRecord[] {
-    return [...this.#start, ...this.#state, ...this.#last, ...this.#open]
+    return [...this.#start, ...this.#files, ...this.#state, ...this.#last, ...this.#open]
   }
 
   append(type: RecordType, epoch: number, payload: Uint8Array | object): void {
@@ -28,6 +30,9 @@ export class EpochMemory implements EpochStore {
         break
       case RecordType.intent:
         this.#open = [record]
+        break
+      case RecordType.files:
+        this.#files.push(record)
         break
       case RecordType.commit:
         this.#commit(record)
@@ -63,6 +68,7 @@ export class EpochMemory implements EpochStore {
 
   rewrite(records: readonly EpochRecord[]): void {
     this.#start = []
+    this.#files = []
     this.#state = []
     this.#stateBytes = 0
     this.#last = []

@@ -30,7 +30,7 @@ export function optionsOf(value: Item | undefined): Options {
 }
 
 /** A value that is not of its type: null in a struct's field, or, in mode FAILFAST, an error. */
-class Unfit extends Error {}
+export class Unfit extends Error {}
 
 export function fromJson(type: DataType): (text: string, _type: Item, options?: Item) => Item {
   const readers = rootReader(type)
@@ -60,7 +60,8 @@ export function fromJson(type: DataType): (text: string, _type: Item, options?: 
   }
 }
 
-const preview = (text: string): string => `found ${JSON.stringify(text.length > 100 ? `${text.slice(0, 99)}…` : text)}`
+export const preview = (text: string): string =>
+  `found ${JSON.stringify(text.length > 100 ? `${text.slice(0, 99)}…` : text)}`
 
 export function malformed(text: string, type: DataType, why: string): MillraceError {
   return new MillraceError('MALFORMED_RECORD_IN_PARSING.WITHOUT_SUGGESTION', `a text is no ${typeName(type)}: ${why}`, {
@@ -70,6 +71,9 @@ export function malformed(text: string, type: DataType, why: string): MillraceEr
 }
 
 type Read = (value: JsonValue, strict: boolean) => Item
+
+/** Values of the type out of JSON; what does not fit throws {@link Unfit}, a field of a struct only where it is strict. */
+export const jsonReader = (type: DataType): Read => reader(type)
 
 function rootReader(type: DataType): Read {
   const read = reader(type)

@@ -45,6 +45,8 @@ export interface FileSystem {
   exists(path: string): boolean
   /** With all its parents; no error where it is there. */
   makeDirectory(path: string): void
+  /** Undefined where there is nothing of that name. */
+  stat(path: string): FileStat | undefined
   /** Names, sorted; empty where the directory does not exist. */
   list(path: string): string[]
   rename(from: string, to: string): void
@@ -60,6 +62,13 @@ export interface FileSystem {
   readFile(path: string): Uint8Array
   /** Temporary file, sync, rename, sync of the directory: after a crash the old content or the new, never half. */
   replaceFile(path: string, content: Uint8Array | string): void
+}
+
+export interface FileStat {
+  readonly isDirectory: boolean
+  readonly bytes: number
+  /** When the content was last changed, epoch milliseconds with fractions. */
+  readonly modifiedAt: number
 }
 
 export interface FileHandle {
@@ -148,6 +157,10 @@ const nodeFileSystem: FileSystem = {
   exists: (path) => fs.existsSync(path),
   makeDirectory(path) {
     fs.mkdirSync(path, { recursive: true, mode: 0o700 })
+  },
+  stat(path) {
+    const stat = fs.statSync(path, { throwIfNoEntry: false })
+    return stat && { isDirectory: stat.isDirectory(), bytes: stat.size, modifiedAt: stat.mtimeMs }
   },
   list(path) {
     try {

@@ -1,4 +1,5 @@
 import type { BufferViews } from '../types/block.js'
+import type { LaneFile } from './files/lane.js'
 
 /**
  * One input partition of a source, as the task that scans it sees it: a cursor over blocks. A block is
@@ -17,7 +18,15 @@ export interface InputPartition {
   next(limit: number): boolean
   /** Of a row of the block, before it is released. Of a topic read as Kafka's columns only where it was opened for it. */
   offsetAt(row: number): number
+  /** Left out: false. The rows of the block are the first of an input partition of time by itself, of which this one holds several. */
+  readonly begins?: boolean
+  /** There is more to be read than was begun, whose event times nobody knows. */
+  readonly holdsTime?: boolean
+  /** What is to be read next has to be waited for. */
+  readonly isWaiting?: boolean
   release(): void
+  /** Of a lane of files. */
+  addFiles?(files: readonly LaneFile[]): void
   /** Cheap: may something have come since `next` said no? */
   hasNew(): boolean
   close(): void

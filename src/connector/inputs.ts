@@ -1,17 +1,22 @@
 import { present } from '../common/assert.js'
 import type { Env } from '../common/env.js'
+import { lazyModule } from '../common/lazy-module.js'
 import type { PartitionDescriptor } from '../log/partition-descriptor.js'
 import { PartitionReader } from '../log/partition-reader.js'
 import type { LogMemory } from '../log/shared-memory.js'
 import type { ScanInput } from '../plan/physical-plan.js'
 import type { BufferViews } from '../types/block.js'
 import type { StructType } from '../types/data-type.js'
+import { isFileFormat } from './files/file-format.js'
+import type { LaneFile } from './files/lane.js'
 import type { InputPartition } from './input-partition.js'
 import { isolationOf } from './isolation.js'
 import { LogInput } from './log-input.js'
 import { MemoryInput } from './memory-input.js'
 import { RateInput, type RatePartition } from './rate-input.js'
 import { TopicInput } from './topic-input.js'
+
+const files = lazyModule(import.meta.url, './files/file-input.js', () => import('./files/file-input.js'))
 
 /** A block in shared memory, as messages carry it. */
 export interface BlockDescriptor {
@@ -29,6 +34,8 @@ export interface ScanPartition {
   readonly topic?: { readonly partition: PartitionDescriptor; readonly schema: StructType | undefined }
   readonly blocks?: readonly BlockDescriptor[]
   readonly rate?: RatePartition
+  /** Of a lane of files, those that are not read yet. */
+  readonly files?: readonly LaneFile[]
 }
 
 export interface InputSurroundings {
@@ -37,6 +44,8 @@ export interface InputSurroundings {
   viewsOf(block: BlockDescriptor): BufferViews
   /** Whether anybody will ask at which offset a row was. */
   readonly keepsOffsets?: boolean
+  /** An input that had to wait for a promise can go on. */
+  wake?(): void
 }
 
 /** All of them or none: where one cannot be opened, those before it are closed. */
@@ -62,6 +71,9 @@ function openInput(scan: ScanInput, partition: ScanPartition, around: InputSurro
   }
   if (scan.source.format === 'rate') {
     return new RateInput(around.env, present(partition.rate, 'the rate'), partition.offset)
+  }
+  if (isFileFormat(scan.source.format)) {
+    return new (files().FileInput)(around.env, scan, partition.files ?? [], partition.offset)
   }
   const topic = present(partition.topic, 'the topic of an input partition')
   const reader = new PartitionReader({

@@ -2,10 +2,11 @@ import { present } from '../common/assert.js'
 import type { ScanInput } from '../plan/physical-plan.js'
 import { VALUE_SLOT } from '../record/topic-record.js'
 import { columnSlots, topLevelSlots } from '../types/data-type.js'
+import { isFileFormat } from './files/file-format.js'
 
-/** Where the slots of the scan's schema lie in the source's blocks. The `log` source makes blocks of the scan's schema itself. */
+/** Where the slots of the scan's schema lie in the source's blocks. The `log` source and files make blocks of the scan's schema itself. */
 export function physicalSlotsOf(scan: ScanInput): readonly number[] | undefined {
-  if (scan.source.format === 'log') return undefined
+  if (scan.source.format === 'log' || isFileFormat(scan.source.format)) return undefined
   const sourceSlots = topLevelSlots(scan.source.schema)
   const first = scan.source.format === 'topic' ? VALUE_SLOT : 0
   const slots = columnSlots(scan.schema)

@@ -1,5 +1,8 @@
 import { hasDataBehind, type ModeControl } from './mode-control.js'
 
+/** How often a source that rings no bell is looked at. */
+const POLL_MS = 100
+
 /**
  * Continuous: the tasks read whatever comes; at each interval in which something came they are asked for a barrier, and
  * where they were when they sent it is the end of the epoch.
@@ -11,6 +14,7 @@ export async function runContinuously(control: ModeControl, mode: { readonly int
   for (;;) {
     const wish = control.wish()
     if (wish !== 'none') {
+      source.refresh()
       const drain = wish === 'drain'
       await control.runEpoch({ ends: drain ? source.latest() : null, final: drain, open: false })
       return
@@ -21,7 +25,10 @@ export async function runContinuously(control: ModeControl, mode: { readonly int
       due = now + mode.intervalMs
       await control.runEpoch({ ends: null, final: false, open: true })
     } else {
-      await control.idle(hasData ? due - now : source.rings ? Number.POSITIVE_INFINITY : mode.intervalMs, hasData)
+      await control.idle(
+        hasData ? due - now : source.rings ? Number.POSITIVE_INFINITY : Math.min(mode.intervalMs, POLL_MS),
+        hasData,
+      )
     }
   }
 }

@@ -23,6 +23,7 @@ export async function runMicroBatches(control: ModeControl, mode: MicroBatchMode
   for (;;) {
     if (control.wish() === 'stop') return
     if (control.wish() === 'drain') {
+      source.refresh()
       await control.runEpoch({ ends: source.latest(), final: true, open: false })
       return
     }

@@ -1,6 +1,6 @@
 import type { Env } from '../common/env.js'
 import type { FailurePolicy } from '../dead-letter/failure-policy.js'
-import { hasState, type Stage } from '../plan/physical-plan.js'
+import { hasState, type Stage, scanStages } from '../plan/physical-plan.js'
 import type { TaskMetrics } from '../worker/protocol.js'
 import type { QueryStart } from './engine-protocol.js'
 import type { EpochWait } from './epoch-wait.js'
@@ -85,7 +85,6 @@ export class ProgressReporter {
     sink: SinkCounts,
   ): StreamingQueryProgress {
     const { spec, source } = this
-    const rows = rowsBetween(starts, ends)
     const latest = source.latest()
     const sinkStages = spec.plan.stages.filter(({ output }) => output.kind === 'sink').map(({ id }) => id)
     const delta = (stage: number, pick: (m: TaskMetrics) => number): number => {
@@ -97,6 +96,14 @@ export class ProgressReporter {
       }
       return rows
     }
+    const scans = scanStages(spec.plan)
+    const rowsOf = source.all.map(({ files }, i) =>
+      // Offsets of files are bytes.
+      files === undefined
+        ? rowsBetween(source.ofSource(i, starts), source.ofSource(i, ends))
+        : delta(scans[i]?.id ?? 0, (m) => m.rowsIn),
+    )
+    const rows = sum(rowsOf, (n) => n)
     const total = (stage: number, pick: (m: TaskMetrics) => number): number => {
       let all = 0
       for (const [name, metrics] of wait.metrics) if (name.startsWith(`${stage}/`)) all += pick(metrics)
@@ -141,7 +148,7 @@ export class ProgressReporter {
         startOffset: source.offsetsByTopic(i, starts),
         endOffset: source.offsetsByTopic(i, ends),
         latestOffset: source.offsetsByTopic(i, latest),
-        numInputRows: rowsBetween(source.ofSource(i, starts), source.ofSource(i, ends)),
+        numInputRows: rowsOf[i] ?? 0,
       })),
       sink: { description: spec.sink.description, numOutputRows: sum(sinkStages, (s) => delta(s, (m) => m.rowsOut)) },
       ...(spec.failures === undefined ? {} : { failures: this.#failures(spec.failures, delta, sink) }),

@@ -15,6 +15,7 @@ import type { TransactionName } from '../log/owned-transactions.js'
 import type { TransactionCoordinator } from '../log/transaction-coordinator.js'
 import type { Outcome } from '../log/transaction-recovery.js'
 import type { PartitionPosition } from '../worker/protocol.js'
+import type { FilesRecord } from './file-source.js'
 import { type InputName, inputsOf } from './input-order.js'
 
 /** Who a checkpoint belongs to; compared before a query goes on from it. */
@@ -72,6 +73,8 @@ export interface Recovered {
   readonly state: readonly StateRecord[]
   /** An epoch whose intent was written and which did not get to its commit: it is run again with the same ends. */
   readonly intent: { readonly epoch: number; readonly ends: readonly number[]; readonly final: boolean } | undefined
+  /** What was found in folders. */
+  readonly files: readonly FilesRecord[]
 }
 
 interface EndJson {
@@ -200,6 +203,11 @@ export class QueryCheckpoint {
     transactions.resolveInDoubt((owner, of) => (owner === own ? outcomeOfCommit(recovered, of) : 'unknown'))
   }
 
+  /** On the disk with the next sync, and so before any offset that speaks of them. */
+  files(record: FilesRecord): void {
+    this.log?.append(RecordType.files, 0, record)
+  }
+
   intent(epoch: number, ends: readonly number[], final: boolean): void {
     this.log?.append(RecordType.intent, epoch, { ends, final })
   }
@@ -247,10 +255,12 @@ export class QueryCheckpoint {
     state: readonly StateRecord[],
     output: readonly Uint8Array[],
     end: EpochEnd,
+    files: readonly FilesRecord[] = [],
   ): void {
     if (this.log === undefined || this.identityRecord === undefined) return
     const records: EpochRecord[] = [
       this.identityRecord,
+      ...files.map((one): EpochRecord => ({ type: RecordType.files, epoch: 0, payload: jsonPayload(one) })),
       { type: RecordType.intent, epoch, payload: jsonPayload({ ends, final: false }) },
     ]
     for (const { stage, block } of state) {
@@ -329,6 +339,7 @@ function closedUntilOf(json: EndJson['closedUntil']): ReadonlyMap<number, number
 
 function recover(records: readonly EpochRecord[]): Recovered {
   let identity: CheckpointIdentity | undefined
+  const files: FilesRecord[] = []
   let committed: Recovered['committed']
   let intent: Recovered['intent']
   let delivered = true
@@ -341,6 +352,9 @@ function recover(records: readonly EpochRecord[]): Recovered {
     switch (record.type) {
       case RecordType.start:
         identity = recordJson<CheckpointIdentity>(record)
+        break
+      case RecordType.files:
+        files.push(recordJson<FilesRecord>(record))
         break
       case RecordType.intent: {
         const { ends, final } = recordJson<{ ends: number[]; final: boolean }>(record)
@@ -385,5 +399,5 @@ function recover(records: readonly EpochRecord[]): Recovered {
         deliveredWith = transactionOf(recordJson<Pick<EndJson, 'transaction'>>(record))
     }
   }
-  return { identity, committed, delivered, deliveredWith, output, state, intent }
+  return { identity, committed, delivered, deliveredWith, output, state, intent, files }
 }

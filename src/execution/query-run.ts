@@ -229,6 +229,7 @@ export class QueryRun {
 
   /** Resolves when everything that is in the source now is committed and delivered. */
   processAllAvailable(): Promise<void> {
+    this.#source.refresh()
     const target = this.#source.latest()
     if (this.#failure !== undefined && this.lost === undefined) return Promise.reject(this.#failure)
     const reached = this.life.caughtUp.wait(target)
@@ -295,6 +296,7 @@ export class QueryRun {
       this.#assertRuns()
       await this.#signal.wait()
     }
+    this.#source.followFiles((index, files) => this.#tasks.addFiles(this.#source, index, files))
     await this.#checkpoint.sync()
   }
 
@@ -372,7 +374,7 @@ export class QueryRun {
       for (const block of output) checkpoint.output(epoch, block)
       // One record commits the epoch, and with it the transaction of the sink.
       await this.#transactions?.decide(epoch)
-      if (snapshot) checkpoint.compact(epoch, ends, wait.state, output, end)
+      if (snapshot) checkpoint.compact(epoch, ends, wait.state, output, end, this.#source.fileRecords(ends))
       else {
         checkpoint.commit(epoch, end)
         await checkpoint.sync()

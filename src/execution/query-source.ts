@@ -9,6 +9,7 @@ import { PartitionControl } from '../log/partition-control.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import type { SourceSpec } from '../plan/logical-plan.js'
 import { BLOCK_ROW_COUNT } from '../types/block.js'
+import type { FileSource } from './file-source.js'
 import { type InputName, inputOrder } from './input-order.js'
 import type { OffsetsByTopic } from './progress.js'
 
@@ -41,10 +42,19 @@ export class QuerySource {
     startedAt: number,
     /** The order of the input partitions in an earlier run. */
     known?: readonly InputName[],
+    /** Where it reads files. */
+    readonly files?: FileSource,
   ) {
     this.#topics = topics
     this.#committed = isolationOf(spec.options) === 'read_committed'
-    if (spec.format === 'topic' || spec.format === 'log') {
+    if (files !== undefined) {
+      this.#partitions = Array.from({ length: files.lanes }, (_, partition) => ({
+        topic: 'files',
+        partition,
+        control: undefined,
+      }))
+      this.description = `${spec.format}[${spec.options.path}]`
+    } else if (spec.format === 'topic' || spec.format === 'log') {
       this.#partitions = inputOrder(topics, known).map((input) => this.#input(input))
       this.description = `${spec.format}[${topics.map((topic) => topic.name).join(', ')}]`
     } else if (spec.format === 'rate') {
@@ -85,11 +95,12 @@ export class QuerySource {
 
   /** Whether the engine's bell rings when rows come; a source by the clock has to be looked at. */
   get rings(): boolean {
-    return this.spec.format !== 'rate'
+    return this.spec.format !== 'rate' && (this.files === undefined || !this.spec.streaming)
   }
 
   /** How far each input partition reaches now. */
   latest(): number[] {
+    if (this.files !== undefined) return this.files.latest()
     return this.#partitions.map((p) => {
       if (p.control !== undefined) return this.#committed ? p.control.lastStableOffset() : p.control.logEndOffset()
       if (this.#rate !== undefined) return RateInput.due(this.env.now(), { ...this.#rate, partition: p.partition })
@@ -107,7 +118,7 @@ export class QuerySource {
   /** Start offsets of a query without a checkpoint. */
   startingOffsets(): number[] {
     const option = this.spec.options.startingOffsets ?? (this.spec.streaming ? 'latest' : 'earliest')
-    if (this.spec.format === 'memory' || this.spec.format === 'rate' || option === 'earliest') return this.earliest()
+    if (!this.#hasOffsets || option === 'earliest') return this.earliest()
     if (option === 'latest') return this.latest()
     return this.#offsetsOf(option, this.spec.streaming ? 'latest' : 'earliest')
   }
@@ -115,7 +126,7 @@ export class QuerySource {
   /** Where a bounded read ends. */
   endingOffsets(): number[] {
     const option = this.spec.options.endingOffsets ?? 'latest'
-    if (option === 'latest' || this.spec.format === 'memory' || this.spec.format === 'rate') return this.latest()
+    if (option === 'latest' || !this.#hasOffsets) return this.latest()
     return this.#offsetsOf(option, 'latest')
   }
 
@@ -124,6 +135,7 @@ export class QuerySource {
    * proportion, never less than one record where there is one.
    */
   nextEnds(from: readonly number[]): number[] {
+    if (this.files !== undefined) return this.files.nextEnds(from)
     const latest = this.latest()
     const limit = this.spec.options.maxOffsetsPerTrigger
     if (limit === undefined) return latest
@@ -156,6 +168,7 @@ export class QuerySource {
     if (this.#rate !== undefined) {
       return { index, offset, maxEventTime, rate: { ...this.#rate, partition: info.partition } }
     }
+    if (this.files !== undefined) return { index, offset, maxEventTime, files: this.files.filesFrom(index, offset) }
     return { index, offset, maxEventTime, blocks: this.blocks }
   }
 
@@ -174,6 +187,11 @@ export class QuerySource {
     return this.#partitions.flatMap((p, i) =>
       p.control === undefined ? [] : [{ topic: p.topic, partition: p.partition, offset: offsets[i] as number }],
     )
+  }
+
+  /** Of records, that a user can name. */
+  get #hasOffsets(): boolean {
+    return this.spec.format === 'topic' || this.spec.format === 'log'
   }
 
   #topic(name: string): TopicDescriptor {

@@ -1,6 +1,8 @@
 import { present } from '../common/assert.js'
+import type { LaneFile } from '../connector/files/lane.js'
 import type { ScanPartition } from '../connector/inputs.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
+import type { FilesRecord } from './file-source.js'
 import type { InputName } from './input-order.js'
 import type { OffsetsByTopic } from './progress.js'
 import type { QuerySource } from './query-source.js'
@@ -78,6 +80,33 @@ export class QuerySources {
   /** Where a bounded read ends. */
   endingOffsets(): number[] {
     return this.#gathered((source) => source.endingOffsets())
+  }
+
+  /** Folders are looked at now. */
+  refresh(): void {
+    for (const { files } of this.all) files?.refresh()
+  }
+
+  /** Files at the start are written down by `tell`, and so are those that are found later. */
+  beginFiles(tell: (record: FilesRecord) => void): void {
+    for (const { files } of this.all) files?.begin(tell)
+  }
+
+  /** From now on tasks are told what is found; `index` is that of an input partition. */
+  followFiles(tell: (index: number, files: readonly LaneFile[]) => void): void {
+    this.all.forEach(({ files }, of) => {
+      files?.follow((lane, found) => {
+        tell(
+          this.#places.findIndex(({ source, local }) => source === of && local === lane),
+          found,
+        )
+      })
+    })
+  }
+
+  /** Everything that is known of files, for a checkpoint that begins anew. */
+  fileRecords(offsets: readonly number[]): FilesRecord[] {
+    return this.all.flatMap(({ files }, i) => (files === undefined ? [] : [files.snapshot(this.ofSource(i, offsets))]))
   }
 
   /** The ends of the next micro-batch; each source has limits of its own. */

@@ -1,6 +1,8 @@
 import type { EpochMemory } from '../checkpoint/epoch-memory.js'
 import { ENGINE_SLOT, HOST_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
+import { lazyModule } from '../common/lazy-module.js'
+import { isFileFormat } from '../connector/files/file-format.js'
 import type { BlockDescriptor } from '../connector/inputs.js'
 import type { LogEngine } from '../log/log-engine.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
@@ -21,6 +23,8 @@ import { QuerySource } from './query-source.js'
 import { QuerySources } from './query-sources.js'
 import { SparkWatermark } from './spark-watermark.js'
 import { startingPoint } from './starting-point.js'
+
+const fileSources = lazyModule(import.meta.url, './file-source.js', () => import('./file-source.js'))
 
 /** Everything that is known of a run before its tasks are deployed. */
 export interface PreparedRun {
@@ -47,13 +51,14 @@ export function prepareRun(spec: QueryStart, { env, log }: Surroundings, memory?
   try {
     const { identity } = checkpoint.recovered
     const startedAt = identity?.startedAt ?? env.now()
-    const source = sourcesOf(spec, topics, identity, env, startedAt)
+    const source = sourcesOf(spec, topics, checkpoint.recovered, env, startedAt)
     const starts = identity?.starts ?? source.startingOffsets()
     if (checkpoint.isKept) {
       const where = spec.checkpoint ?? 'in memory'
       checkpoint.claim(identityOf(spec, source, topics.flat(), startedAt, starts), where)
       if (topics.some((own) => own.length > 0)) checkpoint.inputs(source.inputs)
     }
+    source.beginFiles((record) => checkpoint.files(record))
     if (spec.checkpoint !== undefined) checkpoint.resolveInDoubt(log.transactions, spec.checkpoint)
     const { epoch, offsets, maxEventTimes } = startingPoint(source, starts, checkpoint.recovered.committed)
     const sparkWatermark = sparkWatermarkOf(spec, source, checkpoint.recovered.committed?.end)
@@ -79,14 +84,17 @@ function topicsOf(source: SourceSpec, spec: QueryStart, log: LogEngine): readonl
 function sourcesOf(
   spec: QueryStart,
   topics: readonly (readonly TopicDescriptor[])[],
-  identity: CheckpointIdentity | undefined,
+  { identity, files }: QueryCheckpoint['recovered'],
   env: Env,
   startedAt: number,
 ): QuerySources {
   const known = knownInputs(identity, topics.flat())
   const all = scanStages(spec.plan).map(({ input }, i) => {
     const blocks = spec.tables[input.source.tableId ?? ''] ?? []
-    return new QuerySource(input.source, topics[i] ?? [], blocks, env, startedAt, ofSource(known, i))
+    const found = isFileFormat(input.source.format)
+      ? fileSources().fileSourceOf(input.source, i, env, files, spec.workerSlots.length)
+      : undefined
+    return new QuerySource(input.source, topics[i] ?? [], blocks, env, startedAt, ofSource(known, i), found)
   })
   return new QuerySources(all, known)
 }

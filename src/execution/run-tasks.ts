@@ -1,5 +1,6 @@
 import { present } from '../common/assert.js'
 import { FIRST_WORKER_SLOT } from '../common/doorbell.js'
+import type { LaneFile } from '../connector/files/lane.js'
 import type { ScanPartition } from '../connector/inputs.js'
 import { scanStages } from '../plan/physical-plan.js'
 import type { FromWorker } from '../worker/protocol.js'
@@ -90,6 +91,14 @@ export class RunTasks {
     const stage = present(this.#scanStages[of], `the stage of source ${of}`)
     const { task, slot } = scanOf(this.#tasks, stage, local)
     this.around.toWorker(slot, { type: 'addPartition', query: this.run, stage, task, partition })
+  }
+
+  /** Files that were found for input partition `index`. */
+  addFiles(source: QuerySources, index: number, files: readonly LaneFile[]): void {
+    const { source: of, local } = source.place(index)
+    const stage = present(this.#scanStages[of], `the stage of source ${of}`)
+    const { task, slot } = scanOf(this.#tasks, stage, local)
+    this.around.toWorker(slot, { type: 'addFiles', query: this.run, stage, task, index, files })
   }
 
   /** So many dead letters of a task are in the log. */

@@ -79,8 +79,8 @@ export function logicalScans(plan: LogicalPlan): readonly Extract<LogicalPlan, {
  * `schema` is what the scan yields to the plan; the physical source is found by `format` in connector/.
  */
 export interface SourceSpec {
-  /** `topic`: the value's own fields of a typed topic. `log`: Kafka's columns. `memory`: rows held in blocks. `rate`: Spark's rate source. */
-  readonly format: 'topic' | 'log' | 'memory' | 'rate'
+  /** `topic`: the value's own fields of a typed topic. `log`: Kafka's columns. `memory`: rows held in blocks. `rate`: Spark's rate source. The others: files. */
+  readonly format: 'topic' | 'log' | 'memory' | 'rate' | 'json' | 'csv' | 'parquet'
   readonly streaming: boolean
   readonly schema: StructType
   /** For `topic` and `log`. Ids are checked against the checkpoint: a topic made anew is not the same topic. */

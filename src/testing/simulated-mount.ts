@@ -1,4 +1,4 @@
-import type { FileHandle, FileSystem } from '../common/env.js'
+import type { FileHandle, FileStat, FileSystem } from '../common/env.js'
 import { SimulatedDirectory } from './simulated-directory.js'
 import { parentOf, type SimulatedDisk, systemError } from './simulated-disk.js'
 import { SimulatedFile } from './simulated-file.js'
@@ -32,6 +32,15 @@ export class SimulatedMount implements FileSystem {
   exists(path: string): boolean {
     this.#assertAttached()
     return this.#disk.lookup(path) !== undefined
+  }
+
+  /** Contents have no times here: what is never the same twice would not replay. */
+  stat(path: string): FileStat | undefined {
+    this.#assertAttached()
+    const node = this.#disk.lookup(path)
+    if (node === undefined) return undefined
+    const isDirectory = node instanceof SimulatedDirectory
+    return { isDirectory, bytes: isDirectory ? 0 : node.size, modifiedAt: 0 }
   }
 
   makeDirectory(path: string): void {

@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { ErrorShape } from '../common/errors.js'
+import type { LaneFile } from '../connector/files/lane.js'
 import type { BlockDescriptor, ScanPartition } from '../connector/inputs.js'
 import type { DeadLetter } from '../dead-letter/dead-letter.js'
 import type { FailurePolicy } from '../dead-letter/failure-policy.js'
@@ -111,6 +112,15 @@ export type ToWorker =
       readonly stage: number
       readonly task: number
       readonly partition: ScanPartition
+    }
+  /** To a scanning task: files that were found for one of its lanes. */
+  | {
+      readonly type: 'addFiles'
+      readonly query: string
+      readonly stage: number
+      readonly task: number
+      readonly index: number
+      readonly files: readonly LaneFile[]
     }
   /** Dead letters of a task that are in the log: there is room for others. */
   | {

@@ -2,6 +2,7 @@ import { type PipelineSpec, SOURCE_CELLS, SourceCell } from '../codegen/stage-fu
 import { assert, present } from '../common/assert.js'
 import type { Env } from '../common/env.js'
 import { lazyModule } from '../common/lazy-module.js'
+import type { LaneFile } from '../connector/files/lane.js'
 import type { InputPartition } from '../connector/input-partition.js'
 import type { OriginalRecords } from '../connector/original-records.js'
 import { hasUserCode, type ScanInput, type Stage, stampOf } from '../plan/physical-plan.js'
@@ -137,6 +138,10 @@ export class ScanTask implements Task {
     this.#cursors = partitions.map((partition) => this.#cursorOf(partition))
   }
 
+  addFiles(index: number, files: readonly LaneFile[]): void {
+    this.#cursors.find((cursor) => cursor.index === index)?.input.addFiles?.(files)
+  }
+
   /** Between two epochs, or while it reads on: the partition is in the next barrier. */
   addPartition(partition: ScannedPartition): void {
     this.#cursors.push(this.#cursorOf(partition))
@@ -190,7 +195,9 @@ export class ScanTask implements Task {
   }
 
   get isWaiting(): boolean {
-    return this.#flying > 0
+    if (this.#flying > 0) return true
+    for (const { input } of this.#cursors) if (input.isWaiting === true) return true
+    return false
   }
 
   /** What has come through user code since the last step. */
@@ -268,6 +275,10 @@ export class ScanTask implements Task {
       if (seen === before || seen >= limit) return 0
     }
     const { views, position, from, to } = input
+    if (input.begins === true && !this.#isGiven) {
+      cursor.cells[0] = Number.NEGATIVE_INFINITY
+      cursor.landedEventTime = Number.NEGATIVE_INFINITY
+    }
     try {
       if (cursor.pipeline !== undefined) this.#fly(cursor, cursor.pipeline)
       else {
@@ -340,6 +351,7 @@ export class ScanTask implements Task {
       const isFlying = cursor.flying > 0
       if (!isFlying && now - cursor.lastDataAt >= this.idleAfterMs && !cursor.input.hasNew()) continue
       waiting = true
+      if (cursor.input.holdsTime === true) least = Number.NEGATIVE_INFINITY
       least = Math.min(least, (isFlying ? cursor.landedEventTime : (cursor.cells[0] as number)) - this.#delayMs)
     }
     // All partitions idle: nothing says how far time has come. Without any partition this task holds nobody back.

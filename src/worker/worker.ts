@@ -135,8 +135,8 @@ export class Worker {
         for (const scan of this.#deployed.get(message.query)?.scans ?? []) scan.task.setGoal(message)
         break
       case 'addPartition': {
-        const { scans, failures } = this.#deployed.get(message.query) ?? {}
-        const scan = scans?.find((one) => one.stage === message.stage && one.number === message.task)
+        const scan = this.#scanOf(message)
+        const failures = this.#deployed.get(message.query)?.failures
         try {
           scan?.task.addPartition(this.#open(scan.input, [message.partition], failures)[0] as ScannedPartition)
         } catch (error) {
@@ -144,6 +144,9 @@ export class Worker {
         }
         break
       }
+      case 'addFiles':
+        this.#scanOf(message)?.task.addFiles(message.index, message.files)
+        break
       case 'lettersTaken':
         this.#deployed.get(message.query)?.guards?.taken(message)
         break
@@ -157,6 +160,18 @@ export class Worker {
         this.#memory.close()
         this.#control.close()
     }
+  }
+
+  #scanOf({
+    query,
+    stage,
+    task,
+  }: {
+    readonly query: string
+    readonly stage: number
+    readonly task: number
+  }): DeployedScan | undefined {
+    return this.#deployed.get(query)?.scans.find((one) => one.stage === stage && one.number === task)
   }
 
   /** The tasks are made when the functions that they call are there. */
@@ -258,6 +273,7 @@ export class Worker {
       env: this.env,
       viewsOf: viewsOfDescriptor,
       keepsOffsets: failures !== undefined,
+      wake: () => this.#bells.ring(this.#slot),
     }
     const inputs = openInputs(scan, partitions, around)
     return inputs.map((input, i) => {

@@ -1,4 +1,4 @@
-import { type Env, type FileHandle, type FileSystem, nodeEnv } from '../../src/common/env.js'
+import { type Env, type FileHandle, type FileStat, type FileSystem, nodeEnv } from '../../src/common/env.js'
 
 interface MemoryFile {
   content: Buffer
@@ -34,6 +34,12 @@ export class MemoryFileSystem implements FileSystem {
       this.directories.has(path) ||
       [...this.files.keys()].some((file) => file.startsWith(`${path}/`))
     )
+  }
+
+  stat(path: string): FileStat | undefined {
+    if (!this.exists(path)) return undefined
+    const file = this.files.get(path)
+    return { isDirectory: file === undefined, bytes: file?.size ?? 0, modifiedAt: 0 }
   }
 
   makeDirectory(path: string): void {
