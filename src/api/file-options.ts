@@ -1,25 +1,7 @@
-import { MillraceError } from '../common/errors.js'
 import { parseModes } from '../connector/files/file-format.js'
 import { invalidOption } from './invalid-option.js'
 
 /** What the options of files may be, when they are read and when they are written. */
-export const csvOptions = [
-  'sep',
-  'delimiter',
-  'quote',
-  'escape',
-  'comment',
-  'header',
-  'enforceSchema',
-  'nullValue',
-  'emptyValue',
-  'nanValue',
-  'positiveInf',
-  'negativeInf',
-  'ignoreLeadingWhiteSpace',
-  'ignoreTrailingWhiteSpace',
-]
-
 const WHOLE = /^[1-9]\d{0,14}$/
 
 export function checkFileOption(name: string, value: string, streaming: boolean): void {
@@ -63,14 +45,4 @@ function checkCharacter(name: string, value: string): void {
   const code = value.charCodeAt(0)
   if (value.length === 1 ? code < 128 && code !== 10 && code !== 13 : value === '' && mayBeNone) return
   throw invalidOption(name, value, `one character of ASCII that ends no line${mayBeNone ? ', or none' : ''}`)
-}
-
-/** Options that say the same thing twice. */
-export function checkFileOptions(options: ReadonlyMap<string, string>): void {
-  if (options.has('maxFilesPerTrigger') && options.has('maxBytesPerTrigger')) {
-    throw new MillraceError('INVALID_OPTION', 'maxFilesPerTrigger and maxBytesPerTrigger exclude each other', {
-      detail: `found ${options.get('maxFilesPerTrigger')} files and ${options.get('maxBytesPerTrigger')} bytes`,
-      hint: 'leave one of them out',
-    })
-  }
 }

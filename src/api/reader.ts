@@ -9,7 +9,6 @@ import type { Row } from '../types/row-reader.js'
 import type { StructSchema } from '../types/schema.js'
 import { DataFrame } from './dataframe.js'
 import type { EngineContext } from './engine-context.js'
-import { checkFileOptions } from './file-options.js'
 import { nextTableId, type PlanTables } from './memory-tables.js'
 import { checkNamedPartitions, checkSourceOptions, type SourceFormat, sourceFormats } from './source-options.js'
 import { structOf } from './struct-of.js'
@@ -151,7 +150,6 @@ export class DataFrameReader<R extends object = Row> {
   }
 
   #loadFiles(format: FileFormat, given: string | undefined): DataFrame<R> {
-    checkFileOptions(this.#options)
     const path = given ?? this.#required('path', "load('./input')")
     const schema = this.#schema
     if (schema === undefined) {

@@ -1,7 +1,10 @@
+import { lazyModule } from '../common/lazy-module.js'
 import { type FileFormat, fileFormats, isFileFormat } from '../connector/files/file-format.js'
-import { checkFileOption, csvOptions } from './file-options.js'
 import { invalidOption } from './invalid-option.js'
 import { nearestHint, unknownName } from './unknown-name.js'
+
+/** With the first files. */
+const fileOptions = lazyModule(import.meta.url, './file-options.js', () => import('./file-options.js'))
 
 /** Which options a reader takes, and what their values may be. */
 export type SourceFormat = 'log' | 'memory' | 'rate' | FileFormat
@@ -17,6 +20,22 @@ const log = [
   'isolationLevel',
   'failOnDataLoss',
   BOOTSTRAP_SERVERS,
+]
+const csvOptions = [
+  'sep',
+  'delimiter',
+  'quote',
+  'escape',
+  'comment',
+  'header',
+  'enforceSchema',
+  'nullValue',
+  'emptyValue',
+  'nanValue',
+  'positiveInf',
+  'negativeInf',
+  'ignoreLeadingWhiteSpace',
+  'ignoreTrailingWhiteSpace',
 ]
 const files = ['path', 'pathGlobFilter', 'maxFilesPerTrigger', 'maxBytesPerTrigger', 'latestFirst', 'encoding']
 const parsed = [...files, 'mode', 'columnNameOfCorruptRecord', 'multiLine']
@@ -37,11 +56,15 @@ export function checkSourceOptions(
   streaming: boolean,
   options: ReadonlyMap<string, string>,
 ): void {
+  const bytes = options.get('maxBytesPerTrigger')
+  if (bytes !== undefined && options.has('maxFilesPerTrigger')) {
+    throw invalidOption('maxBytesPerTrigger', bytes, 'none beside maxFilesPerTrigger', 'leave one of them out')
+  }
   for (const [name, value] of options) {
     if (!known[format].includes(name)) {
       throw unknownName('UNKNOWN_OPTION', `the source '${format}' has no option '${name}'`, name, known[format])
     }
-    if (isFileFormat(format)) checkFileOption(name, value, streaming)
+    if (isFileFormat(format)) fileOptions().checkFileOption(name, value, streaming)
     else checkValue(name, value, streaming)
   }
 }

@@ -94,6 +94,9 @@ const unfit = (value: JsonValue, type: DataType): never => {
   throw new Unfit(`${jsonText(value).slice(0, 60)} is no ${typeName(type)}`)
 }
 
+/** Spark keeps microseconds in 64 bits. */
+const TIMESTAMP_SECONDS_MAX = 9_223_372_036_854
+
 const integerLimits: Partial<Record<DataType['kind'], bigint>> = {
   byte: 128n,
   short: 32768n,
@@ -150,7 +153,10 @@ function presentReader(type: DataType): Read {
       return (value) => (value.kind === 'text' ? (parseDate(value.text) ?? unfit(value, type)) : unfit(value, type))
     case 'timestamp':
       return (value) => {
-        if (value.kind === 'number' && isWhole(value.text)) return Number(value.text) * 1000
+        if (value.kind === 'number' && isWhole(value.text)) {
+          const seconds = Number(value.text)
+          return Math.abs(seconds) <= TIMESTAMP_SECONDS_MAX ? seconds * 1000 : unfit(value, type)
+        }
         return value.kind === 'text' ? (parseTimestamp(value.text) ?? unfit(value, type)) : unfit(value, type)
       }
     case 'binary':

@@ -20,19 +20,17 @@ import {
   type ScanInput,
   type Stage,
 } from '../plan/physical-plan.js'
-import type { LookupTable } from '../state/lookup-table.js'
-import { type BlockRef, type BufferViews, viewsOf } from '../types/block.js'
 import type { StructType } from '../types/data-type.js'
 import type { AggregateTask } from './aggregate-task.js'
 import type { WatermarkedInput } from './barrier-inputs.js'
 import type { DeduplicateTask } from './deduplicate-task.js'
+import { fillTables, refsOf, type Tables, viewsOfDescriptor } from './deployed-blocks.js'
 import { guarding } from './guarding.js'
 import type { Heartbeat } from './heartbeat.js'
 import type { JoinTask } from './join-task.js'
 import type { OrderTask } from './order-task.js'
 import { OutputPort } from './output-port.js'
 import type {
-  BlockDescriptor,
   DeployedFailures,
   Deployment,
   FromWorker,
@@ -55,13 +53,10 @@ const deduplicating = lazyModule(import.meta.url, './deduplicate-task.js', () =>
 const ordering = lazyModule(import.meta.url, './order-task.js', () => import('./order-task.js'))
 const userCode = lazyModule(import.meta.url, './user-functions.js', () => import('./user-functions.js'))
 const heartbeats = lazyModule(import.meta.url, './heartbeat.js', () => import('./heartbeat.js'))
-const broadcasting = lazyModule(import.meta.url, './broadcast-table.js', () => import('./broadcast-table.js'))
 
 const noFunctions: UserFunctions = () => {
   throw new Error('assertion failed: a function of a plan that has none')
 }
-
-type Tables = Map<string, LookupTable>
 
 interface Deployed {
   readonly query: string
@@ -438,27 +433,4 @@ export class Worker {
   #say(message: FromWorker): void {
     this.#control.postMessage(message)
   }
-}
-
-const refsOf = (blocks: readonly BlockDescriptor[]): readonly BlockRef[] =>
-  blocks.map((block) => ({ views: viewsOfDescriptor(block), position: block.position }))
-
-/** Adds the tables that the stage looks rows up in. */
-function fillTables(tables: Tables, { plan, tables: blocks }: Deployment, { pipeline }: Stage): void {
-  for (const operator of pipeline) {
-    if (operator.op !== 'broadcastJoin' || tables.has(operator.table.name)) continue
-    const rows = refsOf(blocks[operator.table.name] ?? [])
-    tables.set(operator.table.name, broadcasting().broadcastTable(operator, plan.ansi, rows))
-  }
-}
-
-const viewsByBuffer = new WeakMap<SharedArrayBuffer, BufferViews>()
-
-function viewsOfDescriptor(block: BlockDescriptor): BufferViews {
-  let views = viewsByBuffer.get(block.buffer)
-  if (views === undefined) {
-    views = viewsOf(block.buffer)
-    viewsByBuffer.set(block.buffer, views)
-  }
-  return views
 }
