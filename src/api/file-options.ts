@@ -1,5 +1,5 @@
 import { parseModes } from '../connector/files/file-format.js'
-import { invalidOption } from './invalid-option.js'
+import { invalidOption } from './unknown-name.js'
 
 /** What the options of files may be, when they are read and when they are written. */
 const WHOLE = /^[1-9]\d{0,14}$/

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { MillraceError } from '../common/errors.js'
-import type { FileFormat } from '../connector/files/file-format.js'
+import type { FileFormat } from '../connector/source-schemas.js'
 import { logSchema, rateSchema } from '../connector/source-schemas.js'
 import type { LogicalPlan, SourceSpec } from '../plan/logical-plan.js'
 import { blocksFromRows } from '../types/column-builder.js'

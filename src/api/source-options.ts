@@ -1,7 +1,6 @@
 import { lazyModule } from '../common/lazy-module.js'
-import { type FileFormat, fileFormats, isFileFormat } from '../connector/files/file-format.js'
-import { invalidOption } from './invalid-option.js'
-import { nearestHint, unknownName } from './unknown-name.js'
+import { type FileFormat, fileFormats, isFileFormat } from '../connector/source-schemas.js'
+import { invalidOption, nearestHint, unknownName } from './unknown-name.js'
 
 /** With the first files. */
 const fileOptions = lazyModule(import.meta.url, './file-options.js', () => import('./file-options.js'))

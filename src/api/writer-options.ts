@@ -1,8 +1,7 @@
 import { parseDuration } from '../common/duration.js'
 import { MillraceError } from '../common/errors.js'
-import { invalidOption } from './invalid-option.js'
 import type { ConsoleOptions } from './sink/console-sink.js'
-import { unknownName } from './unknown-name.js'
+import { invalidOption, unknownName } from './unknown-name.js'
 
 /** Which options a writer takes, and what their values may be. */
 export type SinkFormat = 'console' | 'memory' | 'noop' | 'log'

@@ -1,12 +1,4 @@
-/**
- * The formats of files and what their options are by Spark's names, checked where they are given and read where the bytes are. Left out they are Spark's defaults.
- */
-export type FileFormat = 'json' | 'csv'
-export const fileFormats: readonly FileFormat[] = ['json', 'csv']
-
-export const isFileFormat = (format: string): format is FileFormat =>
-  (fileFormats as readonly string[]).includes(format)
-
+/** What the options of files are by Spark's names, checked where they are given and read where the bytes are. Left out they are Spark's defaults. */
 type Given = Readonly<Record<string, string>>
 
 /** What becomes of a record that is not of its schema: null for what does not fit, left out, or the end of the query. */
