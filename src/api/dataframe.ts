@@ -63,7 +63,7 @@ import {
   type UserFunctionOf,
   userCodeOf,
 } from './user-code-arguments.js'
-import type { DataStreamWriter } from './writer.js'
+import type { DataFrameWriter, DataStreamWriter } from './writer.js'
 
 const rendering = lazyModule(import.meta.url, './table-renderer.js', () => import('./table-renderer.js'))
 const writing = lazyModule(import.meta.url, './writer.js', () => import('./writer.js'))
@@ -296,7 +296,7 @@ export class DataFrame<R extends object = Row> {
     const take = (block: BlockRef): void => {
       for (const row of readRows(this.schema, block)) rows.push(row as R)
     }
-    await collectBlocks(this.#context, { plan: this.#plan, tables: this.#tables }, take, () => void rows.splice(0))
+    await collectBlocks(this.#context, this.#bound, take, () => void rows.splice(0))
     return rows
   }
 
@@ -337,17 +337,26 @@ export class DataFrame<R extends object = Row> {
     return await (await import('./arrow-table.js')).toArrowTable(this.schema, blocks)
   }
 
+  /** Into files; see docs/files.md. */
+  get write(): DataFrameWriter {
+    this.#assertBounded('write')
+    return new (writing().DataFrameWriter)(this.#context, this.#bound)
+  }
+
   get writeStream(): DataStreamWriter<R, DataFrame<R>> {
     if (!this.isStreaming) throw endsAlready()
-    const input = { plan: this.#plan, tables: this.#tables }
-    return new (writing().DataStreamWriter)(this.#context, input, (schema, blocks) => {
+    return new (writing().DataStreamWriter)(this.#context, this.#bound, (schema, blocks) => {
       const { plan, tables } = heldRows(schema, blocks)
       return new DataFrame(this.#context, plan, tables)
     })
   }
 
-  #grouping(keys: readonly Expression[]): GroupingInput {
-    return { keys, input: this.#plan, derive: (plan) => this.#derive(plan) }
+  get #bound(): BoundPlan {
+    return { plan: this.#plan, tables: this.#tables }
+  }
+
+  #grouping(keys: readonly Expression[]): Aggregate {
+    return (aggregates) => this.#derive({ op: 'aggregate', input: this.#plan, keys, aggregates })
   }
 
   #union<T extends object, O extends object>(
@@ -376,7 +385,7 @@ export class DataFrame<R extends object = Row> {
 
   async #run(action: string, take: (block: BlockRef) => void, options: RunOptions): Promise<void> {
     this.#assertBounded(action)
-    await runBatch(this.#context, { plan: this.#plan, tables: this.#tables }, take, options)
+    await runBatch(this.#context, this.#bound, take, options)
   }
 
   #assertBounded(action: string): void {
@@ -384,18 +393,14 @@ export class DataFrame<R extends object = Row> {
   }
 }
 
-interface GroupingInput {
-  readonly keys: readonly Expression[]
-  readonly input: LogicalPlan
-  derive<T extends object>(plan: LogicalPlan): DataFrame<T>
-}
+type Aggregate = <T extends object>(aggregates: readonly Expression[]) => DataFrame<T>
 
 /** Rows by group, waiting for their aggregates: what `groupBy` gives. `K` is the row of the keys. */
 export class GroupedData<R, K> {
-  readonly #grouping: GroupingInput
+  readonly #aggregate: Aggregate
 
-  constructor(grouping: GroupingInput) {
-    this.#grouping = grouping
+  constructor(aggregate: Aggregate) {
+    this.#aggregate = aggregate
   }
 
   /** `agg({ views: count(), revenue: sum('price') })`: a column for each name. */
@@ -440,10 +445,5 @@ export class GroupedData<R, K> {
     return this.#aggregate(
       names.map((name) => named(`${fn}(${name})`, { kind: 'aggregate', fn, args: [columnNamed(name)] })),
     )
-  }
-
-  #aggregate<T extends object>(aggregates: readonly Expression[]): DataFrame<T> {
-    const { input, keys } = this.#grouping
-    return this.#grouping.derive<T>({ op: 'aggregate', input, keys, aggregates })
   }
 }

@@ -1,5 +1,5 @@
 import { lazyModule } from '../common/lazy-module.js'
-import { type FileFormat, fileFormats, isFileFormat } from '../connector/source-schemas.js'
+import { type FileFormat, fileFormats, isFileFormat } from '../plan/logical-plan.js'
 import { invalidOption, nearestHint, unknownName } from './unknown-name.js'
 
 /** With the first files. */

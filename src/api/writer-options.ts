@@ -1,18 +1,22 @@
 import { parseDuration } from '../common/duration.js'
 import { MillraceError } from '../common/errors.js'
+import { type FileFormat, fileFormats } from '../plan/logical-plan.js'
 import type { ConsoleOptions } from './sink/console-sink.js'
 import { invalidOption, unknownName } from './unknown-name.js'
 
 /** Which options a writer takes, and what their values may be. */
-export type SinkFormat = 'console' | 'memory' | 'noop' | 'log'
-export const sinkFormats: readonly SinkFormat[] = ['console', 'memory', 'noop', 'log']
+export type SinkFormat = 'console' | 'memory' | 'noop' | 'log' | FileFormat
+export const sinkFormats: readonly SinkFormat[] = ['console', 'memory', 'noop', 'log', ...fileFormats]
 
 const common = ['checkpointLocation', 'idleTimeout', 'multipleWatermarkPolicy', 'watermark']
+const files = ['path', 'rollBytes', 'rollAge']
 const byFormat: Readonly<Record<SinkFormat, readonly string[]>> = {
   console: ['numRows', 'truncate'],
   memory: [],
   noop: [],
   log: ['topic'],
+  json: [...files, 'ignoreNullFields'],
+  csv: [...files, 'sep', 'delimiter', 'quote', 'escape', 'header', 'nullValue', 'quoteAll'],
 }
 
 export function checkOptionNames(format: SinkFormat | undefined, options: ReadonlyMap<string, string>): void {

@@ -18,6 +18,8 @@ import { checkTrigger, defaultTrigger, queryMode, type Trigger } from './trigger
 import { unknownName } from './unknown-name.js'
 import { checkOptionNames, runOptions, type SinkFormat, sinkFormats, watermarkRule } from './writer-options.js'
 
+export { DataFrameWriter } from './batch-writer.js'
+
 const outputModes: readonly OutputMode[] = ['append', 'update', 'complete']
 
 /** Where a stream's rows go, how and when: `df.writeStream`, Spark's DataStreamWriter. `F` is the DataFrame's own type. */
@@ -31,6 +33,7 @@ export class DataStreamWriter<R extends object, F> {
   #outputMode: OutputMode = 'append'
   #trigger: Trigger = defaultTrigger
   #failures: FailurePolicy | undefined
+  #partitionBy: readonly string[] = []
 
   constructor(
     context: EngineContext,
@@ -96,6 +99,12 @@ export class DataStreamWriter<R extends object, F> {
     return this
   }
 
+  /** Of a sink of files: a folder for each value of these columns, which are then not in the files. */
+  partitionBy(...names: readonly string[]): this {
+    this.#partitionBy = names
+    return this
+  }
+
   /** A row at a time, in this thread, as early as it is there; after a crash rows may come again. */
   foreach(writer: ForeachFunction<R> | ForeachWriter<R>): this {
     if (typeof writer === 'function') {
@@ -133,8 +142,9 @@ export class DataStreamWriter<R extends object, F> {
     return this
   }
 
-  /** Starts the query. Resolves when its start offsets are pinned: what is sent from then on is in its input. */
-  async start(): Promise<StreamingQuery> {
+  /** Starts the query; `path` is the folder of a sink of files. Resolves when its start offsets are pinned: what is sent from then on is in its input. */
+  async start(path?: string): Promise<StreamingQuery> {
+    if (path !== undefined) this.option('path', path)
     const target = this.#target
     if (target === undefined) {
       throw new MillraceError('MISSING_SINK', 'the query has no sink', {
@@ -202,7 +212,12 @@ export class DataStreamWriter<R extends object, F> {
     const release = context.queries.claim(this.#name, checkpoint)
     try {
       const tables = await withBroadcasts(context, plan, tablesOf(this.#input.tables))
-      const sink = sinkOf(target, plan, { context, name: this.#name, options: this.#options })
+      const sink = sinkOf(target, plan, {
+        context,
+        name: this.#name,
+        options: this.#options,
+        partitionBy: this.#partitionBy,
+      })
       const handle = await context.session.start({
         name: this.#name ?? '',
         plan,

@@ -80,7 +80,8 @@ function toCsv(type: StructType): (value: StructValue, options?: Item) => string
   }
 }
 
-function cellText(type: DataType): (value: Value) => string {
+/** Values of a type as cells. */
+export function cellText(type: DataType): (value: Value) => string {
   if (type.kind === 'timestamp') return (value) => dateFormat(value as number, "yyyy-MM-dd'T'HH:mm:ss.SSSXXX")
   return formatValue(type) as (value: Value) => string
 }

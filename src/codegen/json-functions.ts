@@ -214,6 +214,9 @@ export function toJson(type: DataType): (value: Value, options?: Item) => string
   }
 }
 
+/** Values of a type as JSON. */
+export const jsonWriter = (type: DataType, ignoreNullFields: boolean): Write => writer(type, ignoreNullFields)
+
 function writer(type: DataType, omitNulls: boolean): Write {
   switch (type.kind) {
     case 'string':

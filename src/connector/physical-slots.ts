@@ -1,8 +1,8 @@
 import { present } from '../common/assert.js'
+import { isFileFormat } from '../plan/logical-plan.js'
 import type { ScanInput } from '../plan/physical-plan.js'
 import { VALUE_SLOT } from '../record/topic-record.js'
 import { columnSlots, topLevelSlots } from '../types/data-type.js'
-import { isFileFormat } from './source-schemas.js'
 
 /** Where the slots of the scan's schema lie in the source's blocks. The `log` source and files make blocks of the scan's schema itself. */
 export function physicalSlotsOf(scan: ScanInput): readonly number[] | undefined {

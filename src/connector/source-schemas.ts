@@ -18,10 +18,3 @@ export const rateSchema: StructType = structType([
   { name: 'timestamp', type: scalar('timestamp'), nullable: false },
   { name: 'value', type: scalar('long'), nullable: false },
 ])
-
-/** The formats of files, whose columns the user names. */
-export type FileFormat = 'json' | 'csv'
-export const fileFormats: readonly FileFormat[] = ['json', 'csv']
-
-export const isFileFormat = (format: string): format is FileFormat =>
-  (fileFormats as readonly string[]).includes(format)

@@ -1,9 +1,15 @@
 import { assert } from '../common/assert.js'
 import type { Doorbells } from '../common/doorbell.js'
 import { ChannelReader, FrameType } from '../exchange/channel.js'
+import type { BufferViews } from '../types/block.js'
 import type { Layout } from './deployment.js'
 import type { EpochWait } from './epoch-wait.js'
-import type { LogSink } from './log-sink.js'
+
+/** A sink that lives on this thread. */
+export interface RowsTaker {
+  /** False: no room now, the block is to be offered again. */
+  write(epoch: number, views: BufferViews, position: number): boolean
+}
 
 /** What a query's tasks send to the engine thread: state to be written down, and the rows of sinks that live here. */
 export class EngineInbox {
@@ -18,7 +24,7 @@ export class EngineInbox {
     bells: Doorbells,
     /** Whether the rows of the last stage come here, and where they go if not to the durable sink. */
     takesRows: boolean,
-    private readonly logSink: LogSink | undefined,
+    private readonly sink: RowsTaker | undefined,
   ) {
     this.#state = layout.stateChannels.map(({ stage, channel }) => ({
       stage,
@@ -56,8 +62,8 @@ export class EngineInbox {
   #readSink(reader: ChannelReader, wait: EpochWait | undefined): void {
     while (reader.next()) {
       if (reader.type === FrameType.data) {
-        if (this.logSink === undefined) this.#keep(reader)
-        else if (!this.logSink.write(reader.epoch, reader.views, reader.position)) return
+        if (this.sink === undefined) this.#keep(reader)
+        else if (!this.sink.write(reader.epoch, reader.views, reader.position)) return
       } else if (reader.type === FrameType.barrier) {
         assert(wait?.epoch === reader.epoch, `barrier of epoch ${reader.epoch} at the sink`)
         this.#barriersAtSink += 1

@@ -6,6 +6,7 @@ import type { FailurePolicy } from '../dead-letter/failure-policy.js'
 import type { ChannelDescriptor } from '../exchange/channel.js'
 import type { FsyncMode } from '../log/log-writer.js'
 import type { SharedLogMemory } from '../log/shared-memory.js'
+import type { FileFormat } from '../plan/logical-plan.js'
 import type { PhysicalPlan } from '../plan/physical-plan.js'
 import type { SinkFailed } from './host-sink.js'
 import type { StreamingQueryProgress, StreamingQueryStatus } from './progress.js'
@@ -28,6 +29,21 @@ export type QueryMode =
   | { readonly kind: 'microBatch'; readonly intervalMs: number; readonly stopWhenCaughtUp?: boolean }
   | { readonly kind: 'continuous'; readonly intervalMs: number }
 
+/** What the engine needs to write files. */
+export interface FileSinkStart {
+  readonly format: FileFormat
+  /** The folder. */
+  readonly path: string
+  readonly options: Readonly<Record<string, string>>
+  /** Columns whose values are in the names of folders. */
+  readonly partitionBy: readonly string[]
+  /** A file that is as large, or as old, is renamed to what it is seen by. */
+  readonly rollBytes: number
+  readonly rollAgeMs: number
+  /** Of a batch: whether files that are there go. */
+  readonly saveMode: 'append' | 'overwrite'
+}
+
 /** What the engine needs to run a query. */
 export interface QueryStart {
   readonly id: string
@@ -41,6 +57,7 @@ export interface QueryStart {
   readonly sink: { readonly description: string } /** `forgets`: it can forget rows of an epoch that comes again. */ & (
     | { readonly kind: 'noop' | 'rows' | 'durable'; readonly forgets?: boolean }
     | { readonly kind: 'log'; readonly topic: string }
+    | { readonly kind: 'files'; readonly files: FileSinkStart }
   )
   readonly options: Readonly<Record<string, string>>
   readonly workerSlots: readonly number[]

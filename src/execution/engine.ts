@@ -17,6 +17,7 @@ import type { QuerySurroundings, SinkOwner } from './run-life.js'
 const running = lazyModule(import.meta.url, './query-life.js', () => import('./query-life.js'))
 const checkpointing = lazyModule(import.meta.url, './query-checkpoint.js', () => import('./query-checkpoint.js'))
 const logSinks = lazyModule(import.meta.url, './log-sink.js', () => import('./log-sink.js'))
+const fileSinks = lazyModule(import.meta.url, './file-sink.js', () => import('./file-sink.js'))
 const letters = lazyModule(import.meta.url, './letter-writer.js', () => import('./letter-writer.js'))
 const transacting = lazyModule(import.meta.url, './epoch-transactions.js', () => import('./epoch-transactions.js'))
 const owning = lazyModule(import.meta.url, '../log/owned-transactions.js', () => import('../log/owned-transactions.js'))
@@ -208,6 +209,7 @@ export class Engine {
         toWorker: (slot, message) => this.#toWorker(slot, message),
         toHost: this.toHost,
         ...writes,
+        openFileSink: this.#fileSinkOf(spec),
         workers: { ready: (slots) => this.#ready(slots) },
       },
     )
@@ -270,6 +272,16 @@ export class Engine {
               return ringing(run, new (logSinks().LogSink)(topic, plan.schema, memory, env, transactions, fail))
             }
           : undefined,
+    }
+  }
+
+  /** Of a stream the folder is its checkpoint's; one without is as long as it runs. */
+  #fileSinkOf({ id, sink, plan, mode, checkpoint }: QueryStart): QuerySurroundings['openFileSink'] {
+    if (sink.kind !== 'files') return undefined
+    const name = checkpoint === undefined ? `query ${id}` : checkpointing().checkpointOwner(checkpoint)
+    return (run, startedAt, epoch) => {
+      const owner = mode.kind === 'batch' ? undefined : `${name}, begun at ${new Date(startedAt).toISOString()}`
+      return new (fileSinks().FileSink)(sink.files, plan.schema, this.env, owner, epoch, run)
     }
   }
 

@@ -11,6 +11,7 @@ import { EngineInbox } from './engine-inbox.js'
 import type { QueryStart } from './engine-protocol.js'
 import type { EpochTransactions } from './epoch-transactions.js'
 import { EpochWait } from './epoch-wait.js'
+import type { FileSink } from './file-sink.js'
 import type { SinkFailed } from './host-sink.js'
 import { runMicroBatches } from './micro-batch.js'
 import type { EpochGoal, ModeControl } from './mode-control.js'
@@ -39,6 +40,7 @@ export class QueryRun {
   readonly #inbox: EngineInbox
   /** Where anything of it is written into topics. */
   readonly #transactions: EpochTransactions | undefined
+  readonly #files: FileSink | undefined
   readonly #failures: RunFailures | undefined
   readonly #progress: ProgressReporter
   /** Offsets up to which epochs are committed, by input partition. */
@@ -75,21 +77,23 @@ export class QueryRun {
     this.closed = new Promise((resolve) => {
       close = resolve
     })
-    const { source, checkpoint, offsets, epoch, layout, sparkWatermark } = prepareRun(spec, around, life.memory)
-    this.#sparkWatermark = sparkWatermark
+    const prepared = prepareRun(spec, around, life.memory)
+    const { source, checkpoint, offsets, epoch, layout } = prepared
+    this.#sparkWatermark = prepared.sparkWatermark
     this.#source = source
     this.#checkpoint = checkpoint
     this.#offsets = offsets
     this.#epoch = epoch
     this.#added = new AddedPartitions(source, spec.mode, (added) => this.#addPartitions(added))
     this.#tasks = new RunTasks(this.id, spec, around, layout)
-    const engineSink = spec.sink.kind === 'durable' || spec.sink.kind === 'log'
+    const engineSink = spec.sink.kind === 'durable' || spec.sink.kind === 'log' || spec.sink.kind === 'files'
     this.#transactions = around.openTransactions?.(this)
     const letters = this.#transactions && around.openLetters?.(this, this.#transactions)
     const { failures } = spec
     this.#failures = failures && new RunFailures(spec.name, failures, letters, around.env)
     const logSink = this.#transactions && around.openLogSink?.(this, this.#transactions)
-    this.#inbox = new EngineInbox(layout, around.bells, engineSink, logSink)
+    this.#files = around.openFileSink?.(this, prepared.startedAt, epoch)
+    this.#inbox = new EngineInbox(layout, around.bells, engineSink, logSink ?? this.#files)
     this.#progress = new ProgressReporter(spec, source, around.env)
     this.#failed = new Promise((_, reject) => {
       this.#fail = (error) => {
@@ -235,7 +239,7 @@ export class QueryRun {
     const reached = this.life.caughtUp.wait(target)
     this.#settle()
     this.#signal.wake()
-    return reached
+    return reached.then(() => this.#files?.roll())
   }
 
   async #run(): Promise<void> {
@@ -253,6 +257,7 @@ export class QueryRun {
     this.#tasks.undeploy()
     try {
       await this.#transactions?.close()
+      this.#files?.close(this.#failure === undefined)
       this.#checkpoint.close()
     } catch (error) {
       this.fail(error)
@@ -356,11 +361,11 @@ export class QueryRun {
     for (const p of wait.positions) ends[p.index] = p.offset
     // With or without a checkpoint: an epoch is over when its rows are in the topic.
     const transaction = await this.#transactions?.prepare(epoch)
-    const { positions, closedUntil } = wait
+    await this.#files?.prepare(epoch)
     const end: EpochEnd = {
-      positions,
-      closedUntil,
-      watermarks: this.#sparkWatermark?.epochEnded(positions),
+      positions: wait.positions,
+      closedUntil: wait.closedUntil,
+      watermarks: this.#sparkWatermark?.epochEnded(wait.positions),
       transaction,
     }
     if (checkpoint.isKept) {
@@ -382,6 +387,7 @@ export class QueryRun {
       clock.mark('commitOffsets')
     } else await this.#transactions?.decide(epoch)
     await this.#transactions?.commit(epoch)
+    this.#files?.commit(epoch)
     const hasInput = ends.some((end, i) => end > (this.#offsets[i] as number))
     await this.#deliver(epoch, output, hasInput)
     this.#offsets = ends

@@ -1,7 +1,7 @@
 import type { FailurePolicy } from '../dead-letter/failure-policy.js'
 import { type PhysicalPlan, scanStages } from '../plan/physical-plan.js'
 import type { BlockRef } from '../types/block.js'
-import type { QueryMode, QueryStart } from './engine-protocol.js'
+import type { FileSinkStart, QueryMode, QueryStart } from './engine-protocol.js'
 import type { HostSink } from './host-sink.js'
 
 /** A query as it is handed to the session, and what follows from that alone. */
@@ -16,6 +16,7 @@ export interface QuerySpec {
   readonly sink:
     | { readonly kind: 'noop' }
     | { readonly kind: 'log'; readonly topic: string }
+    | { readonly kind: 'files'; readonly files: FileSinkStart }
     /**
      * `description`: what progress calls it. `durableRows`: an epoch's rows are given only once they are written down
      * (foreachBatch).
@@ -46,6 +47,10 @@ export function runsOnOneWorker({ plan: { stages } }: QuerySpec): boolean {
 export function sinkStart(sink: QuerySpec['sink']): QueryStart['sink'] {
   if (sink.kind === 'noop') return { kind: 'noop', description: 'NoopSink' }
   if (sink.kind === 'log') return { kind: 'log', topic: sink.topic, description: `LogSink[${sink.topic}]` }
+  if (sink.kind === 'files') {
+    const { format, path } = sink.files
+    return { kind: 'files', files: sink.files, description: `FileSink[${format}: ${path}]` }
+  }
   const kind = sink.durableRows === true ? 'durable' : 'rows'
   return { kind, description: sink.description, forgets: sink.sink.forget !== undefined }
 }

@@ -6,6 +6,7 @@ import type { ToWorker } from '../worker/protocol.js'
 import type { CaughtUp } from './caught-up.js'
 import type { FromEngine } from './engine-protocol.js'
 import type { EpochTransactions } from './epoch-transactions.js'
+import type { FileSink } from './file-sink.js'
 import type { LetterWriter } from './letter-writer.js'
 import type { LogSink } from './log-sink.js'
 import type { Wish } from './mode-control.js'
@@ -20,6 +21,8 @@ export interface QuerySurroundings {
   /** Of a query that writes into topics. */
   readonly openTransactions: ((run: SinkOwner) => EpochTransactions) | undefined
   readonly openLetters: ((run: SinkOwner, transactions: EpochTransactions) => LetterWriter) | undefined
+  /** Of a query that writes files. `startedAt`: when it was first started; `epoch`: the first to come. */
+  readonly openFileSink: ((run: SinkOwner, startedAt: number, epoch: number) => FileSink) | undefined
   readonly openLogSink: ((run: SinkOwner, transactions: EpochTransactions) => LogSink) | undefined
 }
 

@@ -3,10 +3,10 @@ import { ENGINE_SLOT, HOST_SLOT } from '../common/doorbell.js'
 import type { Env } from '../common/env.js'
 import { lazyModule } from '../common/lazy-module.js'
 import type { BlockDescriptor } from '../connector/inputs.js'
-import { isFileFormat } from '../connector/source-schemas.js'
 import type { LogEngine } from '../log/log-engine.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import type { SourceSpec } from '../plan/logical-plan.js'
+import { isFileFormat } from '../plan/logical-plan.js'
 import { scanStages, stampOf } from '../plan/physical-plan.js'
 import { type Layout, layOut, watermarkPolicy } from './deployment.js'
 import type { QueryStart } from './engine-protocol.js'
@@ -35,6 +35,8 @@ export interface PreparedRun {
   /** The first epoch that it runs. */
   readonly epoch: number
   readonly layout: Layout
+  /** When the query was first started. */
+  readonly startedAt: number
   /** Where lateness goes by Spark's rule. */
   readonly sparkWatermark: SparkWatermark | undefined
 }
@@ -65,7 +67,7 @@ export function prepareRun(spec: QueryStart, { env, log }: Surroundings, memory?
     // By Spark's rule a run looks at its own records alone.
     const greatest = sparkWatermark === undefined ? maxEventTimes : new Map<number, number>()
     const layout = layoutOf(spec, source, offsets, greatest, checkpoint)
-    return { source, checkpoint, offsets, epoch, layout, sparkWatermark }
+    return { source, checkpoint, offsets, epoch, layout, sparkWatermark, startedAt }
   } catch (error) {
     checkpoint.close()
     throw error

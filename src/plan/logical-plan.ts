@@ -80,7 +80,7 @@ export function logicalScans(plan: LogicalPlan): readonly Extract<LogicalPlan, {
  */
 export interface SourceSpec {
   /** `topic`: the value's own fields of a typed topic. `log`: Kafka's columns. `memory`: rows held in blocks. `rate`: Spark's rate source. The others: files. */
-  readonly format: 'topic' | 'log' | 'memory' | 'rate' | 'json' | 'csv' | 'parquet'
+  readonly format: 'topic' | 'log' | 'memory' | 'rate' | FileFormat
   readonly streaming: boolean
   readonly schema: StructType
   /** For `topic` and `log`. Ids are checked against the checkpoint: a topic made anew is not the same topic. */
@@ -91,3 +91,10 @@ export interface SourceSpec {
   /** Stable name of the source in the checkpoint; default its place in the plan. */
   readonly name?: string
 }
+
+/** The formats of files, whose columns the user names. */
+export type FileFormat = 'json' | 'csv'
+export const fileFormats: readonly FileFormat[] = ['json', 'csv']
+
+export const isFileFormat = (format: string): format is FileFormat =>
+  (fileFormats as readonly string[]).includes(format)

@@ -8,6 +8,7 @@ import type { Row } from '../../types/row-reader.js'
 import type { EngineContext } from '../engine-context.js'
 import { consoleOptions, type SinkFormat } from '../writer-options.js'
 import { ConsoleSink } from './console-sink.js'
+import { fileOutput } from './file-output.js'
 import { ForeachBatchSink } from './foreach-batch-sink.js'
 import { type ForeachFunction, ForeachFunctionSink, ForeachSink, type ForeachWriter } from './foreach-sink.js'
 import { IteratorSink } from './iterator-sink.js'
@@ -28,6 +29,7 @@ export interface SinkSettings {
   readonly context: EngineContext
   readonly name: string | undefined
   readonly options: ReadonlyMap<string, string>
+  readonly partitionBy: readonly string[]
 }
 
 export function sinkOf(target: SinkTarget, plan: PhysicalPlan, settings: SinkSettings): QuerySpec['sink'] {
@@ -53,7 +55,7 @@ export function sinkOf(target: SinkTarget, plan: PhysicalPlan, settings: SinkSet
 function formatSink(
   format: SinkFormat,
   plan: PhysicalPlan,
-  { context, name, options }: SinkSettings,
+  { context, name, options, partitionBy }: SinkSettings,
 ): QuerySpec['sink'] {
   switch (format) {
     case 'noop':
@@ -82,6 +84,12 @@ function formatSink(
       refuseInternalTopic(topic)
       return { kind: 'log', topic }
     }
+    default:
+      return fileOutput(
+        { format, path: undefined, options, partitionBy, saveMode: 'append' },
+        plan.schema,
+        plan.outputMode,
+      )
   }
 }
 
