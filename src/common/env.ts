@@ -159,8 +159,14 @@ const nodeFileSystem: FileSystem = {
     fs.mkdirSync(path, { recursive: true, mode: 0o700 })
   },
   stat(path) {
-    const stat = fs.statSync(path, { throwIfNoEntry: false })
-    return stat && { isDirectory: stat.isDirectory(), bytes: stat.size, modifiedAt: stat.mtimeMs }
+    try {
+      const stat = fs.statSync(path)
+      return { isDirectory: stat.isDirectory(), bytes: stat.size, modifiedAt: stat.mtimeMs }
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+      throw error
+    }
   },
   list(path) {
     try {

@@ -13,9 +13,10 @@ import type { InputPartition } from './input-partition.js'
 import { isolationOf } from './isolation.js'
 import { LogInput } from './log-input.js'
 import { MemoryInput } from './memory-input.js'
-import { RateInput, type RatePartition } from './rate-input.js'
+import type { RatePartition } from './rate-input.js'
 import { TopicInput } from './topic-input.js'
 
+const rates = lazyModule(import.meta.url, './rate-input.js', () => import('./rate-input.js'))
 const files = lazyModule(import.meta.url, './files/file-input.js', () => import('./files/file-input.js'))
 
 /** A block in shared memory, as messages carry it. */
@@ -70,7 +71,7 @@ function openInput(scan: ScanInput, partition: ScanPartition, around: InputSurro
     return new MemoryInput(blocks, partition.offset)
   }
   if (scan.source.format === 'rate') {
-    return new RateInput(around.env, present(partition.rate, 'the rate'), partition.offset)
+    return new (rates().RateInput)(around.env, present(partition.rate, 'the rate'), partition.offset)
   }
   if (isFileFormat(scan.source.format)) {
     return new (files().FileInput)(around.env, scan, partition.files ?? [], partition.offset)

@@ -12,7 +12,6 @@ import { type ValueReader, valueReader } from '../types/block-reader.js'
 import { columnSlots, type StructType } from '../types/data-type.js'
 import type { FileSinkStart } from './engine-protocol.js'
 import { commitsPath, FileCommits, folderTaken } from './file-commits.js'
-import type { SinkOwner } from './run-life.js'
 
 /** Text of one file that waits in memory before it is written. */
 const BUFFER_BYTES = 1 << 20
@@ -66,7 +65,8 @@ export class FileSink {
     owner: string | undefined,
     /** The first epoch to come. */
     firstEpoch: number,
-    private readonly run: Pick<SinkOwner, 'fail' | 'onRing'>,
+    /** Hears of failures, and that the rows of the next epoch can be offered. */
+    private readonly run: { fail(error: unknown): void; onRing(): void },
   ) {
     const { path, format, options, partitionBy } = start
     this.#folder = path
@@ -234,7 +234,6 @@ export class FileSink {
     if (this.#log === undefined) this.#show()
     else this.#roll((file) => this.#isDue(file))
     this.#setTimer()
-    // The rows of the next epoch can be offered.
     this.run.onRing()
   }
 
