@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { nodeEnv } from '../common/env.js'
 import { MillraceError } from '../common/errors.js'
 import { listFiles } from '../connector/files/file-listing.js'
-import { type FileFormat, fileFormats } from '../plan/logical-plan.js'
+import { type TextFormat, textFormats } from '../plan/logical-plan.js'
 import { type BoundPlan, withBroadcasts } from './batch-run.js'
 import type { EngineContext } from './engine-context.js'
 import { physicalPlan, tablesOf } from './planning.js'
@@ -21,7 +21,7 @@ export class DataFrameWriter {
   readonly #context: EngineContext
   readonly #input: BoundPlan
   readonly #options = new Map<string, string>()
-  #format: FileFormat | undefined
+  #format: TextFormat | undefined
   #mode: SaveMode = 'errorIfExists'
   #partitionBy: readonly string[] = []
 
@@ -30,11 +30,11 @@ export class DataFrameWriter {
     this.#input = input
   }
 
-  format(format: FileFormat | (string & {})): this {
+  format(format: TextFormat | (string & {})): this {
     const name = String(format).toLowerCase()
-    const known = fileFormats.find((candidate) => candidate === name)
+    const known = textFormats.find((candidate) => candidate === name)
     if (known === undefined) {
-      throw unknownName('UNKNOWN_SINK', `there are no files of format '${format}'`, String(format), fileFormats)
+      throw unknownName('UNKNOWN_SINK', `there are no files of format '${format}'`, String(format), textFormats)
     }
     this.#format = known
     return this
@@ -80,7 +80,7 @@ export class DataFrameWriter {
     if (format === undefined) {
       throw new MillraceError('MISSING_SINK', 'the writer has no format', {
         detail: 'found no format()',
-        hint: `choose one with format('${fileFormats.join("' | '")}')`,
+        hint: `choose one with format('${textFormats.join("' | '")}')`,
       })
     }
     checkOptionNames(format, this.#options)

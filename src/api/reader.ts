@@ -148,6 +148,11 @@ export class DataFrameReader<R extends object = Row> {
     return this.format('csv').load(path)
   }
 
+  /** By the package hyparquet, which must be installed. */
+  parquet(path: string): DataFrame<R> {
+    return this.format('parquet').load(path)
+  }
+
   #loadFiles(format: FileFormat, given: string | undefined): DataFrame<R> {
     const path = given ?? this.#required('path', "load('./input')")
     const schema = this.#schema

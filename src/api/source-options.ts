@@ -44,6 +44,7 @@ const known: Readonly<Record<SourceFormat, readonly string[]>> = {
   rate: ['rowsPerSecond', 'numPartitions'],
   json: parsed,
   csv: [...parsed, ...csvOptions],
+  parquet: files,
 }
 
 /** Spark's words for places in a partition, as offsets in a JSON text. */

@@ -1,12 +1,12 @@
 import { parseDuration } from '../common/duration.js'
 import { MillraceError } from '../common/errors.js'
-import { type FileFormat, fileFormats } from '../plan/logical-plan.js'
+import { type TextFormat, textFormats } from '../plan/logical-plan.js'
 import type { ConsoleOptions } from './sink/console-sink.js'
 import { invalidOption, unknownName } from './unknown-name.js'
 
 /** Which options a writer takes, and what their values may be. */
-export type SinkFormat = 'console' | 'memory' | 'noop' | 'log' | FileFormat
-export const sinkFormats: readonly SinkFormat[] = ['console', 'memory', 'noop', 'log', ...fileFormats]
+export type SinkFormat = 'console' | 'memory' | 'noop' | 'log' | TextFormat
+export const sinkFormats: readonly SinkFormat[] = ['console', 'memory', 'noop', 'log', ...textFormats]
 
 const common = ['checkpointLocation', 'idleTimeout', 'multipleWatermarkPolicy', 'watermark']
 const files = ['path', 'rollBytes', 'rollAge']

@@ -74,7 +74,7 @@ function openInput(scan: ScanInput, partition: ScanPartition, around: InputSurro
     return new (rates().RateInput)(around.env, present(partition.rate, 'the rate'), partition.offset)
   }
   if (isFileFormat(scan.source.format)) {
-    return new (files().FileInput)(around.env, scan, partition.files ?? [], partition.offset)
+    return new (files().FileInput)(around.env, scan, partition.files ?? [], partition.offset, around.wake)
   }
   const topic = present(partition.topic, 'the topic of an input partition')
   const reader = new PartitionReader({

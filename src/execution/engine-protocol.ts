@@ -6,7 +6,7 @@ import type { FailurePolicy } from '../dead-letter/failure-policy.js'
 import type { ChannelDescriptor } from '../exchange/channel.js'
 import type { FsyncMode } from '../log/log-writer.js'
 import type { SharedLogMemory } from '../log/shared-memory.js'
-import type { FileFormat } from '../plan/logical-plan.js'
+import type { TextFormat } from '../plan/logical-plan.js'
 import type { PhysicalPlan } from '../plan/physical-plan.js'
 import type { SinkFailed } from './host-sink.js'
 import type { StreamingQueryProgress, StreamingQueryStatus } from './progress.js'
@@ -31,7 +31,7 @@ export type QueryMode =
 
 /** What the engine needs to write files. */
 export interface FileSinkStart {
-  readonly format: FileFormat
+  readonly format: TextFormat
   /** The folder. */
   readonly path: string
   readonly options: Readonly<Record<string, string>>

@@ -8,6 +8,7 @@ import { LogEngine, type RecoveryFinding } from '../log/log-engine.js'
 import type { VerifyReport } from '../log/log-verify.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import { LogMemory } from '../log/shared-memory.js'
+import { scanStages } from '../plan/physical-plan.js'
 import type { FromWorker, ToWorker } from '../worker/protocol.js'
 import type { EngineStart, FromEngine, QueryStart, RequestName, Requests, ToEngine } from './engine-protocol.js'
 import type { QueryLife } from './query-life.js'
@@ -18,6 +19,11 @@ const running = lazyModule(import.meta.url, './query-life.js', () => import('./q
 const checkpointing = lazyModule(import.meta.url, './query-checkpoint.js', () => import('./query-checkpoint.js'))
 const logSinks = lazyModule(import.meta.url, './log-sink.js', () => import('./log-sink.js'))
 const fileSinks = lazyModule(import.meta.url, './file-sink.js', () => import('./file-sink.js'))
+const parquet = lazyModule(
+  import.meta.url,
+  '../connector/files/parquet-package.js',
+  () => import('../connector/files/parquet-package.js'),
+)
 const letters = lazyModule(import.meta.url, './letter-writer.js', () => import('./letter-writer.js'))
 const transacting = lazyModule(import.meta.url, './epoch-transactions.js', () => import('./epoch-transactions.js'))
 const owning = lazyModule(import.meta.url, '../log/owned-transactions.js', () => import('../log/owned-transactions.js'))
@@ -188,6 +194,7 @@ export class Engine {
 
   async #start(spec: QueryStart): Promise<void> {
     const writes = this.#writesOf(spec)
+    if (scanStages(spec.plan).some(({ input }) => input.source.format === 'parquet')) await parquet().loadParquet()
     // A run that begins now would be none of those that close() waits for.
     if (this.#closing) throw engineClosed()
     // One that has died is being started again; the query waits for it.

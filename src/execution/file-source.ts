@@ -1,4 +1,5 @@
 import type { Env } from '../common/env.js'
+import { lazyModule } from '../common/lazy-module.js'
 import { type FoundFile, listFiles } from '../connector/files/file-listing.js'
 import type { LaneFile } from '../connector/files/lane.js'
 import type { SourceSpec } from '../plan/logical-plan.js'
@@ -13,6 +14,12 @@ export interface FilesRecord {
   readonly seen?: readonly (readonly [path: string, modifiedAt: number])[]
   readonly files: readonly (readonly [lane: number, file: Omit<LaneFile, 'start'>])[]
 }
+
+const parquet = lazyModule(
+  import.meta.url,
+  '../connector/files/parquet-package.js',
+  () => import('../connector/files/parquet-package.js'),
+)
 
 /** How often a folder is looked at, at most. */
 const LISTED_EVERY_MS = 100
@@ -183,6 +190,12 @@ export class FileSource {
   }
 }
 
+/** How many offsets a file has. */
+const lengths = {
+  text: () => (file: FoundFile) => file.bytes,
+  parquet: (env: Env) => (file: FoundFile) => parquet().parquetRows(env.fs, file.path, file.bytes),
+}
+
 /** `records`: of all sources. A query has as many lanes as it had workers when it was first started. */
 export function fileSourceOf(
   spec: SourceSpec,
@@ -192,5 +205,5 @@ export function fileSourceOf(
   workers: number,
 ): FileSource {
   const own = records.filter((record) => record.source === source)
-  return new FileSource(spec, source, env, (file) => file.bytes, own, workers)
+  return new FileSource(spec, source, env, lengths[spec.format === 'parquet' ? 'parquet' : 'text'](env), own, workers)
 }

@@ -93,8 +93,11 @@ export interface SourceSpec {
 }
 
 /** The formats of files, whose columns the user names. */
-export type FileFormat = 'json' | 'csv'
-export const fileFormats: readonly FileFormat[] = ['json', 'csv']
+export type FileFormat = TextFormat | 'parquet'
+export const fileFormats: readonly FileFormat[] = ['json', 'csv', 'parquet']
+/** Those that are written too. */
+export type TextFormat = 'json' | 'csv'
+export const textFormats: readonly TextFormat[] = ['json', 'csv']
 
 export const isFileFormat = (format: string): format is FileFormat =>
   (fileFormats as readonly string[]).includes(format)

@@ -18,7 +18,7 @@ describe('readers', () => {
   test.each(['kafkaa', 'avro', '', 3])('there is no source %j', async (format) => {
     const error = await refusal(() => mill.readStream.format(format as string))
     expect(error.code).toBe('UNKNOWN_SOURCE')
-    expect(error.detail).toContain('log, memory, rate, json, csv')
+    expect(error.detail).toContain('log, memory, rate, json, csv, parquet')
   })
 
   test('a reader without a source, or without what its source needs', async () => {

@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { parseDuration } from '../../common/duration.js'
 import { MillraceError } from '../../common/errors.js'
 import type { QuerySpec } from '../../execution/session.js'
-import type { FileFormat } from '../../plan/logical-plan.js'
+import type { TextFormat } from '../../plan/logical-plan.js'
 import type { OutputMode } from '../../plan/physical-plan.js'
 import { type DataType, type StructType, typeName } from '../../types/data-type.js'
 import { checkFileOption } from '../file-options.js'
@@ -13,7 +13,7 @@ const ROLL_BYTES = 128 << 20
 const ROLL_AGE = '1 minute'
 
 export interface FileOutput {
-  readonly format: FileFormat
+  readonly format: TextFormat
   readonly path: string | undefined
   readonly options: ReadonlyMap<string, string>
   readonly partitionBy: readonly string[]

@@ -1,4 +1,5 @@
 import type { Env, FileHandle } from '../../common/env.js'
+import { lazyModule } from '../../common/lazy-module.js'
 import type { ScanInput } from '../../plan/physical-plan.js'
 import type { BufferViews } from '../../types/block.js'
 import { BlockBuilder } from '../../types/block-builder.js'
@@ -13,6 +14,8 @@ import { JsonDocument } from './json-document.js'
 import type { LaneFile } from './lane.js'
 import { BLOCK_ROWS, type FileRecords, LineRecords } from './line-records.js'
 import { recordSchema } from './record-schema.js'
+
+const parquet = lazyModule(import.meta.url, './parquet-records.js', () => import('./parquet-records.js'))
 
 /**
  * One lane of files: one after the other, in the order in which they were found. Each is an input partition by itself as far as time goes: it
@@ -39,6 +42,8 @@ export class FileInput implements InputPartition {
     private readonly scan: ScanInput,
     files: readonly LaneFile[],
     offset: number,
+    /** What was waited for is there. */
+    private readonly wake: () => void = () => undefined,
   ) {
     this.offset = offset
     this.#nextOffset = offset
@@ -96,6 +101,10 @@ export class FileInput implements InputPartition {
     return (this.#files[0]?.start ?? 0) + (this.#offsets[row] as number)
   }
 
+  get isWaiting(): boolean {
+    return this.#records?.isWaiting === true
+  }
+
   hasNew(): boolean {
     return this.#files.length > 0
   }
@@ -112,6 +121,9 @@ export class FileInput implements InputPartition {
     const handle = this.#handle(file)
     try {
       const records = recordSchema(schema, file, corruptColumnOf(options))
+      if (source.format === 'parquet') {
+        return new (parquet().ParquetRecords)(file, handle, position, records, this.wake)
+      }
       if (source.format === 'csv') {
         const inFolders = new Set(file.values.map(([name]) => name))
         const corrupt = corruptColumnOf(options)

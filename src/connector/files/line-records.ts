@@ -13,6 +13,8 @@ export interface FileRecords {
    * below the limit that counts, and `position` is behind those that were passed over.
    */
   read(builder: BlockBuilder, limit: number, offsets: Float64Array): number
+  /** Records are on their way; who waits is woken. */
+  readonly isWaiting?: boolean
   close(): void
 }
 
