@@ -1,7 +1,7 @@
 import { parseDuration } from '../common/duration.js'
 import { lazyModule } from '../common/lazy-module.js'
 import type { AggregateName, Expression } from '../plan/expression.js'
-import type { LogicalPlan } from '../plan/logical-plan.js'
+import type { GroupedNode, LogicalPlan } from '../plan/logical-plan.js'
 import type { PhysicalPlan } from '../plan/physical-plan.js'
 import { parseSelected } from '../plan/sql-parser.js'
 import type { UserCode } from '../plan/user-code.js'
@@ -50,6 +50,7 @@ import type {
   SelectedRow,
   ShortcutRow,
   Sums,
+  TopRow,
   WithColumn,
   Without,
 } from './row-types.js'
@@ -237,10 +238,7 @@ export class DataFrame<R extends object = Row> {
     return this.#deduplicate(names, true, 'dropDuplicatesWithinWatermark')
   }
 
-  /**
-   * The rows of both, columns put together by their place under the names of this one, duplicates kept (Spark's `union`).
-   * A column gets the type that holds both; throws where there is none, or the numbers of columns differ.
-   */
+  /** The rows of both, duplicates kept: columns by their place, which must be as many, under the names of this one, each of the type that holds both. */
   union<O extends object>(other: DataFrame<O>): DataFrame<R> {
     return this.#union(other, false, false)
   }
@@ -355,8 +353,8 @@ export class DataFrame<R extends object = Row> {
     return { plan: this.#plan, tables: this.#tables }
   }
 
-  #grouping(keys: readonly Expression[]): Aggregate {
-    return (aggregates) => this.#derive({ op: 'aggregate', input: this.#plan, keys, aggregates })
+  #grouping(keys: readonly Expression[]): Regroup {
+    return (node) => this.#derive({ ...node, input: this.#plan, keys })
   }
 
   #union<T extends object, O extends object>(
@@ -393,24 +391,20 @@ export class DataFrame<R extends object = Row> {
   }
 }
 
-type Aggregate = <T extends object>(aggregates: readonly Expression[]) => DataFrame<T>
+type Regroup = <T extends object>(node: GroupedNode) => DataFrame<T>
 
 /** Rows by group, waiting for their aggregates: what `groupBy` gives. `K` is the row of the keys. */
 export class GroupedData<R, K> {
-  readonly #aggregate: Aggregate
-
-  constructor(aggregate: Aggregate) {
-    this.#aggregate = aggregate
-  }
+  constructor(private readonly regroup: Regroup) {}
 
   /** `agg({ views: count(), revenue: sum('price') })`: a column for each name. */
   agg<const A extends NamedColumns>(aggregates: A): DataFrame<AggregatedRow<R, K, A>> {
-    return this.#aggregate(namedAggregates(aggregates))
+    return this.regroup({ op: 'aggregate', aggregates: namedAggregates(aggregates) })
   }
 
   /** Rows of each group, as the column `count`. */
   count(): DataFrame<AggregatedRow<R, K, { count: Column<number, string> }>> {
-    return this.#aggregate([named('count', { kind: 'aggregate', fn: 'count', args: [] })])
+    return this.regroup({ op: 'aggregate', aggregates: [named('count', { kind: 'aggregate', fn: 'count', args: [] })] })
   }
 
   sum<const N extends NumericName<R> & string>(...names: readonly N[]): DataFrame<ShortcutRow<K, 'sum', Sums<R, N>>> {
@@ -441,9 +435,15 @@ export class GroupedData<R, K> {
     return this.#each('max', names)
   }
 
+  /** The first rows of each group in that order, `top(3, desc('price'))`, and as `rank` their places: Spark's `row_number() over (…) <= 3`. */
+  top(count: number, ...order: readonly ColumnLike<R>[]): DataFrame<TopRow<R, K>> {
+    return this.regroup({ op: 'top', count, order: order.map(expressionOf) })
+  }
+
   #each<T extends object>(fn: AggregateName, names: readonly string[]): DataFrame<T> {
-    return this.#aggregate(
-      names.map((name) => named(`${fn}(${name})`, { kind: 'aggregate', fn, args: [columnNamed(name)] })),
+    const aggregates = names.map((name) =>
+      named(`${fn}(${name})`, { kind: 'aggregate', fn, args: [columnNamed(name)] }),
     )
+    return this.regroup({ op: 'aggregate', aggregates })
   }
 }

@@ -85,6 +85,9 @@ export type NumericName<R> = string extends keyof R
 export type ShortcutRow<K, Fn extends string, Types> = Flat<
   K & { [P in keyof Types & string as `${Fn}(${P})`]: Types[P] }
 >
+/** The keys of a group, what else a row of it has, and its place. */
+export type TopRow<R, K> = string extends keyof R ? Row : Flat<K & Omit<R, keyof K> & { rank: number }>
+
 export type Sums<R, N extends string> = { [P in N]: SummedValue<ValueAt<R, P>> }
 export type Averages<R, N extends string> = { [P in N]: AveragedValue<ValueAt<R, P>> }
 export type Extremes<R, N extends string> = { [P in N]: ExtremeValue<ValueAt<R, P>> }

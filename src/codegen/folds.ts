@@ -2,6 +2,7 @@ import type { BoundAggregate, FoldName } from '../plan/expression.js'
 import { hashBytes } from '../state/hash.js'
 import { type DataType, structType } from '../types/data-type.js'
 import { encodeNested } from '../types/nested-value.js'
+import { topRows } from './top-rows.js'
 import { comparator, type Value } from './value.js'
 
 /**
@@ -374,6 +375,7 @@ const approxCountDistinct: MakeFold = (_aggregate, [type = { kind: 'void' }]) =>
 const sample = (of: (variance: number) => number) => (n: number, m2: number) => (n === 1 ? null : of(m2 / (n - 1)))
 
 const folds: Readonly<Record<FoldName, MakeFold>> = {
+  topRows,
   collectList: () => listFold(push, asValue),
   collectSet: set(asValue),
   countDistinct,

@@ -1,9 +1,12 @@
 import { FunctionSource } from '../common/function-source.js'
+import { lazyModule } from '../common/lazy-module.js'
 import { BlockInput } from './block-access.js'
 import { BroadcastCode } from './broadcast-code.js'
 import { type CompiledFunction, finish } from './compiled-function.js'
 import { type Evaluate, evaluator, type Level, projected } from './row-level.js'
 import type { PipelineSpec, RowsFunction } from './stage-functions.js'
+
+const exploding = lazyModule(import.meta.url, './explode-code.js', () => import('./explode-code.js'))
 
 /**
  * The loop over the rows of a block in which a stage's scan, filters, projections and joins with tables are one: what it ends in, a table or
@@ -19,7 +22,9 @@ export interface Terminal {
 
 /** A row may become several: who makes room for rows before the loop does not know how many. */
 export function multipliesRows({ operators }: PipelineSpec): boolean {
-  return operators.some((one) => one.op === 'broadcastJoin' && (one.how === 'inner' || one.how === 'left'))
+  return operators.some(
+    (one) => one.op === 'explode' || (one.op === 'broadcastJoin' && (one.how === 'inner' || one.how === 'left')),
+  )
 }
 
 export function compileRows<Target>(
@@ -67,6 +72,13 @@ export function compileRows<Target>(
           source.line(`if (${fails}) continue;`)
         } else if (operator?.op === 'project') {
           level = projected(source, operator.columns, operator.schema, level, evaluate)
+        } else if (operator?.op === 'explode') {
+          stampRow()
+          exploding().eachElement(source, operator, level, evaluate, (exploded) => {
+            level = exploded
+            from(i + 1)
+          })
+          return
         } else if (operator?.op === 'broadcastJoin') {
           // A row is stamped once, and not with each match.
           stampRow()

@@ -1,7 +1,7 @@
 import { present } from '../common/assert.js'
 import { inputSlots } from '../plan/bound-expression.js'
 import type { BoundExpression } from '../plan/expression.js'
-import type { BroadcastJoin, NarrowOperator } from '../plan/physical-plan.js'
+import type { BroadcastJoin, Explode, NarrowOperator } from '../plan/physical-plan.js'
 import type { BlockBuilder } from '../types/block-builder.js'
 import { type ValueReader, valueReader } from '../types/block-reader.js'
 import { type ColumnSlot, columnSlots, type StructType } from '../types/data-type.js'
@@ -124,6 +124,14 @@ export function interpretRows<Target>(
         level = projected
         break
       }
+      case 'explode': {
+        const exploded = new ExplodedRow(operator, level, spec)
+        steps.push((next) => () => {
+          if (stampRow()) exploded.each(next)
+        })
+        level = exploded
+        break
+      }
       case 'broadcastJoin': {
         const joined = matchRows(operator, level, spec)
         steps.push((next) => () => {
@@ -205,6 +213,40 @@ class ProjectedRow implements RowLevel {
       this.#isKnown[root] = true
     }
     return this.values[slot] ?? null
+  }
+}
+
+/** The row with the elements of its array, one after the other. */
+class ExplodedRow implements MatchedRow {
+  readonly values: Slots = []
+  readonly #slots: readonly ColumnSlot[]
+  /** The place in the array; before it are the row's own slots. */
+  readonly #place: number
+  readonly #array: () => Value | null
+
+  constructor(
+    { array, schema }: Explode,
+    private readonly row: RowLevel,
+    options: EvaluationOptions,
+  ) {
+    this.#slots = columnSlots(schema)
+    this.#place = present(topLevelOf(this.#slots).at(-2), 'the place in the array').index
+    this.#array = evaluator(array, row, options)
+  }
+
+  load(slot: number): Value | null {
+    if (slot < this.#place) this.values[slot] = this.row.load(slot)
+    return this.values[slot] ?? null
+  }
+
+  each(next: () => void): void {
+    const list = (this.#array() ?? []) as unknown as readonly (Value | null)[]
+    const element = present(this.#slots[this.#place + 1], 'the element')
+    list.forEach((value, i) => {
+      this.values[this.#place] = i + 1
+      spread(this.#slots, element, value, this.values)
+      next()
+    })
   }
 }
 

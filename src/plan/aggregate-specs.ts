@@ -140,6 +140,12 @@ const specs: Readonly<Record<FoldName, FoldSpec>> = {
     }),
     state: () => doubles,
   },
+  // Made by plan/top.ts, with its type.
+  topRows: {
+    args: [2, Number.POSITIVE_INFINITY],
+    bind: (args) => ({ args, type: arrayType(args.at(-1)?.type ?? types.void, false), nullable: false }),
+    state: (args) => rows(...args),
+  },
   mode: {
     args: [1, 1],
     bind: (args) => ({ args, type: typeOf(args), nullable: true }),

@@ -1,16 +1,15 @@
 import { MillraceError } from '../common/errors.js'
 import { lazyModule } from '../common/lazy-module.js'
-import { type ColumnSlot, columnSlots, type StructType, topLevelSlots, typeName } from '../types/data-type.js'
+import { columnSlots, type StructType, topLevelSlots, typeName } from '../types/data-type.js'
 import { bindColumn, bindCondition, bindExpression } from './binder.js'
-import { type BoundPlan, nodesOf, type SortKey } from './bound-plan.js'
+import { type BoundPlan, nodesOf } from './bound-plan.js'
 import { bindDeduplication } from './deduplication.js'
-import type { BoundExpression, Expression } from './expression.js'
+import type { Expression } from './expression.js'
 import { columnPath, resultName } from './expression-name.js'
 import { bindJoin } from './join.js'
 import type { LogicalPlan } from './logical-plan.js'
 import { type NamedExpression, project } from './projection.js'
 import { checkResultNames } from './result-names.js'
-import { isOrderable } from './type-rules.js'
 import { bindUnion } from './union.js'
 
 /**
@@ -22,6 +21,9 @@ export interface AnalyzeOptions {
 }
 
 const aggregating = lazyModule(import.meta.url, './aggregation.js', () => import('./aggregation.js'))
+
+const ordering = lazyModule(import.meta.url, './sort-keys.js', () => import('./sort-keys.js'))
+const top = lazyModule(import.meta.url, './top.js', () => import('./top.js'))
 
 export function analyze(plan: LogicalPlan, options: AnalyzeOptions): BoundPlan {
   switch (plan.op) {
@@ -50,6 +52,8 @@ export function analyze(plan: LogicalPlan, options: AnalyzeOptions): BoundPlan {
       return withWatermark(analyze(plan.input, options), plan.column, plan.delayMs)
     case 'aggregate':
       return aggregating().bindAggregation(analyze(plan.input, options), plan.keys, plan.aggregates, options.ansi)
+    case 'top':
+      return top().bindTop(analyze(plan.input, options), plan.keys, plan.count, plan.order, options.ansi)
     case 'userCode': {
       const input = analyze(plan.input, options)
       checkResultNames(input.schema)
@@ -58,7 +62,7 @@ export function analyze(plan: LogicalPlan, options: AnalyzeOptions): BoundPlan {
     case 'deduplicate':
       return bindDeduplication(analyze(plan.input, options), plan.names, plan.withinWatermark, options.ansi)
     case 'orderBy':
-      return orderBy(analyze(plan.input, options), plan.keys, options)
+      return orderBy(analyze(plan.input, options), plan.keys, options.ansi)
     case 'join': {
       const { how, on, using } = plan
       return bindJoin(analyze(plan.left, options), analyze(plan.right, options), {
@@ -214,37 +218,11 @@ function withWatermark(input: BoundPlan, column: string, delayMs: number): Bound
   return { op: 'watermark', input, eventTime, column, delayMs, schema: input.schema }
 }
 
-function orderBy(input: BoundPlan, expressions: readonly Expression[], options: AnalyzeOptions): BoundPlan {
-  const keys = expressions.flatMap((e): readonly SortKey[] => {
-    const sorted: Expression & { kind: 'sort' } = e.kind === 'sort' ? e : { kind: 'sort', arg: e, descending: false }
-    const value = bindExpression(sorted.arg, input.schema, { ansi: options.ansi, place: 'orderBy' })
-    if (value.type.kind !== 'struct' && !isOrderable(value.type)) {
-      throw new MillraceError(
-        'DATATYPE_MISMATCH.INVALID_ORDERING_TYPE',
-        `rows cannot be ordered by a ${typeName(value.type)}`,
-        { detail: 'expected a type whose values have an order', hint: 'order by another column, or cast it' },
-      )
-    }
-    const order = { descending: sorted.descending, nullsFirst: sorted.nullsFirst ?? !sorted.descending }
-    return sortValues(value, input.schema).map((part) => ({ value: part, ...order }))
-  })
-  if (keys.length === 0)
-    throw new MillraceError('EMPTY_ORDER', 'orderBy() needs at least one column', {
-      detail: 'found none',
-      hint: "orderBy('price', desc('ts'))",
-    })
-  return { op: 'sort', input, keys, schema: input.schema }
-}
-
-/** A struct is ordered as Spark orders it: by its fields, the first one first; a null struct by the rule for nulls. */
-function sortValues(value: BoundExpression, schema: StructType): readonly BoundExpression[] {
-  if (value.type.kind !== 'struct') return [value]
-  if (value.kind !== 'input') throw new Error('assertion failed: a computed struct in orderBy')
-  const slots = columnSlots(schema)
-  const fields = (slots[value.slot]?.children ?? []).flatMap((child) => {
-    const { type } = slots[child] as ColumnSlot
-    // Below a struct that can be null its fields can be.
-    return sortValues({ kind: 'input', slot: child, type, nullable: true }, schema)
-  })
-  return fields
+function orderBy(input: BoundPlan, expressions: readonly Expression[], ansi: boolean): BoundPlan {
+  return {
+    op: 'sort',
+    input,
+    keys: ordering().bindSortKeys(expressions, input.schema, 'orderBy', ansi),
+    schema: input.schema,
+  }
 }

@@ -1,5 +1,5 @@
 import { present } from '../common/assert.js'
-import type { StructType } from '../types/data-type.js'
+import { type StructType, scalar, structType } from '../types/data-type.js'
 import type { BoundAggregate, BoundExpression } from './expression.js'
 import type { GroupingWindow } from './grouping-window.js'
 import type { JoinType, SourceSpec } from './logical-plan.js'
@@ -33,6 +33,7 @@ export type BoundPlan =
       readonly schema: StructType
     }
   | BoundUserCode
+  | BoundExplode
   | BoundAggregation
   | BoundDeduplication
   | BoundUnion
@@ -67,6 +68,30 @@ export interface BoundUserCode {
   readonly code: UserCode
   readonly watermark?: ScanWatermark
   readonly schema: StructType
+}
+
+/** Each row once for each element of an array of its, in their order; not at all where that is null or empty. */
+export interface BoundExplode {
+  readonly op: 'explode'
+  readonly input: BoundPlan
+  readonly array: BoundExpression
+  /** Names of two more columns: the place in the array, from 1 on, and the element. */
+  readonly position: string
+  readonly element: string
+  /** See explodedSchema(). */
+  readonly schema: StructType
+}
+
+export function explodedSchema(
+  { array, position, element }: Pick<BoundExplode, 'array' | 'position' | 'element'>,
+  input: StructType,
+): StructType {
+  if (array.type.kind !== 'array') throw new Error(`assertion failed: explode of a ${array.type.kind}`)
+  return structType([
+    ...input.fields,
+    { name: position, type: scalar('int'), nullable: false },
+    { name: element, type: array.type.element, nullable: array.type.containsNull },
+  ])
 }
 
 /** Stamped on the records of a scan. Scans below one `withWatermark` (it stands above a union of them) have the same `node`. */
@@ -143,6 +168,7 @@ export function withInputs(plan: BoundPlan, inputs: readonly BoundPlan[]): Bound
   const input = present(inputs[0], `the input of a ${plan.op}`)
   if (plan.op === 'join') return { ...plan, left: input, right: present(inputs[1], 'the right side of a join') }
   if (plan.op === 'project' || plan.op === 'aggregate') return { ...plan, input }
+  if (plan.op === 'explode') return { ...plan, input, schema: explodedSchema(plan, input.schema) }
   if (plan.op === 'userCode' && plan.code.method !== 'filter') return { ...plan, input }
   return { ...plan, input, schema: input.schema }
 }

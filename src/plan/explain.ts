@@ -81,6 +81,8 @@ function logicalLine(plan: LogicalPlan): string {
       return `Watermark ${plan.column}, delay ${plan.delayMs} ms`
     case 'aggregate':
       return `Aggregate [${plan.keys.map(expressionText).join(', ')}], [${plan.aggregates.map(expressionText).join(', ')}]`
+    case 'top':
+      return `Top ${plan.count} of [${plan.keys.map(expressionText).join(', ')}] by [${plan.order.map(expressionText).join(', ')}]`
     case 'deduplicate':
       return `Deduplicate [${plan.names?.join(', ') ?? '*'}]${plan.withinWatermark ? ', within watermark' : ''}`
     case 'orderBy':
@@ -123,6 +125,8 @@ function boundLine(plan: BoundPlan): string {
       return `Watermark ${text(plan.eventTime, plan.input)}, delay ${plan.delayMs} ms`
     case 'aggregate':
       return `Aggregate ${groupingText(plan, plan.input.schema)}`
+    case 'explode':
+      return `Explode ${text(plan.array, plan.input)}`
     case 'deduplicate':
       return `Deduplicate ${keysText(plan.keys, plan.schema)}${plan.within === undefined ? '' : `, within ${plan.within.delayMs} ms of ${text(plan.within.eventTime, plan.input)}`}`
     case 'sort':
@@ -310,6 +314,7 @@ function narrowLine(operator: NarrowOperator, schema: StructType): string {
   if (operator.op === 'dropLate') return 'DropLate'
   if (operator.op === 'broadcastJoin') return broadcastLine(operator, schema)
   if (operator.op === 'userCode') return userCodeLine(operator.code, operator.watermark)
+  if (operator.op === 'explode') return `Explode ${boundText(operator.array, slotNames(schema))}`
   return operator.op === 'filter'
     ? `Filter ${boundText(operator.condition, slotNames(schema))}`
     : `Project [${projection(operator.columns, operator.schema, schema)}]`

@@ -49,7 +49,9 @@ export type Expression =
 export type AggregateName = 'count' | 'sum' | 'avg' | 'min' | 'max' | FoldName
 
 /** Aggregates whose state is a value; plan/aggregate-specs.ts. */
+/** `topRows` is what `groupBy(…).top(…)` plans, and nobody's to call. */
 export type FoldName =
+  | 'topRows'
   | 'collectList'
   | 'collectSet'
   | 'countDistinct'
@@ -131,4 +133,12 @@ export interface BoundAggregate {
   readonly type: DataType
   readonly nullable: boolean
   readonly name: string
+  /** Of `topRows`. */
+  readonly top?: TopRows
+}
+
+/** So many rows at the most, by the first fields of the argument in this order; the last field is the row. */
+export interface TopRows {
+  readonly count: number
+  readonly order: readonly { readonly descending: boolean; readonly nullsFirst: boolean }[]
 }

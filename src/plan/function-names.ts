@@ -71,7 +71,9 @@ export const functionFamily = (name: string): FunctionFamily | undefined => fami
 
 export const namesOfFamily = (family: FunctionFamily): readonly string[] => families[family]
 
-const folds: Readonly<Record<FoldName, true>> = {
+/** Whether a user can call them. */
+const folds: Readonly<Record<FoldName, boolean>> = {
+  topRows: false,
   collectList: true,
   collectSet: true,
   countDistinct: true,
@@ -103,7 +105,7 @@ const folds: Readonly<Record<FoldName, true>> = {
 }
 
 /** Aggregates whose state is a value: aggregate-specs.ts. */
-export const foldNames = Object.keys(folds) as readonly FoldName[]
+export const foldNames = (Object.keys(folds) as FoldName[]).filter((name) => folds[name])
 export const isFold = (name: string): name is FoldName => Object.hasOwn(folds, name)
 
 export const aggregateNames: readonly AggregateName[] = ['count', 'sum', 'avg', 'min', 'max', ...foldNames]

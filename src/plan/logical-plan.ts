@@ -21,6 +21,13 @@ export type LogicalPlan =
       readonly aggregates: readonly Expression[]
     }
   | {
+      readonly op: 'top'
+      readonly input: LogicalPlan
+      readonly keys: readonly Expression[]
+      readonly count: number
+      readonly order: readonly Expression[]
+    }
+  | {
       readonly op: 'deduplicate'
       readonly input: LogicalPlan
       /** The key's columns; left out: all of them. */
@@ -50,6 +57,11 @@ export type LogicalPlan =
     }
   /** Gives the columns of the input a first name: `clicks.page`. */
   | { readonly op: 'alias'; readonly input: LogicalPlan; readonly name: string }
+
+/** What is made of groups, apart from their keys and the rows that are grouped. */
+export type GroupedNode =
+  | Omit<Extract<LogicalPlan, { readonly op: 'aggregate' }>, 'input' | 'keys'>
+  | Omit<Extract<LogicalPlan, { readonly op: 'top' }>, 'input' | 'keys'>
 
 export type JoinType = 'inner' | 'left' | 'right' | 'full' | 'leftSemi' | 'leftAnti' | 'cross'
 

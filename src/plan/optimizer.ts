@@ -92,6 +92,8 @@ function planKey(plan: BoundPlan): string {
       return `watermark ${planKey(plan.input)}`
     case 'userCode':
       return `${stepName(plan.code)} ${planKey(plan.input)}`
+    case 'explode':
+      return `explode(${expressionKey(plan.array)}) ${planKey(plan.input)}`
     case 'aggregate':
       return `aggregate(${plan.keys.map((k) => expressionKey(k.value)).join(', ')}) ${planKey(plan.input)}`
     case 'deduplicate':

@@ -155,6 +155,15 @@ export type NarrowOperator =
   | { readonly op: 'project'; readonly columns: readonly BoundExpression[]; readonly schema: StructType }
   | BroadcastJoin
   | UserCodeOperator
+  | Explode
+
+/** The row once for each element of its array: see BoundExplode. Its own slots, then the place in the array and the element. */
+export interface Explode {
+  readonly op: 'explode'
+  readonly array: BoundExpression
+  /** Of the rows that come out. */
+  readonly schema: StructType
+}
 
 /** Calls the user's function: what stands before it in the pipeline and what stands behind it are functions of their own. */
 export interface UserCodeOperator {

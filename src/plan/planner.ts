@@ -6,7 +6,7 @@ import { expressionKey } from './bound-expression.js'
 import type { BoundAggregation, BoundDeduplication, BoundJoin, BoundPlan, BoundScan } from './bound-plan.js'
 import { type BroadcastShape, broadcastShape } from './broadcast-join.js'
 import { closesWindows, eventTimeKey, joinBounds, joinLag, keyExpiries } from './event-time.js'
-import type { BoundExpression } from './expression.js'
+import type { BoundExpression, TopRows } from './expression.js'
 import { boundText } from './expression-name.js'
 import { windowSignature } from './grouping-window.js'
 import type { LogicalPlan } from './logical-plan.js'
@@ -117,6 +117,8 @@ class StageCutter {
             : { watermark: this.sparkRule ? { ...watermark, rule: 'spark' as const } : watermark }),
         })
       }
+      case 'explode':
+        return this.#extended(node.input, { op: 'explode', array: node.array, schema: node.schema })
       case 'union':
         return node.inputs.flatMap((input) => this.open(input))
       case 'aggregate':
@@ -321,9 +323,18 @@ function signature(grouping: Grouping): string {
   if (window !== undefined) keys.splice(window.position, 0, `${window.name}:${windowSignature(window)}`)
   const aggregates = grouping.aggregates.map((a) => {
     const nullable = a.arg?.nullable === true ? '?' : ''
-    return `${a.fn}(${a.arg === undefined ? '' : typeName(a.arg.type) + nullable}):${typeName(a.type)}`
+    const top = a.top === undefined ? '' : topSignature(a.top)
+    return `${a.fn}(${a.arg === undefined ? '' : typeName(a.arg.type) + nullable})${top}:${typeName(a.type)}`
   })
   return `aggregate by (${keys.join(', ')}) of (${aggregates.join(', ')})`
+}
+
+/** Rows that were not kept do not come back when more are asked for, or others. */
+function topSignature({ count, order }: TopRows): string {
+  const directions = order.map(
+    ({ descending, nullsFirst }) => `${descending ? 'desc' : 'asc'}${nullsFirst ? '' : ' nulls last'}`,
+  )
+  return ` first ${count} by ${directions.join(', ')}`
 }
 
 /** The group's keys as columns of the result; none where the result lacks one of them, or where groups of several aggregates are mixed. */
@@ -341,6 +352,9 @@ function groupingPlaces(plan: BoundPlan): readonly (number | undefined)[] {
       return []
     case 'aggregate':
       return plan.schema.fields.slice(0, plan.keys.length + (plan.window === undefined ? 0 : 1)).map((_, i) => i)
+    case 'explode':
+      // Of a group as many rows as there are places.
+      return [...groupingPlaces(plan.input), plan.input.schema.fields.length]
     case 'project': {
       const slots = topLevelSlots(plan.input.schema)
       return groupingPlaces(plan.input).map((field) => {

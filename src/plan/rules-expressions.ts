@@ -99,6 +99,8 @@ export function mapExpressions(plan: BoundPlan, change: (e: BoundExpression) => 
           rightKeys: node.rightKeys.map(change),
           ...(node.condition === undefined ? {} : { condition: change(node.condition) }),
         }
+      case 'explode':
+        return { ...node, array: change(node.array) }
       case 'deduplicate':
         return { ...node, keys: node.keys.map(change) }
       case 'watermark':

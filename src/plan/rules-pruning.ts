@@ -78,6 +78,19 @@ function prune(plan: BoundPlan, required: readonly number[]): Pruned {
       const schema = below.plan.schema
       return { plan: { ...plan, input: below.plan, keys: plan.keys.map(move), ...moved, schema }, kept: below.kept }
     }
+    case 'explode': {
+      const ofInput = plan.input.schema.fields.length
+      const below = prune(
+        plan.input,
+        need(
+          [plan.array],
+          plan.input,
+          required.filter((i) => i < ofInput),
+        ),
+      )
+      const moved = { ...plan, array: afterPruning(plan.input.schema, below.kept)(plan.array) }
+      return { plan: withInputs(moved, [below.plan]), kept: [...below.kept, ofInput, ofInput + 1] }
+    }
     case 'userCode': {
       // It may read any of its columns, and gives all that it was said to give.
       const below = prune(plan.input, allOf(plan.input.schema))

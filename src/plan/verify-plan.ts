@@ -9,7 +9,7 @@ import {
   typeName,
 } from '../types/data-type.js'
 import { children } from './bound-expression.js'
-import { type BoundPlan, inputsOf } from './bound-plan.js'
+import { type BoundPlan, explodedSchema, inputsOf } from './bound-plan.js'
 import type { BoundExpression } from './expression.js'
 import { windowExpressions } from './grouping-window.js'
 import { joinedSchema } from './join.js'
@@ -50,6 +50,10 @@ export function verifyPlan(plan: BoundPlan): void {
       if (plan.watermark !== undefined) verifyExpressions([plan.watermark.eventTime], plan.schema)
       if (plan.code.schema !== undefined) break
       assert(sameType(withoutNulls(plan.schema), withoutNulls(plan.input.schema)), `schema of ${stepName(plan.code)}`)
+      break
+    case 'explode':
+      verifyExpressions([plan.array], plan.input.schema)
+      assert(sameType(plan.schema, explodedSchema(plan, plan.input.schema)), 'schema of an explode')
       break
     case 'aggregate': {
       const { window } = plan

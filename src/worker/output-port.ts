@@ -5,7 +5,6 @@ import type { StructType } from '../types/data-type.js'
 
 /** Small enough that several frames fit the ring, so that writer and reader work at the same time. */
 const FRAME_BYTES = 256 << 10
-/** Of the first frame, at the most; each may have twice the rows of the one before it. */
 const FIRST_FRAME_ROWS = 8192
 
 /**
@@ -84,10 +83,7 @@ export class OutputPort {
     return true
   }
 
-  /**
-   * As many rows as make a frame; at least one. Measuring rows may mean to count their nulls, so not all that wait are measured for each frame: that
-   * would be quadratic where an epoch's changes of state leave together.
-   */
+  /** As many rows as make a frame; at least one. Twice those of the last are measured, which counts nulls: all that wait, again and again, would be quadratic. */
   #frameEnd(builder: BlockBuilder, limit: number): number {
     const most = Math.min(FRAME_BYTES, limit)
     let to = Math.min(builder.rows, this.#sent + 2 * this.#frameRows)

@@ -56,6 +56,12 @@ export function buildQuery(input: DataFrame, operators: Operators, other?: DataF
         keys = undefined
         break
       }
+      case 'top': {
+        const [count, ...order] = args
+        frame = frame.groupBy(...(keys ?? [])).top(Number(literal(count)), ...order.map((arg) => column(arg.value)))
+        keys = undefined
+        break
+      }
       case 'orderBy':
         frame = frame.orderBy(...args.map((arg) => column(arg.value)))
         break

@@ -71,6 +71,32 @@ function validBids({ auctions, bids }: AllEvents): { readonly auction: Auction; 
     .filter((pair) => pair.bids.length > 0)
 }
 
+/** The first of each group; who cannot be told apart by the order is by the columns, from the first on. */
+function topOf(
+  bids: readonly Bid[],
+  key: (bid: Bid) => string,
+  count: number,
+  order: (a: Bid, b: Bid) => number,
+): { readonly event: Bid; readonly rank: number }[] {
+  const byColumns = (a: Bid, b: Bid): number =>
+    a.auction - b.auction ||
+    a.bidder - b.bidder ||
+    a.price - b.price ||
+    compareTexts(a.channel, b.channel) ||
+    compareTexts(a.url, b.url) ||
+    a.dateTime - b.dateTime ||
+    compareTexts(a.extra, b.extra)
+  return [...groupsOf(bids, key).values()].flatMap((of) =>
+    [...of]
+      .sort((a, b) => order(a, b) || byColumns(a, b))
+      .slice(0, count)
+      .map((event, i) => ({ event, rank: i + 1 })),
+  )
+}
+
+/** All ASCII. */
+const compareTexts = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+
 /** The first of the highest. */
 const better = (a: Bid, b: Bid): Bid => (b.price > a.price || (b.price === a.price && b.dateTime < a.dateTime) ? b : a)
 
@@ -164,6 +190,20 @@ export const expected: Readonly<Record<string, (events: AllEvents) => readonly E
       const sum = total(prices)
       return [Number(auction), day, ...counted(of), least(prices), greatest(prices), sum / of.length, sum]
     }),
+  q18: ({ bids }) =>
+    topOf(
+      bids,
+      (b) => `${b.bidder} ${b.auction}`,
+      1,
+      (a, b) => b.dateTime - a.dateTime,
+    ).map(({ event: b, rank }) => [b.bidder, b.auction, ...[b.price, b.channel, b.url, b.dateTime, b.extra, rank]]),
+  q19: ({ bids }) =>
+    topOf(
+      bids,
+      (b) => String(b.auction),
+      10,
+      (a, b) => b.price - a.price,
+    ).map(({ event: b, rank }) => [b.auction, ...[b.bidder, b.price, b.channel, b.url, b.dateTime, b.extra, rank]]),
   q20: ({ auctions, bids }) => {
     const byId = new Map(auctions.filter((a) => a.category === 10).map((a) => [a.id, a]))
     return bids.flatMap((b) => {

@@ -6,6 +6,7 @@ import {
   countDistinct,
   countIf,
   dateFormat,
+  desc,
   expr,
   lit,
   type Millrace,
@@ -196,7 +197,8 @@ export const queries: readonly NexmarkQuery[] = [
     frame: (inputs) =>
       validBids(inputs)
         .groupBy('id', 'category')
-        .agg({ winner: expr('maxBy(struct(bidder, price, dateTime), struct(price, -unixMillis(dateTime)))') }),
+        .top(1, desc('price'), 'dateTime')
+        .select('id', 'category', 'bidder', 'price', 'dateTime'),
   },
   {
     name: 'q11',
@@ -242,6 +244,18 @@ export const queries: readonly NexmarkQuery[] = [
         average: avg('price'),
         total: sum('price'),
       }),
+  },
+  {
+    name: 'q18',
+    what: 'last bid of each bidder on each auction',
+    how: 'update',
+    frame: ({ bids }) => bids.groupBy('bidder', 'auction').top(1, desc('dateTime')),
+  },
+  {
+    name: 'q19',
+    what: 'ten highest bids of each auction',
+    how: 'update',
+    frame: ({ bids }) => bids.groupBy('auction').top(10, desc('price')),
   },
   {
     name: 'q20',
