@@ -140,5 +140,6 @@ export interface BoundAggregate {
 /** So many rows at the most, by the first fields of the argument in this order; the last field is the row. */
 export interface TopRows {
   readonly count: number
-  readonly order: readonly { readonly descending: boolean; readonly nullsFirst: boolean }[]
+  /** `by`: the expression as text, by which a checkpoint knows it again. */
+  readonly order: readonly { readonly by: string; readonly descending: boolean; readonly nullsFirst: boolean }[]
 }

@@ -332,7 +332,7 @@ function signature(grouping: Grouping): string {
 /** Rows that were not kept do not come back when more are asked for, or others. */
 function topSignature({ count, order }: TopRows): string {
   const directions = order.map(
-    ({ descending, nullsFirst }) => `${descending ? 'desc' : 'asc'}${nullsFirst ? '' : ' nulls last'}`,
+    ({ by, descending, nullsFirst }) => `${by} ${descending ? 'desc' : 'asc'}${nullsFirst ? ' nulls first' : ''}`,
   )
   return ` first ${count} by ${directions.join(', ')}`
 }

@@ -4,6 +4,7 @@ import { bindFold } from './aggregate-specs.js'
 import { bindAggregation } from './aggregation.js'
 import { type BoundExplode, type BoundPlan, explodedSchema } from './bound-plan.js'
 import type { BoundAggregate, BoundExpression, Expression } from './expression.js'
+import { boundText } from './expression-name.js'
 import { call } from './function-spec.js'
 import { type NamedExpression, project } from './projection.js'
 import { bindSortKeys } from './sort-keys.js'
@@ -56,11 +57,17 @@ export function bindTop(
     false,
   )
   const fold = bindFold('topRows', [...sort.map(({ value }) => value), row], ansi)
+  const paths = columnSlots(input.schema).map((slot) => slot.path.join('.'))
+  // By names alone: the number of a slot depends on what else there is.
+  const textOf = (e: BoundExpression): string => boundText(e, paths).replaceAll(/#\d+/g, '')
   const top: BoundAggregate = {
     fn: 'topRows',
     ...fold,
     name: 'top',
-    top: { count, order: sort.map(({ descending, nullsFirst }) => ({ descending, nullsFirst })) },
+    top: {
+      count,
+      order: sort.map(({ value, descending, nullsFirst }) => ({ by: textOf(value), descending, nullsFirst })),
+    },
   }
   const schema = structType([...keyFields, { name: top.name, type: top.type, nullable: false }])
   const aggregation: BoundPlan = { ...grouped, aggregates: [top], schema }
