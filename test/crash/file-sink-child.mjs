@@ -12,7 +12,7 @@ const query = await mill.readStream
   .writeStream.queryName('writing')
   .format('json')
   .partitionBy('m')
-  .options({ path: `${dir}/out`, rollAge: '7 ms' })
+  .options({ path: `${dir}/out`, rollAge: '150 ms' })
   .trigger(mode === 'continuous' ? { continuous: '2 ms' } : { processingTime: '1 ms' })
   .start()
 process.stdout.write('ready\n')
