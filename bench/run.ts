@@ -46,7 +46,7 @@ interface Found {
 }
 
 /** The order in which the table tells the story; suites that are not listed come last. */
-const mainSuites = ['ingest', 'scan', 'group', 'join', 'latency', 'host', 'start']
+const mainSuites = ['ingest', 'scan', 'group', 'join', 'failures', 'latency', 'host', 'start']
 const suites = [...mainSuites, 'log', 'nexmark']
 
 const lineOptions: ChildOptions = {

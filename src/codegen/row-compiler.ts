@@ -4,7 +4,7 @@ import { BlockInput } from './block-access.js'
 import { BroadcastCode } from './broadcast-code.js'
 import { type CompiledFunction, finish } from './compiled-function.js'
 import { type Evaluate, evaluator, type Level, projected } from './row-level.js'
-import type { PipelineSpec, RowsFunction } from './stage-functions.js'
+import { type PipelineSpec, type RowsFunction, SourceCell } from './stage-functions.js'
 
 const exploding = lazyModule(import.meta.url, './explode-code.js', () => import('./explode-code.js'))
 
@@ -21,7 +21,7 @@ export interface Terminal {
 }
 
 /** A row may become several: who makes room for rows before the loop does not know how many. */
-export function multipliesRows({ operators }: PipelineSpec): boolean {
+export function multipliesRows({ operators }: Pick<PipelineSpec, 'operators'>): boolean {
   return operators.some(
     (one) => one.op === 'explode' || (one.op === 'broadcastJoin' && (one.how === 'inner' || one.how === 'left')),
   )
@@ -43,7 +43,11 @@ export function compileRows<Target>(
   })
   source.line(`let maxEventTime = S[0], late = 0, nullEventTime = 0, passed = 0;`)
   terminal.before()
-  source.block('for (let r = from; r < to; r++)', () => {
+  const finishRows = (): void => {
+    source.line('S[0] = maxEventTime; S[1] += late; S[2] += nullEventTime; S[3] += passed;')
+    terminal.after()
+  }
+  eachRow(source, spec, finishRows, () => {
     const stamp = spec.watermark
     const isSpark = stamp?.rule === 'spark'
     const scanned = level
@@ -96,9 +100,29 @@ export function compileRows<Target>(
     }
     from(0)
   })
-  source.line('S[0] = maxEventTime; S[1] += late; S[2] += nullEventTime; S[3] += passed;')
-  terminal.after()
+  finishRows()
   // A function with a table in it must not outlive it.
   const table = joins.map((join) => join?.table).find((one) => one !== undefined)
   return finish(source, 'rows', ['views', 'pos', 'from', 'to', 'S', 'T'], table ?? owner)
+}
+
+/** The loop over the rows. Where a row's failing is to be survived, the rows before it are finished, and nothing that it has counted stays. */
+function eachRow(source: FunctionSource, spec: PipelineSpec, finishRows: () => void, body: () => void): void {
+  if (spec.namesFailing !== true) {
+    source.block('for (let r = from; r < to; r++)', body)
+    return
+  }
+  source.line('let r = from, timeBefore = maxEventTime, passedBefore = 0;')
+  source.block('try', () =>
+    source.block('for (; r < to; r++)', () => {
+      if (spec.watermark !== undefined) source.line('timeBefore = maxEventTime;')
+      source.line('passedBefore = passed;')
+      body()
+    }),
+  )
+  source.block('catch (error)', () => {
+    source.line('maxEventTime = timeBefore; passed = passedBefore;')
+    finishRows()
+    source.line(`S[${SourceCell.row}] = r; throw error;`)
+  })
 }

@@ -6,7 +6,7 @@ import type { BlockBuilder } from '../types/block-builder.js'
 import { type ValueReader, valueReader } from '../types/block-reader.js'
 import { type ColumnSlot, columnSlots, type StructType } from '../types/data-type.js'
 import { type EvaluationOptions, interpret } from './interpreter.js'
-import { type PipelineSpec, type RowsFunction, SourceCell } from './stage-functions.js'
+import { type PipelineSpec, type RowsFunction, SOURCE_CELLS, SourceCell } from './stage-functions.js'
 import type { Value } from './value.js'
 
 /**
@@ -154,16 +154,26 @@ export function interpretRows<Target>(
     if (outcome === 'nullEventTime') count(SourceCell.nullEventTime)
     count(SourceCell.passed)
   }
+  /** Of the row at hand: what it counts stays only where it does not fail. */
+  const before = new Float64Array(SOURCE_CELLS)
   const first = steps.reduceRight<() => void>((next, step) => step(next), last)
   return (views, pos, from, to, S, target) => {
     cells = S
     into = target
-    for (let r = from; r < to; r++) {
-      at = r
-      for (const [slot, read] of stored.readers.entries()) stored.values[slot] = read(views, pos, r) as Value | null
-      watermark = undefined
-      // Spark moves filters below the watermark: what they drop does not move it.
-      if (isSpark || stampRow()) first()
+    try {
+      for (at = from; at < to; at++) {
+        if (spec.namesFailing === true) before.set(S)
+        for (const [slot, read] of stored.readers.entries()) stored.values[slot] = read(views, pos, at) as Value | null
+        watermark = undefined
+        // Spark moves filters below the watermark: what they drop does not move it.
+        if (isSpark || stampRow()) first()
+      }
+    } catch (error) {
+      if (spec.namesFailing === true) {
+        S.set(before)
+        S[SourceCell.row] = at
+      }
+      throw error
     }
   }
 }

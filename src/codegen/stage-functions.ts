@@ -8,8 +8,8 @@ import type { StructType } from '../types/data-type.js'
 /** The functions that a stage consists of, as stage-compiler.ts generates them and stage-interpreter.ts imitates them. */
 
 /** What the scan of one input partition remembers between blocks, and counts. */
-export const SourceCell = { maxEventTime: 0, late: 1, nullEventTime: 2, passed: 3, lateBefore: 4 } as const
-export const SOURCE_CELLS = 5
+export const SourceCell = { maxEventTime: 0, late: 1, nullEventTime: 2, passed: 3, lateBefore: 4, row: 5 } as const
+export const SOURCE_CELLS = 6
 
 /** Rows [from, to) of the block at `pos` into the table or the builder `target`. */
 export type RowsFunction<Target> = (
@@ -31,6 +31,11 @@ export interface PipelineSpec {
   readonly stampSlot?: number | undefined
   readonly operators: readonly NarrowOperator[]
   readonly ansi: boolean
+  /**
+   * For who goes on behind a row that fails: its number is left in the cell `row`, the rows before it are in the target, and nothing that it has counted is in
+   * the cells. What it has begun lies behind the last row of the builder, see BlockBuilder.dropBegun. Where a row may become several, some of these may be in.
+   */
+  readonly namesFailing?: boolean | undefined
   /** Of its broadcast joins, by name. Left out where only the text of the code is wanted. */
   readonly tables?: ReadonlyMap<string, LookupTable> | undefined
 }

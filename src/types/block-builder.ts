@@ -119,6 +119,20 @@ export class BlockBuilder {
     return larger
   }
 
+  /** Takes back the row that a writer has begun behind the last one, where it went no further. Of a builder without parts. */
+  dropBegun(): void {
+    const { rows } = this
+    for (let s = 0; s < this.columns.length; s++) {
+      const column = this.columns[s] as ColumnBuffer
+      if (column.valid[rows] === 0) {
+        column.valid[rows] = 1
+        column.nullCount -= 1
+      }
+      if (column.kind === 'bytes') column.bytesLength = rows === 0 ? 0 : (column.values[rows] as number)
+    }
+    this.#plannedFrom = -1
+  }
+
   /**
    * Takes back what a writer has begun: its rows, and what it has left behind them. `nullCounts` from `at` on: those of the columns as they were. Of a
    * builder without parts.

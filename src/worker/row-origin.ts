@@ -94,10 +94,6 @@ export class ScannedRows implements RowOrigin {
     return { topic: topic.topic, place: { partition: topic.partition, offset }, record }
   }
 
-  close(): void {
-    this.records?.close()
-  }
-
   #offset(row: number): number {
     return this.#kept === undefined ? this.input.offsetAt(row) : (this.#kept[row - this.#from] as number)
   }

@@ -1,3 +1,4 @@
+import { multipliesRows } from '../codegen/row-compiler.js'
 import { compileToShuffle } from '../codegen/shuffle-compiler.js'
 import { compileState, compileToBuilder, compileToTable } from '../codegen/stage-compiler.js'
 import { type PipelineSpec, type RowsFunction, SOURCE_CELLS, type StateFunction } from '../codegen/stage-functions.js'
@@ -6,7 +7,7 @@ import type { Grouping, NarrowOperator, Stage } from '../plan/physical-plan.js'
 import type { GroupTable } from '../state/group-table.js'
 import { givePartialTable, PARTIAL_GROUPS, takePartialTable } from '../state/partial-tables.js'
 import type { BufferViews } from '../types/block.js'
-import type { CarefulLoop, CarefulTableLoop } from './careful-rows.js'
+import type { CarefulLoop, CarefulTableLoop, RowsLoop } from './careful-rows.js'
 import type { FailureGuard, RowOrigin } from './failure-guard.js'
 import { guarding } from './guarding.js'
 import type { OutputPort } from './output-port.js'
@@ -19,7 +20,7 @@ export class RowsTarget {
   readonly table: GroupTable | undefined
   /** The table was full, and handed on in between. */
   overflowed = false
-  readonly #take: (views: BufferViews, position: number, from: number, to: number, cells: Float64Array) => void
+  readonly #take: RowsLoop
   readonly #careful: CarefulLoop | CarefulTableLoop | undefined
   readonly #operators: string
   #probe: GroupTable | undefined
@@ -27,11 +28,13 @@ export class RowsTarget {
 
   constructor(
     { output }: Stage,
-    spec: PipelineSpec,
+    given: PipelineSpec,
     private readonly outputs: readonly OutputPort[],
     private readonly guard?: FailureGuard,
   ) {
+    const spec = guard === undefined ? given : { ...given, namesFailing: true }
     this.#operators = operatorNames(spec.operators)
+    const target = { multiplies: multipliesRows(spec), cells: SOURCE_CELLS }
     if (output.kind === 'partialAggregate') {
       const table = takePartialTable(groupLayout(output.grouping, true), () => {
         this.handOn()
@@ -42,9 +45,8 @@ export class RowsTarget {
       this.#writeState = compileState(output.grouping, true, spec.ansi).run
       this.#take = (views, position, from, to, cells) => run(views, position, from, to, cells, table)
       if (guard !== undefined) {
-        const look = (views: BufferViews, position: number, from: number, to: number, cells: Float64Array): void =>
-          this.#look(spec, output.grouping, views, position, from, to, cells)
-        this.#careful = new (guarding().CarefulTableLoop)(run, table, look, SOURCE_CELLS)
+        const look: RowsLoop = (...rows) => this.#look(spec, output.grouping, ...rows)
+        this.#careful = new (guarding().CarefulTableLoop)(this.#take, look, target)
       }
       return
     }
@@ -66,7 +68,8 @@ export class RowsTarget {
         if (builder !== undefined) run(views, position, from, to, cells, builder)
       }
     }
-    if (guard !== undefined) this.#careful = new (guarding().CarefulLoop)(this.#take, builders, SOURCE_CELLS)
+    if (guard === undefined) return
+    this.#careful = new (guarding().CarefulLoop)(this.#take, builders, target)
   }
 
   /** `origin`: of the block's rows, where there is a failure policy. */
@@ -88,15 +91,7 @@ export class RowsTarget {
   }
 
   /** Rows into a table that nobody looks at. */
-  #look(
-    spec: PipelineSpec,
-    grouping: Grouping,
-    views: BufferViews,
-    position: number,
-    from: number,
-    to: number,
-    cells: Float64Array,
-  ): void {
+  #look(spec: PipelineSpec, grouping: Grouping, ...[views, position, from, to, cells]: Parameters<RowsLoop>): void {
     this.#probe ??= takePartialTable(groupLayout(grouping, true), () => this.#probe?.reset())
     const table = this.#probe
     this.#lookInto ??= compileToTable(spec, grouping, table).run

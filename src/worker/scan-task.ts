@@ -7,16 +7,17 @@ import type { InputPartition } from '../connector/input-partition.js'
 import type { OriginalRecords } from '../connector/original-records.js'
 import { hasUserCode, type ScanInput, type Stage, stampOf } from '../plan/physical-plan.js'
 import type { FailureGuard } from './failure-guard.js'
+import type { Flights } from './flights.js'
 import { guarding } from './guarding.js'
 import type { OutputPort } from './output-port.js'
 import type { PartitionPosition } from './protocol.js'
 import type { ScannedRows } from './row-origin.js'
 import { RowsTarget } from './rows-target.js'
 import { type Counters, newCounters, type Task } from './task.js'
-import type { UserPipeline, UserStage, UserSurroundings } from './user-pipeline.js'
+import type { UserStage, UserSurroundings } from './user-pipeline.js'
 
 /** By the first stage with a function of the user's. */
-const userCode = lazyModule(import.meta.url, './user-pipeline.js', () => import('./user-pipeline.js'))
+const userCode = lazyModule(import.meta.url, './user-code.js', () => import('./user-code.js'))
 
 /** Rows of one step: long enough that a partial aggregate pays, short enough (a few ms) that other tasks get their turn. */
 const STEP_ROWS = 262_144
@@ -59,15 +60,11 @@ interface Cursor {
   readonly cells: Float64Array
   /** Monotonic time of the last row. */
   lastDataAt: number
-  /** Where there is user code. */
-  readonly pipeline: UserPipeline | undefined
-  /** Rows that are on their way through it, 0 where none are; their promise has been kept, so they can be landed. */
-  flying: number
-  landing: boolean
-  /** The greatest event time before the rows that are on their way: what the watermark may say of the partition. */
-  landedEventTime: number
-  /** Of the rows at hand, where there is a failure policy. */
+  /** Where there is user code: blocks on their way through it. */
+  readonly flights: Flights | undefined
+  /** Where there is a failure policy: of the rows at hand. */
   readonly origin: ScannedRows | undefined
+  readonly originals: OriginalRecords | undefined
 }
 
 /**
@@ -82,8 +79,6 @@ export class ScanTask implements Task {
   readonly #target: RowsTarget
   readonly #guard: FailureGuard | undefined
   readonly #user: UserStage | undefined
-  /** Partitions with rows on their way through user code; what went wrong there. */
-  #flying = 0
   #flightFailure: { readonly error: unknown } | undefined
   readonly #delayMs: number
   /** Of a block, after which it is looked whether there is room. */
@@ -110,7 +105,7 @@ export class ScanTask implements Task {
     private readonly onAdvance: (rowsIn: number) => void,
     tables?: PipelineSpec['tables'],
     /** Where there is user code: its functions, and how to say that a promise of theirs was kept. */
-    private readonly user?: UserSurroundings,
+    user?: UserSurroundings,
   ) {
     this.#guard = user?.guard
     const scan = stage.input as ScanInput
@@ -151,13 +146,31 @@ export class ScanTask implements Task {
     const name = topic === undefined ? `input ${index}` : `${topic.partition.topic}-${topic.partition.partition}`
     const cells = new Float64Array(SOURCE_CELLS)
     cells[0] = maxEventTime
-    const pipeline =
-      this.#user === undefined ? undefined : new (userCode().UserPipeline)(this.#user, this.#target, cells)
     const lastDataAt = this.env.monotonic()
     const guard = this.#guard
-    const origin = guard && new (guarding().ScannedRows)(name, topic?.partition, originals, input)
-    const landedEventTime = maxEventTime
-    return { index, name, input, cells, lastDataAt, pipeline, flying: 0, landing: false, landedEventTime, origin }
+    const originOf = (): ScannedRows | undefined =>
+      guard && new (guarding().ScannedRows)(name, topic?.partition, originals, input)
+    const flights = this.#flightsOf(cells, originOf)
+    return { index, name, input, cells, lastDataAt, flights, origin: originOf(), originals }
+  }
+
+  #flightsOf(cells: Float64Array, originOf: () => ScannedRows | undefined): Flights | undefined {
+    const user = this.#user
+    if (user === undefined) return undefined
+    const { wake } = user.surroundings
+    const gates = userCode().callGates(user)
+    return new (userCode().Flights)({
+      wake,
+      onFailure: (error) => {
+        this.#flightFailure = { error }
+        wake()
+      },
+      newLane: () => ({
+        pipeline: new (userCode().UserPipeline)(user, this.#target, cells, gates),
+        origin: originOf(),
+      }),
+      cells,
+    })
   }
 
   setGoal(goal: Goal): void {
@@ -172,8 +185,8 @@ export class ScanTask implements Task {
     const goal = this.#goal
     if (goal === undefined) return false
     if (goal.ends === null && goal.barrier >= 0) {
-      // What is on its way is of this epoch, and nothing more is.
-      if (this.#flying > 0) return landed
+      // What is on its way is of this epoch, and nothing more is; what waits to be tried again is left to the next.
+      if (this.#cursors.some(({ flights }) => mustWait(flights, goal.final))) return landed
       this.#endEpoch(goal)
       return true
     }
@@ -195,30 +208,30 @@ export class ScanTask implements Task {
   }
 
   get isWaiting(): boolean {
-    if (this.#flying > 0) return true
+    if (this.#isFlying) return true
     for (const { input } of this.#cursors) if (input.isWaiting === true) return true
+    return false
+  }
+
+  get #isFlying(): boolean {
+    for (const { flights } of this.#cursors) if (flights?.isEmpty === false) return true
     return false
   }
 
   /** What has come through user code since the last step. */
   #land(): boolean {
     if (this.#flightFailure !== undefined) throw this.#flightFailure.error
-    if (this.#flying === 0) return false
     let landed = false
     for (const cursor of this.#cursors) {
-      if (!cursor.landing) continue
-      cursor.landing = false
-      this.#landed(cursor, cursor.flying)
-      cursor.flying = 0
-      this.#flying -= 1
+      const rows = cursor.flights?.land() ?? 0
+      if (rows === 0) continue
+      this.#landed(cursor, rows)
       landed = true
     }
     return landed
   }
 
   #landed(cursor: Cursor, rows: number): void {
-    cursor.pipeline?.land()
-    cursor.landedEventTime = cursor.cells[0] as number
     cursor.lastDataAt = -1
     this.#unsent += rows
   }
@@ -233,8 +246,9 @@ export class ScanTask implements Task {
 
   close(): void {
     for (const cursor of this.#cursors) {
+      cursor.flights?.close()
       cursor.input.close()
-      cursor.origin?.close()
+      cursor.originals?.close()
     }
     this.#target.close()
   }
@@ -267,7 +281,7 @@ export class ScanTask implements Task {
   #readBlock(cursor: Cursor, limit: number): number {
     const input = cursor.input
     let seen = input.offset
-    if (seen >= limit || cursor.flying > 0) return 0
+    if (seen >= limit || cursor.flights?.mayBegin === false) return 0
     while (!input.next(Math.min(limit, input.offset + this.#rowsAtATime))) {
       // Offsets that have no record may be more than are read at a time: behind them it goes on, and not with the next ring of the bell.
       const before = seen
@@ -277,11 +291,13 @@ export class ScanTask implements Task {
     const { views, position, from, to } = input
     if (input.begins === true && !this.#isGiven) {
       cursor.cells[0] = Number.NEGATIVE_INFINITY
-      cursor.landedEventTime = Number.NEGATIVE_INFINITY
+      if (cursor.flights?.isEmpty === true) cursor.flights.landedEventTime = Number.NEGATIVE_INFINITY
     }
     try {
-      if (cursor.pipeline !== undefined) this.#fly(cursor, cursor.pipeline)
-      else {
+      if (cursor.flights !== undefined) {
+        const rows = cursor.flights.begin(input, input.offset, placeOf(cursor))
+        if (rows > 0) this.#landed(cursor, rows)
+      } else {
         this.#target.take(views, position, from, to, cursor.cells, cursor.origin)
         this.#unsent += to - from
       }
@@ -290,32 +306,6 @@ export class ScanTask implements Task {
     }
     cursor.lastDataAt = -1
     return to - from
-  }
-
-  /** The rows of the partition's block through user code: at once, or, where it gives promises, until they can be landed. */
-  #fly(cursor: Cursor, pipeline: UserPipeline): void {
-    const { views, position, from, to } = cursor.input
-    const { origin } = cursor
-    origin?.forget()
-    const under = pipeline.start(views, position, from, to, placeOf(cursor), origin)
-    if (under === undefined) {
-      this.#landed(cursor, to - from)
-      return
-    }
-    origin?.keep(from, to)
-    cursor.flying = to - from
-    this.#flying += 1
-    const { wake } = present(this.user, 'user code')
-    under.then(
-      () => {
-        cursor.landing = true
-        wake()
-      },
-      (error: unknown) => {
-        this.#flightFailure = { error }
-        wake()
-      },
-    )
   }
 
   /**
@@ -333,7 +323,7 @@ export class ScanTask implements Task {
   }
 
   #reached(ends: readonly number[]): boolean {
-    if (this.#flying > 0) return false
+    if (this.#isFlying) return false
     for (const cursor of this.#cursors) {
       if (cursor.input.offset < present(ends[cursor.index], 'the end of an input partition')) return false
     }
@@ -348,11 +338,12 @@ export class ScanTask implements Task {
     let waiting = false
     for (const cursor of this.#cursors) {
       if (cursor.lastDataAt < 0) cursor.lastDataAt = now
-      const isFlying = cursor.flying > 0
+      const { flights } = cursor
+      const isFlying = flights?.isEmpty === false
       if (!isFlying && now - cursor.lastDataAt >= this.idleAfterMs && !cursor.input.hasNew()) continue
       waiting = true
       if (cursor.input.holdsTime === true) least = Number.NEGATIVE_INFINITY
-      least = Math.min(least, (isFlying ? cursor.landedEventTime : (cursor.cells[0] as number)) - this.#delayMs)
+      least = Math.min(least, (isFlying ? flights.landedEventTime : (cursor.cells[0] as number)) - this.#delayMs)
     }
     // All partitions idle: nothing says how far time has come. Without any partition this task holds nobody back.
     if (!waiting && this.#cursors.length > 0) return
@@ -380,11 +371,13 @@ export class ScanTask implements Task {
     this.#count()
     for (const output of this.outputs) output.setBarrier(goal.barrier, goal.final, goal.snapshot)
     this.#goal = goal.open ? { ends: null, barrier: -1, final: false, snapshot: false, open: true } : undefined
-    const positions = this.#cursors.map((cursor) => ({
-      index: cursor.index,
-      offset: cursor.input.offset,
-      maxEventTime: cursor.cells[0] as number,
-    }))
+    const positions = this.#cursors.map(({ index, input, cells, flights }) => {
+      const from = flights?.offset
+      if (flights === undefined || from === undefined) {
+        return { index, offset: input.offset, maxEventTime: cells[0] as number }
+      }
+      return { index, offset: from, maxEventTime: flights.landedEventTime }
+    })
     this.onBarrier(goal.barrier, positions)
     this.#drain()
   }
@@ -408,6 +401,11 @@ export class ScanTask implements Task {
     for (const output of this.outputs) if (!output.drain()) empty = false
     return empty
   }
+}
+
+/** `all`: there is no next epoch to leave anything to. */
+function mustWait(flights: Flights | undefined, all: boolean): boolean {
+  return flights !== undefined && !flights.isEmpty && (all || !flights.isRetrying)
 }
 
 /** Without keys a row has every row of the table for a match: then a few are read, and what they became leaves before the next. */

@@ -15,7 +15,7 @@ import { RowsTarget } from './rows-target.js'
 import type { UserPipeline, UserSurroundings } from './user-pipeline.js'
 
 /** By the first stage with a function of the user's. */
-const userCode = lazyModule(import.meta.url, './user-pipeline.js', () => import('./user-pipeline.js'))
+const userCode = lazyModule(import.meta.url, './user-code.js', () => import('./user-code.js'))
 
 /**
  * Rows that the head of a stage emits, through the stage's filters and projections to its outputs: as they are to the one
@@ -55,7 +55,7 @@ export class StagePipeline {
       const around = present(surroundings, 'the functions of user code')
       const user = userCode().userStage(stage, headSchema, { ansi, surroundings: around, tables })
       this.#target = new RowsTarget(stage, user.last, outputs, guard)
-      this.#user = new (userCode().UserPipeline)(user, this.#target, this.#cells)
+      this.#user = new (userCode().UserPipeline)(user, this.#target, this.#cells, userCode().callGates(user))
     } else {
       const spec = { schema: headSchema, operators: stage.pipeline, ansi, tables }
       this.#target = new RowsTarget(stage, spec, outputs, guard)

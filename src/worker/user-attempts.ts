@@ -1,4 +1,5 @@
 import type { Env } from '../common/env.js'
+import type { CallGate } from './call-gate.js'
 import type { Attempts, FailureGuard } from './failure-guard.js'
 import type { Heartbeat } from './heartbeat.js'
 
@@ -10,7 +11,9 @@ export interface UserCalls {
   readonly call: (argument: unknown) => unknown
   /** What it has given, once it is there; rejects where that takes too long. */
   readonly settled: (result: unknown) => Promise<unknown>
-  readonly concurrency: number
+  readonly gate: CallGate
+  /** Some wait for their next attempt from now on. */
+  readonly retrying: () => void
   /** What it has thrown, with words around it. */
   readonly failed: (error: unknown) => unknown
 }
@@ -31,6 +34,10 @@ interface FailedCall {
  * attempt once, however many of its rows fail; other partitions go on meanwhile.
  */
 export class UserAttempts {
+  /** Calls of the block at hand have failed and are, or are to be, made again. */
+  isRetrying = false
+  #isClosed = false
+
   constructor(
     private readonly guard: FailureGuard,
     private readonly calls: UserCalls,
@@ -97,13 +104,25 @@ export class UserAttempts {
       return results
     }
     if (failures.length === 0 || this.guard.policy.attempts === 1) return end(failures)
-    return this.#again(given, results, failures).then(end)
+    this.isRetrying = true
+    this.calls.retrying()
+    return this.#again(given, results, failures).then((left) => {
+      this.isRetrying = false
+      return end(left)
+    })
+  }
+
+  /** Nothing is called from now on. */
+  close(): void {
+    this.#isClosed = true
   }
 
   async #again(given: readonly unknown[], results: unknown[], failures: FailedCall[]): Promise<readonly FailedCall[]> {
     let left = failures
     for (let attempt = 2; attempt <= this.guard.policy.attempts && left.length > 0; attempt++) {
       await this.#wait(this.guard.backoff(attempt))
+      // Whoever waited for it has gone.
+      if (this.#isClosed) return await new Promise(() => undefined)
       this.guard.retries += left.length
       const still: FailedCall[] = []
       await this.#inLines(left, async (one) => {
@@ -123,14 +142,21 @@ export class UserAttempts {
 
   /** So many at a time as the function may have under way. */
   async #inLines<T>(all: readonly T[], run: (one: T) => Promise<void>): Promise<void> {
+    const { gate } = this.calls
     let next = 0
     const line = async (): Promise<void> => {
       while (next < all.length) {
+        const one = all[next] as T
         next += 1
-        await run(all[next - 1] as T)
+        await gate.enter()
+        try {
+          await run(one)
+        } finally {
+          gate.leave()
+        }
       }
     }
-    await Promise.all(Array.from({ length: Math.min(this.calls.concurrency, all.length) }, line))
+    await Promise.all(Array.from({ length: Math.min(gate.most, all.length) }, line))
   }
 
   #begin(argument: unknown, i: number): unknown {

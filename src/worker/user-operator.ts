@@ -5,6 +5,7 @@ import type { UserCodeOperator } from '../plan/physical-plan.js'
 import { stepName } from '../plan/user-code.js'
 import type { BlockRef } from '../types/block.js'
 import { compileRowsReader, type Row, type RowsReader } from '../types/row-reader.js'
+import type { CallGate } from './call-gate.js'
 import type { Attempts, FailureGuard } from './failure-guard.js'
 import type { Heartbeat } from './heartbeat.js'
 import { DROPPED, isThenable, UserAttempts } from './user-attempts.js'
@@ -14,6 +15,15 @@ import { RowOutput, type TakeRows } from './user-output.js'
 
 /** Row `row` of the block at hand has failed for good. */
 export type RowGivenUp = (row: number, error: unknown, attempts?: Attempts) => void
+
+/** What a failure policy needs around the calls. */
+export interface GuardedCalls {
+  readonly guard: FailureGuard
+  /** Of the function, over all blocks of an input partition. */
+  readonly gate: CallGate
+  /** Some rows wait for their next attempt from now on. */
+  readonly retrying: () => void
+}
 
 interface BatchGivenUp {
   readonly batch: number
@@ -38,18 +48,20 @@ export class UserOperator {
     private readonly heartbeat: Heartbeat,
     /** By which the engine knows the run. */
     private readonly owner: string,
-    guard?: FailureGuard | undefined,
+    guarded?: GuardedCalls | undefined,
   ) {
     this.#step = stepName(operator.code)
     this.#read = compileRowsReader(operator.input)
     this.#output = operator.code.method === 'filter' ? undefined : new RowOutput(operator.schema)
-    if (guard === undefined) return
-    const { method, concurrency } = operator.code
+    if (guarded === undefined) return
+    const { method } = operator.code
+    const { guard, gate, retrying } = guarded
     const calls = {
       // Rows that are made as they are asked for are made within the attempt.
       call: method === 'flatMap' ? (row: unknown): unknown => this.#spread(call(row)) : call,
       settled: (result: unknown): Promise<unknown> => this.#settled(result),
-      concurrency,
+      gate,
+      retrying,
       failed: (error: unknown): unknown => userCodeFailed(this.#step, error),
     }
     this.#attempts = new UserAttempts(guard, calls, env, heartbeat)
@@ -75,6 +87,16 @@ export class UserOperator {
     if (results instanceof Promise) return results.then(finish)
     finish(results)
     return undefined
+  }
+
+  /** Rows of the block have failed, and are to be tried again. */
+  get isRetrying(): boolean {
+    return this.#attempts?.isRetrying === true
+  }
+
+  /** Nothing is tried again. */
+  close(): void {
+    this.#attempts?.close()
   }
 
   /** As a plan calls it: `map(enrich)`. */

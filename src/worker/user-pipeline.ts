@@ -1,5 +1,7 @@
+import { multipliesRows } from '../codegen/row-compiler.js'
 import { isStamped, type PipelineSpec, type RowsFunction, SOURCE_CELLS } from '../codegen/stage-functions.js'
 import { compileUserInput } from '../codegen/user-input-compiler.js'
+import { present } from '../common/assert.js'
 import type { Env } from '../common/env.js'
 import { type Segment, segmentsOf, userInputSchema } from '../operator/user-code.js'
 import type { Stage, UserCodeOperator } from '../plan/physical-plan.js'
@@ -7,8 +9,9 @@ import type { BufferViews } from '../types/block.js'
 import { BlockBuilder } from '../types/block-builder.js'
 import { BlockScratch } from '../types/block-scratch.js'
 import { type StructType, topLevelSlots } from '../types/data-type.js'
+import { CallGate } from './call-gate.js'
 import type { CarefulLoop } from './careful-rows.js'
-import type { FailureGuard, RowOrigin } from './failure-guard.js'
+import type { Attempts, FailureGuard, RowOrigin } from './failure-guard.js'
 import { guarding } from './guarding.js'
 import type { Heartbeat } from './heartbeat.js'
 import type { OwnRows } from './row-origin.js'
@@ -38,6 +41,11 @@ export interface UserStage {
   /** Behind the last function. */
   readonly last: PipelineSpec
   readonly surroundings: UserSurroundings
+}
+
+/** Where there is a failure policy: a gate for each function, shared by all pipelines of an input partition. */
+export function callGates({ steps, surroundings }: UserStage): readonly CallGate[] {
+  return surroundings.guard === undefined ? [] : steps.map(({ operator }) => new CallGate(operator.code.concurrency))
 }
 
 interface UserStep {
@@ -70,6 +78,7 @@ export function userStage(stage: Stage, schema: StructType, options: UserStageOp
     ...(segment.stampSlot === undefined ? {} : { stampSlot: segment.stampSlot }),
     operators: segment.operators,
     ansi,
+    namesFailing: surroundings.guard !== undefined,
     tables,
   })
   const steps: UserStep[] = []
@@ -127,7 +136,7 @@ class GuardedStep {
     this.loop = new (guarding().CarefulLoop)(
       (views, position, from, to, cells) => run(views, position, from, to, cells, builder),
       [builder],
-      SOURCE_CELLS,
+      { multiplies: multipliesRows({ operators }), cells: SOURCE_CELLS },
     )
     this.#rowColumn = topLevelSlots(schema)[operator.input.fields.length] as number
   }
@@ -152,6 +161,8 @@ export class UserPipeline {
   readonly #guard: FailureGuard | undefined
   readonly #lastRows: OwnRows | undefined
   #ready: (() => void)[] = []
+  /** Told when the block lands: what it leaves out and what comes of it are of one epoch. */
+  #failed: (() => void)[] = []
   /** Where the rows under way are from. */
   #place = ''
   #origin: RowOrigin | undefined
@@ -160,17 +171,20 @@ export class UserPipeline {
     { steps, last, surroundings }: UserStage,
     private readonly target: RowsTarget,
     private readonly cells: Float64Array,
+    /** Of each function, where there is a failure policy: shared by the pipelines of an input partition. */
+    gates: readonly CallGate[],
   ) {
-    const { functions, env, heartbeat, run, guard } = surroundings
+    const { functions, env, heartbeat, run, guard, wake } = surroundings
     this.#guard = guard
     this.#lastRows = guard === undefined ? undefined : new (guarding().OwnRows)(guard, last.schema)
-    this.#steps = steps.map((step) => {
+    this.#steps = steps.map((step, i) => {
       const builder = new BlockBuilder(step.schema)
+      const guarded = guard && { guard, gate: present(gates[i], 'the gate of a function'), retrying: wake }
       return {
         step,
         builder,
         scratch: new BlockScratch(),
-        operator: new UserOperator(step.operator, functions(step.operator), env, heartbeat(), run, guard),
+        operator: new UserOperator(step.operator, functions(step.operator), env, heartbeat(), run, guarded),
         guarded: guard === undefined ? undefined : new GuardedStep(guard, step, builder),
       }
     })
@@ -196,11 +210,30 @@ export class UserPipeline {
     return this.#call(0)
   }
 
-  /** What has come out, to the target. */
+  /** What has come out, to the target; what has failed, to the guard. */
   land(): void {
     const ready = this.#ready
     this.#ready = []
     for (const one of ready) one()
+    if (this.#failed.length === 0) return
+    const failed = this.#failed
+    this.#failed = []
+    for (const one of failed) one()
+  }
+
+  /** Rows of the block have failed, and are to be tried again. */
+  get isRetrying(): boolean {
+    return this.#steps.some(({ operator }) => operator.isRetrying)
+  }
+
+  /** Rows are stamped with their watermark when they land, and not before. */
+  get stampsLanding(): boolean {
+    return this.#lastOwnsCells
+  }
+
+  /** Nothing is tried again. */
+  close(): void {
+    for (const { operator } of this.#steps) operator.close()
   }
 
   #begin(i: number): void {
@@ -229,8 +262,14 @@ export class UserPipeline {
     guarded.fills.push({ first: builder.rows, sourceOf })
     const origin = new (guarding().SourceRows)(guarded.segmentRows.at(views, position), sourceOf, this.#origin)
     guarded.loop.run(views, position, from, to, cells, (row, error) =>
-      this.#guard?.failed('transform', guarded.operators, error, origin, row),
+      this.#fail(guarded.operators, error, origin, row),
     )
+  }
+
+  #fail(operator: string, error: unknown, origin: RowOrigin, row: number, attempts?: Attempts): void {
+    const now = this.#guard?.now() ?? 0
+    const told = attempts ?? { attempt: 1, firstAt: now, lastAt: now }
+    this.#failed.push(() => this.#guard?.failed('transform', operator, error, origin, row, told))
   }
 
   /** Function `i`, with all rows that its segment has for it, and what comes behind it. */
@@ -255,7 +294,7 @@ export class UserPipeline {
         if (guarded === undefined) throw error
         const own = guarded.inputRows.at(block.views, block.position)
         const origin = new (guarding().SourceRows)(own, (of) => guarded.sourceOf(of), this.#origin)
-        this.#guard?.failed('transform', operator.name, error, origin, row, attempts)
+        this.#fail(operator.name, error, origin, row, attempts)
       },
     )
     return done === undefined ? this.#call(i + 1) : done.then(() => this.#call(i + 1))

@@ -1,5 +1,5 @@
 import { col, count, expr, Millrace, type MillraceError, type StreamingQuery, t } from 'millrace'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { sharedEngine } from '../engines.js'
 
 /** `onError` of a writer: what it takes, and what becomes of records by it. */
@@ -199,6 +199,56 @@ describe('what becomes of a record', () => {
     await query.processAllAvailable()
     await query.stop()
     expect(seen).toEqual(['b', 'a'])
+  })
+
+  test('an epoch of the continuous mode does not wait for the next attempt: it leaves the rows to a later one, and stop() leaves them too', async () => {
+    const topic = await topicOf(['a', 'b'])
+    const seen: string[] = []
+    const query = await input(topic)
+      .map(
+        (row) => {
+          const text = new TextDecoder().decode(row.value as Uint8Array)
+          if (text === 'b') throw new Error('never')
+          return { text }
+        },
+        t.struct({ text: t.string }),
+      )
+      .writeStream.foreach((row) => void seen.push(row.text))
+      .trigger({ continuous: '1 ms' })
+      .onError({ retry: { attempts: 2, backoff: '1 minute' } })
+      .start()
+    const epochs = query.lastProgress?.batchId ?? 0
+    await vi.waitUntil(() => (query.lastProgress?.batchId ?? 0) > epochs + 3)
+    await query.stop()
+    expect(seen).toEqual([])
+    expect(query.lastProgress?.sources[0]?.endOffset).toEqual({ [topic]: { 0: 0 } })
+    expect(failuresOf(query).numFailed).toBe(0)
+  })
+
+  test('the records behind those that wait for their next attempt go on meanwhile, and come out behind them', async () => {
+    const topic = await topicOf([])
+    const producer = mill.producer()
+    const values = Array.from({ length: 40 }, (_, i) => `${i}`)
+    // Each is a batch of its own, and so a block.
+    for (const value of values) await producer.send({ topic, messages: [{ value }] })
+    const calls: string[] = []
+    const rows = await input(topic)
+      .map(
+        (row) => {
+          const n = Number(new TextDecoder().decode(row.value as Uint8Array))
+          const seen = (Reflect.get(globalThis, 'in line') ?? []) as number[]
+          Reflect.set(globalThis, 'in line', [...seen, n])
+          if (n % 2 === 0 && !seen.includes(39)) throw new Error('not before the last')
+          return { n, before: seen.length }
+        },
+        t.struct({ n: t.int, before: t.int }),
+      )
+      .writeStream.foreach((row) => void calls.push(`${row.n}`))
+      .trigger({ availableNow: true })
+      .onError({ retry: { attempts: 12, backoff: 1 } })
+      .start()
+    await rows.awaitTermination()
+    expect(calls).toEqual(values)
   })
 
   test('of a typed topic a dead letter has the row as canonical JSON', async () => {

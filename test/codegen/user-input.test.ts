@@ -26,10 +26,10 @@ const operator: UserCodeOperator = {
 }
 
 describe.each([true, false])('with ansi %s', (ansi) => {
-  test('the rows for a function, their numbers and stamps are those of the interpreter, or its error', () => {
+  test('the rows for a function, their numbers and stamps are those of the interpreter; of a row that fails nothing stays', () => {
     fc.assert(
       fc.property(operators(ansi), mixedRows(30), fc.constantFrom(undefined, eventTime), (list, data, stamp) => {
-        const spec = pipeline(ansi, false, list, stamp)
+        const spec = { ...pipeline(ansi, false, list, stamp), namesFailing: true }
         const block = blockOf(data, false)
         const of = userInputSchema(operator, isStamped(spec))
         const outcome = (make: () => ReturnType<typeof interpretUserInput>) => {
@@ -42,7 +42,9 @@ describe.each([true, false])('with ansi %s', (ansi) => {
             return { rows: readValues(of, builder.toBlock()), cells: [...cells] }
           } catch (error) {
             if (!(error instanceof MillraceError)) throw error
-            return { code: error.code, message: error.message }
+            builder.dropBegun()
+            const rows = readValues(of, builder.toBlock())
+            return { code: error.code, message: error.message, rows, cells: [...cells] }
           }
         }
         const code = compileUserInput(spec, operator)
