@@ -49,6 +49,17 @@ export class MillraceError extends Error {
   }
 }
 
+/** Of many errors that somebody counts on: a stack for each costs more than all the rest, and tells nothing. */
+export function withoutStacks<T>(run: () => T): T {
+  const before = Error.stackTraceLimit
+  Error.stackTraceLimit = 0
+  try {
+    return run()
+  } finally {
+    Error.stackTraceLimit = before
+  }
+}
+
 /** Every call on an engine after its `close()`, and what was still asked of it then. */
 export function engineClosed(): MillraceError {
   return new MillraceError('ENGINE_CLOSED', 'this engine is closed', {

@@ -1,4 +1,5 @@
 import { SourceCell } from '../codegen/stage-functions.js'
+import { withoutStacks } from '../common/errors.js'
 import { isOfRow } from '../dead-letter/failure-policy.js'
 import type { BufferViews } from '../types/block.js'
 import type { BlockBuilder } from '../types/block-builder.js'
@@ -150,16 +151,11 @@ function attempt(
 function goOn(from: number, to: number, failed: RowFailed, go: (from: number) => Stopped | undefined): void {
   let stopped = go(from)
   if (stopped === undefined) return
-  // A stack for each of many failures costs more than all the rest, and tells nothing.
-  const before = Error.stackTraceLimit
-  Error.stackTraceLimit = 0
-  try {
+  withoutStacks(() => {
     while (stopped !== undefined) {
       const { row, error }: Stopped = stopped
       failed(row, error)
       stopped = row + 1 < to ? go(row + 1) : undefined
     }
-  } finally {
-    Error.stackTraceLimit = before
-  }
+  })
 }

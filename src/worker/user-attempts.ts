@@ -23,6 +23,8 @@ export type CallFailed = (i: number, error: unknown, attempts: Attempts) => void
 
 interface FailedCall {
   readonly i: number
+  /** Of a block that waits, only those arguments are kept that are needed once more: there may be many such blocks. */
+  readonly argument: unknown
   error: unknown
   attempt: number
   readonly firstAt: number
@@ -60,13 +62,13 @@ export class UserAttempts {
           results[i] = result
         }
       } catch (error) {
-        this.#note(failures, i, error)
+        this.#note(failures, i, given[i], error)
         i += 1
       } finally {
         this.heartbeat.leave()
       }
     }
-    return this.#rest(given, results, failures, failed)
+    return this.#rest(results, failures, failed)
   }
 
   /** From `first` on, which is under way. */
@@ -83,15 +85,14 @@ export class UserAttempts {
       try {
         results[i] = await this.calls.settled(i === first ? begun : this.#begin(given[i], i))
       } catch (error) {
-        this.#note(failures, i, error)
+        this.#note(failures, i, given[i], error)
       }
     })
-    return await this.#rest(given, results, failures, failed)
+    return await this.#rest(results, failures, failed)
   }
 
   /** The attempts after the first. */
   #rest(
-    given: readonly unknown[],
     results: unknown[],
     failures: FailedCall[],
     failed: CallFailed,
@@ -106,7 +107,7 @@ export class UserAttempts {
     if (failures.length === 0 || this.guard.policy.attempts === 1) return end(failures)
     this.isRetrying = true
     this.calls.retrying()
-    return this.#again(given, results, failures).then((left) => {
+    return this.#again(results, failures).then((left) => {
       this.isRetrying = false
       return end(left)
     })
@@ -117,7 +118,7 @@ export class UserAttempts {
     this.#isClosed = true
   }
 
-  async #again(given: readonly unknown[], results: unknown[], failures: FailedCall[]): Promise<readonly FailedCall[]> {
+  async #again(results: unknown[], failures: FailedCall[]): Promise<readonly FailedCall[]> {
     let left = failures
     for (let attempt = 2; attempt <= this.guard.policy.attempts && left.length > 0; attempt++) {
       await this.#wait(this.guard.backoff(attempt))
@@ -127,7 +128,7 @@ export class UserAttempts {
       const still: FailedCall[] = []
       await this.#inLines(left, async (one) => {
         try {
-          results[one.i] = await this.calls.settled(this.#begin(given[one.i], one.i))
+          results[one.i] = await this.calls.settled(this.#begin(one.argument, one.i))
         } catch (error) {
           one.error = error
           one.attempt = attempt
@@ -171,9 +172,9 @@ export class UserAttempts {
     }
   }
 
-  #note(failures: FailedCall[], i: number, error: unknown): void {
+  #note(failures: FailedCall[], i: number, argument: unknown, error: unknown): void {
     const now = this.guard.now()
-    failures.push({ i, error, attempt: 1, firstAt: now, lastAt: now })
+    failures.push({ i, argument, error, attempt: 1, firstAt: now, lastAt: now })
   }
 
   #wait(ms: number): Promise<void> {

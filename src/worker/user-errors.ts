@@ -1,4 +1,4 @@
-import { MillraceError } from '../common/errors.js'
+import { MillraceError, withoutStacks } from '../common/errors.js'
 import { describe } from '../types/invalid-value.js'
 import type { Heartbeat } from './heartbeat.js'
 
@@ -6,10 +6,19 @@ import type { Heartbeat } from './heartbeat.js'
 
 /** What it threw. Its own code is kept, since that is what it is known by: `ECONNREFUSED`. */
 export function userCodeFailed(step: string, error: unknown): MillraceError {
-  if (error instanceof MillraceError) return error
+  return error instanceof MillraceError ? error : thrown(step, error, true)
+}
+
+/** The same where it is one of many, and code and message are what is kept of it. */
+export function userCodeFailedAgain(step: string, error: unknown): MillraceError {
+  return error instanceof MillraceError ? error : withoutStacks(() => thrown(step, error, false))
+}
+
+/** `withPlace`: the line of the function, which takes its time. */
+function thrown(step: string, error: unknown, withPlace: boolean): MillraceError {
   const cause = error instanceof Error ? error : new Error(String(error))
   const { code } = cause as { code?: unknown }
-  const place = cause === error ? cause.stack?.match(/^ {4}at .*$/m)?.[0].trim() : undefined
+  const place = withPlace && cause === error ? cause.stack?.match(/^ {4}at .*$/m)?.[0].trim() : undefined
   return new MillraceError(
     typeof code === 'string' ? code : 'USER_CODE_FAILED',
     `${step} has thrown: ${cause.message}`,

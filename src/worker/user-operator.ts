@@ -9,7 +9,7 @@ import type { CallGate } from './call-gate.js'
 import type { Attempts, FailureGuard } from './failure-guard.js'
 import type { Heartbeat } from './heartbeat.js'
 import { DROPPED, isThenable, UserAttempts } from './user-attempts.js'
-import { notRows, userCodeFailed, userCodeTimedOut } from './user-errors.js'
+import { notRows, userCodeFailed, userCodeFailedAgain, userCodeTimedOut } from './user-errors.js'
 import type { Callable } from './user-function.js'
 import { RowOutput, type TakeRows } from './user-output.js'
 
@@ -62,7 +62,8 @@ export class UserOperator {
       settled: (result: unknown): Promise<unknown> => this.#settled(result),
       gate,
       retrying,
-      failed: (error: unknown): unknown => userCodeFailed(this.#step, error),
+      failed: (error: unknown): unknown =>
+        guard.policy.then === 'fail' ? userCodeFailed(this.#step, error) : userCodeFailedAgain(this.#step, error),
     }
     this.#attempts = new UserAttempts(guard, calls, env, heartbeat)
   }
