@@ -51,21 +51,30 @@ export function failurePolicy(given: FailureOptions): FailurePolicy {
   })
 }
 
+/** Of a query of which nobody has said anything: that of `onError()` where its dead letters have somewhere to go; else its first failure ends it. */
+export function defaultPolicy(plan: PhysicalPlan): FailurePolicy | undefined {
+  return letterFault(plan) === undefined ? { ...failurePolicy({}), isDefault: true } : undefined
+}
+
 /** Throws where dead letters of the plan's records have nowhere to go, or would come back to the query that writes them. */
 export function checkLetters(policy: FailurePolicy | undefined, plan: PhysicalPlan): void {
-  if (policy?.then !== 'dead-letter') return
+  const fault = policy?.then === 'dead-letter' ? letterFault(plan) : undefined
+  if (fault !== undefined) throw fault
+}
+
+function letterFault(plan: PhysicalPlan): MillraceError | undefined {
   const sources = scanStages(plan).map(({ input }) => input.source)
   const topics = sources.flatMap((source) => source.topics ?? []).map(({ name }) => name)
   const without = sources.find((source) => source.topics === undefined || source.topics.length === 0)
   if (without !== undefined) {
-    throw new MillraceError('DEAD_LETTER_WITHOUT_TOPIC', 'the query reads a source that has no dead-letter queue', {
+    return new MillraceError('DEAD_LETTER_WITHOUT_TOPIC', 'the query reads a source that has no dead-letter queue', {
       detail: `found a source of format ${without.format}; dead letters go to the topic that a record comes from, with .dlq behind its name`,
       hint: "onError({ then: 'skip' }) or onError({ then: 'fail' }); or send the rows to a topic, and read that",
     })
   }
   const own = topics.find((topic) => topics.includes(letterTopicOf(topic)))
-  if (own === undefined) return
-  throw new MillraceError('DEAD_LETTER_LOOP', `the query would read the dead letters that it writes`, {
+  if (own === undefined) return undefined
+  return new MillraceError('DEAD_LETTER_LOOP', `the query would read the dead letters that it writes`, {
     detail: `it reads ${own} and ${letterTopicOf(own)}`,
     hint: `read ${letterTopicOf(own)} in a query of its own`,
   })

@@ -8,7 +8,7 @@ import { describe } from '../types/invalid-value.js'
 import type { BoundPlan } from './batch-run.js'
 import { withBroadcasts } from './batch-run.js'
 import type { EngineContext } from './engine-context.js'
-import { checkLetters, type FailureOptions, failurePolicy } from './failure-options.js'
+import { checkLetters, defaultPolicy, type FailureOptions, failurePolicy } from './failure-options.js'
 import { explainPlan, physicalPlan, tablesOf } from './planning.js'
 import type { ForeachFunction, ForeachWriter } from './sink/foreach-sink.js'
 import type { IteratorSink } from './sink/iterator-sink.js'
@@ -72,7 +72,8 @@ export class DataStreamWriter<R extends object, F> {
 
   /**
    * What becomes of a record that fails in the query's functions or expressions, or that the function of a sink throws at: tried again, and then a dead letter,
-   * left out, or the end of the query. Without it the first failure ends the query. See docs/failure-policy.md.
+   * left out, or the end of the query. Default: three attempts, then a dead letter; a query that reads anything else than topics ends by its first failure. See
+   * docs/failure-policy.md.
    */
   onError(options: FailureOptions = {}): this {
     this.#failures = failurePolicy(options)
@@ -208,6 +209,7 @@ export class DataStreamWriter<R extends object, F> {
     const planning = { ansi: context.ansi, outputMode: this.#outputMode, mode: mode.kind, watermark }
     const plan = physicalPlan(this.#input.plan, planning)
     checkLetters(this.#failures, plan)
+    const failures = this.#failures ?? defaultPolicy(plan)
     const checkpoint = this.#checkpoint(format)
     const release = context.queries.claim(this.#name, checkpoint)
     try {
@@ -226,7 +228,7 @@ export class DataStreamWriter<R extends object, F> {
         ...(checkpoint === undefined ? {} : { checkpoint }),
         sink,
         options: runOptions(this.#options),
-        failures: this.#failures,
+        failures,
       })
       const explain = (explainMode: ExplainMode = 'simple'): string => {
         const text = explainPlan(this.#input.plan, explainMode, planning)

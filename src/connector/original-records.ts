@@ -17,18 +17,18 @@ import { TypedRecords } from './typed-records.js'
  * are asked for in the order of their offsets, mostly, so those of a batch are walked once.
  */
 export class OriginalRecords {
-  readonly #reader: PartitionReader
+  /** Of a query without a failure nobody reads. */
+  #reader: PartitionReader | undefined
   readonly #typed: TypedRecords | undefined
   readonly #headers: ValueReader | undefined
   /** Of the batch at hand, where its records are rows. */
   #cursor: RecordCursor | undefined
 
   constructor(
-    partition: PartitionDescriptor,
-    schema: StructType | undefined,
-    around: { readonly memory: LogMemory; readonly env: Env },
+    private readonly partition: PartitionDescriptor,
+    private readonly schema: StructType | undefined,
+    private readonly around: { readonly memory: LogMemory; readonly env: Env },
   ) {
-    this.#reader = new PartitionReader({ partition, schema, memory: around.memory, env: around.env })
     if (schema !== undefined) {
       this.#typed = new TypedRecords(schema)
       this.#headers = valueReader(columnSlots(topicRecordSchema(schema)), HEADERS_SLOT)
@@ -44,23 +44,26 @@ export class OriginalRecords {
       if (found !== undefined) return found
     }
     this.#cursor = undefined
-    if (!this.#find(offset)) return undefined
+    const reader = this.#find(offset)
+    if (reader === undefined) return undefined
     // A copy, which outlives the batch in its place.
-    const { position, byteLength, views } = this.#reader
+    const { position, byteLength, views } = reader
     const bytes = views.u8.slice(position, position + byteLength)
-    this.#reader.release()
+    reader.release()
     this.#cursor = RecordCursor.ofBatch({ u8: bytes, dv: new DataView(bytes.buffer) }, 0)
     return this.#walkTo(this.#cursor, offset)
   }
 
   close(): void {
-    this.#reader.close()
+    this.#reader?.close()
   }
 
-  #find(offset: number): boolean {
-    const reader = this.#reader
-    reader.seek(offset)
-    return reader.next() && reader.baseOffset <= offset
+  /** At the batch that has the offset. */
+  #find(offset: number): PartitionReader | undefined {
+    const { partition, schema, around } = this
+    this.#reader ??= new PartitionReader({ partition, schema, memory: around.memory, env: around.env })
+    this.#reader.seek(offset)
+    return this.#reader.next() && this.#reader.baseOffset <= offset ? this.#reader : undefined
   }
 
   #walkTo(cursor: RecordCursor, offset: number): OriginalRecord | undefined {
@@ -71,8 +74,9 @@ export class OriginalRecords {
   }
 
   #typedAt(typed: TypedRecords, offset: number): OriginalRecord | undefined {
-    if (!this.#find(offset)) return undefined
-    const { views, baseOffset, recordCount, position } = this.#reader
+    const reader = this.#find(offset)
+    if (reader === undefined) return undefined
+    const { views, baseOffset, recordCount, position } = reader
     const block = position + COLUMNS_PAYLOAD_OFFSET
     const row = firstRowFrom(views, deltasAt(views, position), recordCount, offset - baseOffset)
     const encoded = this.#headers?.(views, block, row) as Uint8Array | null
@@ -84,7 +88,7 @@ export class OriginalRecords {
       headers,
       timestamp: typed.timestamp(views, block, row) as number,
     }
-    this.#reader.release()
+    reader.release()
     return record
   }
 }

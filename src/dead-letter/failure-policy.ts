@@ -14,6 +14,8 @@ export interface FailurePolicy {
   readonly stopAbove?: number
   /** Over which time the share is taken. */
   readonly windowMs: number
+  /** Nobody has asked for it: a dead-letter queue is made by its first letter, and not before. */
+  readonly isDefault?: boolean
 }
 
 export type AfterAttempts = 'dead-letter' | 'skip' | 'fail'

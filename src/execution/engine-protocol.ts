@@ -5,6 +5,7 @@ import type { BlockDescriptor } from '../connector/inputs.js'
 import type { FailurePolicy } from '../dead-letter/failure-policy.js'
 import type { ChannelDescriptor } from '../exchange/channel.js'
 import type { FsyncMode } from '../log/log-writer.js'
+import type { TopicDescriptor } from '../log/partition-descriptor.js'
 import type { SharedLogMemory } from '../log/shared-memory.js'
 import type { TextFormat } from '../plan/logical-plan.js'
 import type { PhysicalPlan } from '../plan/physical-plan.js'
@@ -132,6 +133,8 @@ export type ToEngine =
 export type FromEngine =
   | { readonly type: 'log'; readonly entry: LogEntry }
   | { readonly type: 'ready' }
+  /** By the engine, of its own accord. */
+  | { readonly type: 'topicMade'; readonly topic: TopicDescriptor }
   | { readonly type: 'answer'; readonly id: number; readonly result?: unknown; readonly error?: ErrorShape }
   /** Of the run's `attempt`: an earlier one is over, and what came of epochs from `epoch` on comes again. */
   | {

@@ -24,6 +24,7 @@ const parquet = lazyModule(
   '../connector/files/parquet-package.js',
   () => import('../connector/files/parquet-package.js'),
 )
+const queueing = lazyModule(import.meta.url, './letter-queue.js', () => import('./letter-queue.js'))
 const letters = lazyModule(import.meta.url, './letter-writer.js', () => import('./letter-writer.js'))
 const transacting = lazyModule(import.meta.url, './epoch-transactions.js', () => import('./epoch-transactions.js'))
 const owning = lazyModule(import.meta.url, '../log/owned-transactions.js', () => import('../log/owned-transactions.js'))
@@ -266,8 +267,14 @@ export class Engine {
         ),
       openLetters: writesLetters
         ? (run, transactions) => {
-            const describe = (topic: string): TopicDescriptor => this.log.describe(topic)
-            const around = { memory, env, describe, fail: (error: unknown): void => run.fail(error) }
+            const made = (queue: TopicDescriptor): void => this.toHost({ type: 'topicMade', topic: queue })
+            const around = {
+              memory,
+              env,
+              queueOf: (topic: string): TopicDescriptor => queueing().letterQueueOf(this.log, topic, made),
+              fail: (error: unknown): void => run.fail(error),
+              log: (entry: LogEntry): void => this.toHost({ type: 'log', entry }),
+            }
             return ringing(run, new (letters().LetterWriter)(name, transactions, around))
           }
         : undefined,

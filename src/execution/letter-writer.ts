@@ -1,16 +1,20 @@
 import { TopicSender } from '../client/topic-sender.js'
 import type { Env } from '../common/env.js'
+import type { LogEntry } from '../common/logger.js'
 import { type DeadLetter, letterMessage } from '../dead-letter/dead-letter.js'
 import { letterTopicOf } from '../dead-letter/letter-topic.js'
 import type { TopicDescriptor } from '../log/partition-descriptor.js'
+import type { ProducerSession } from '../log/producer-session.js'
 import type { LogMemory } from '../log/shared-memory.js'
 import type { EpochTransactions } from './epoch-transactions.js'
 
 export interface LetterSurroundings {
   readonly memory: LogMemory
   readonly env: Env
-  describe(topic: string): TopicDescriptor
+  /** For the dead letters of `topic`. */
+  queueOf(topic: string): TopicDescriptor
   fail(error: unknown): void
+  log(entry: LogEntry): void
 }
 
 interface Waiting {
@@ -28,6 +32,8 @@ export class LetterWriter {
   readonly #senders = new Map<string, TopicSender>()
   /** Whose transaction has not begun. */
   #waiting: Waiting[] = []
+  /** Of one run, the first is said. */
+  #hasTold = false
 
   constructor(
     private readonly query: string,
@@ -60,32 +66,54 @@ export class LetterWriter {
         this.#waiting.push(one)
         continue
       }
-      for (const [topic, letters] of byTopic(one.letters)) {
-        const sender = this.#senderOf(topic)
-        const partitions = sender.topic.partitions.length
-        const settle = (): void => this.transactions.settle(one.epoch, letters.length)
-        sender.enqueue({
-          messages: letters.map((letter) => letterMessage(letter, this.query, partitions)),
-          waitForAck: true,
-          producer,
-          written: () => {
-            settle()
-            one.written(letters.length)
-          },
-          refused: (error) => {
-            settle()
-            this.around.fail(error)
-          },
-        })
-      }
+      this.#tellFirst(one.letters)
+      for (const [topic, letters] of byTopic(one.letters)) this.#enqueue(one, topic, letters, producer)
     }
+  }
+
+  #enqueue(
+    { epoch, written }: Waiting,
+    topic: string,
+    letters: readonly DeadLetter[],
+    producer: ProducerSession,
+  ): void {
+    const settle = (): void => this.transactions.settle(epoch, letters.length)
+    const refused = (error: unknown): void => {
+      settle()
+      this.around.fail(error)
+    }
+    try {
+      const sender = this.#senderOf(topic)
+      const partitions = sender.topic.partitions.length
+      sender.enqueue({
+        messages: letters.map((letter) => letterMessage(letter, this.query, partitions)),
+        waitForAck: true,
+        producer,
+        written: () => {
+          settle()
+          written(letters.length)
+        },
+        refused,
+      })
+    } catch (error) {
+      refused(error)
+    }
+  }
+
+  #tellFirst([first]: readonly DeadLetter[]): void {
+    if (first === undefined || this.#hasTold) return
+    this.#hasTold = true
+    const { topic, failure } = first
+    const { operator, code, message } = failure
+    const fields = { query: this.query, operator, code, message, topic: letterTopicOf(topic) }
+    this.around.log({ level: 'warn', message: 'a record has failed, and is a dead letter', fields })
   }
 
   #senderOf(topic: string): TopicSender {
     const known = this.#senders.get(topic)
     if (known !== undefined) return known
     const { memory, env } = this.around
-    const queue = this.around.describe(letterTopicOf(topic))
+    const queue = this.around.queueOf(topic)
     const sender = new TopicSender(queue, { memory, env, onActive: () => undefined })
     this.#senders.set(topic, sender)
     return sender

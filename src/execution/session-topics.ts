@@ -124,16 +124,24 @@ export class SessionTopics {
     }
   }
 
-  /** Several queries may want it at the same time. */
+  /** Several queries may want it at the same time, and one may have had its first dead letter meanwhile. */
   async #createLetters(name: string): Promise<void> {
     const spec = letterTopics().letterTopicSpec(this.descriptor(name))
     const begun = this.#creating.get(spec.name) ?? this.createInternal(spec)
     this.#creating.set(spec.name, begun)
     try {
       this.log.addTopic(await begun)
+    } catch (error) {
+      if (!this.#known.has(spec.name)) throw error
     } finally {
       this.#creating.delete(spec.name)
     }
+  }
+
+  /** By the engine, of its own accord. */
+  made(topic: TopicDescriptor): void {
+    this.#known.set(topic.name, topic)
+    this.log.addTopic(topic)
   }
 
   /** A topic of the engine's own. */

@@ -180,7 +180,8 @@ export class EngineSession {
     await this.threads.pool.open()
     // The pool may have taken its time, and the engine may have been closed in the meantime.
     this.assertOpen()
-    if (spec.failures?.then === 'dead-letter') await this.log.topics.ensureLetterTopics(topicsOf(spec.plan))
+    if (spec.failures?.then === 'dead-letter' && spec.failures.isDefault !== true)
+      await this.log.topics.ensureLetterTopics(topicsOf(spec.plan))
     const id = randomUUID()
     const runId = randomUUID()
     const began = { query: spec.name, id, runId, mode: spec.mode.kind }
@@ -292,6 +293,9 @@ export class EngineSession {
         break
       case 'log':
         this.#log(message.entry)
+        break
+      case 'topicMade':
+        this.log.topics.made(message.topic)
         break
       case 'attachSink': {
         const query = this.#queries.get(message.query)

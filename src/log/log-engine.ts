@@ -271,6 +271,11 @@ export class LogEngine {
     return this.#open.describe(name)
   }
 
+  /** Undefined where there is no topic of the name. */
+  find(name: string): TopicDescriptor | undefined {
+    return this.#open.find(name)
+  }
+
   state(name: string): TopicState {
     const descriptor = this.describe(name)
     return {

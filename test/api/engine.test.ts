@@ -156,20 +156,24 @@ describe('streaming queries', () => {
     },
   )
 
-  it.each(modes)('an error in foreach ends the query with SINK_FAILED and its cause (%s)', async (_, trigger) => {
-    const topic = await newTopic()
-    const query = await mill.readStream
-      .topic(topic, Click)
-      .writeStream.trigger(trigger)
-      .foreach(() => {
-        throw new RangeError('no room')
-      })
-      .start()
-    await send(mill, topic, click('/a', 1))
-    await expect(query.awaitTermination()).rejects.toMatchObject({ code: 'SINK_FAILED' })
-    expect(query.isActive).toBe(false)
-    expect(query.exception()?.message).toContain('no room')
-  })
+  it.each(modes)(
+    'an error in foreach ends a query that is to fail with SINK_FAILED and its cause (%s)',
+    async (_, trigger) => {
+      const topic = await newTopic()
+      const query = await mill.readStream
+        .topic(topic, Click)
+        .writeStream.trigger(trigger)
+        .foreach(() => {
+          throw new RangeError('no room')
+        })
+        .onError({ retry: { attempts: 1 }, then: 'fail' })
+        .start()
+      await send(mill, topic, click('/a', 1))
+      await expect(query.awaitTermination()).rejects.toMatchObject({ code: 'SINK_FAILED' })
+      expect(query.isActive).toBe(false)
+      expect(query.exception()?.message).toContain('no room')
+    },
+  )
 
   it('availableNow reads what is there and stops', async () => {
     const topic = await newTopic()

@@ -102,11 +102,56 @@ describe('what it takes', () => {
 })
 
 describe('what becomes of a record', () => {
-  test('without it the first failure ends the query, as in Spark', async () => {
-    const query = await numbers(await topicOf(['1', 'x']))
+  test('where nothing is said it is tried three times and then a dead letter, whose queue is made by it', async () => {
+    const topic = await topicOf(['1', 'x', '3'])
+    const letters = `${topic}.dlq`
+    const seen: unknown[] = []
+    const query = await numbers(topic)
+      .map(
+        (row) => {
+          if (row.n === 3) throw new RangeError('three')
+          return row
+        },
+        t.struct({ n: t.int.nullable() }),
+      )
+      .writeStream.foreach((row) => void seen.push(row.n))
+      .trigger({ processingTime: 0 })
+      .start()
+    await query.processAllAvailable()
+    expect(seen).toEqual([1])
+    expect(failuresOf(query)).toMatchObject({ numDeadLetters: 2, numRetries: 2 })
+    expect(await lettersOf(topic)).toEqual(['3', 'x'])
+    expect(mill.topics.list().map(({ name }) => name)).toContain(letters)
+    await query.stop()
+  })
+
+  test('where nothing is said and nothing fails, no topic is made', async () => {
+    const topic = await topicOf(['1', '2'])
+    const query = await numbers(topic).writeStream.format('noop').trigger({ availableNow: true }).start()
+    await query.awaitTermination()
+    expect(mill.topics.list().map(({ name }) => name)).not.toContain(`${topic}.dlq`)
+  })
+
+  test('where nothing is said and there is no dead-letter queue, the first failure ends the query, as in Spark', async () => {
+    const made = mill.createDataFrame([{ text: '1' }, { text: 'x' }], t.struct({ text: t.string }))
+    await expect(made.select(expr('cast(text as int)').alias('n')).collect()).rejects.toMatchObject({
+      code: 'CAST_INVALID_INPUT',
+    })
+    const query = await mill.readStream
+      .format('rate')
+      .option('rowsPerSecond', 1000)
+      .load()
+      .select(expr('1 / (value - 2)').alias('x'))
       .writeStream.format('noop')
       .start()
-    expect((await failure(query.processAllAvailable())).code).toBe('CAST_INVALID_INPUT')
+    expect((await failure(query.awaitTermination())).code).toBe('DIVIDE_BY_ZERO')
+  })
+
+  test('a queue that cannot have letters ends the query by its first', async () => {
+    const topic = await topicOf(['1', 'x'])
+    await mill.topics.create(`${topic}.dlq`, { schema: t.struct({ n: t.int }) })
+    const query = await numbers(topic).writeStream.format('noop').start()
+    expect((await failure(query.awaitTermination())).code).toBe('DEAD_LETTER_TOPIC_INVALID')
   })
 
   test('skip leaves it out and counts it', async () => {

@@ -170,7 +170,10 @@ describe('an aggregation of what was aggregated, ordered or cut off has an answe
   })
 })
 
-describe("a user's function that throws ends its query with the error", () => {
+/** Nothing is tried again, and nothing is a dead letter. */
+const atOnce = { retry: { attempts: 1 }, then: 'fail' } as const
+
+describe("a user's function that throws ends a query that is to fail with the error", () => {
   const boom = (): never => {
     throw new RangeError('beyond the shelf')
   }
@@ -187,7 +190,7 @@ describe("a user's function that throws ends its query with the error", () => {
 
   for (const [name, writer] of Object.entries(writers)) {
     test.each(triggers)(`${name}, %j`, async (trigger) => {
-      const query = await writer().trigger(trigger).start()
+      const query = await writer().onError(atOnce).trigger(trigger).start()
       const error = await refusal(() => query.awaitTermination())
       expect(error.code).toBe('SINK_FAILED')
       expect(error.summary).toContain('beyond the shelf')
@@ -206,6 +209,7 @@ describe("a user's function that throws ends its query with the error", () => {
       .writeStream.foreach(() => {
         throw 'a text' // eslint-disable-line @typescript-eslint/only-throw-error
       })
+      .onError(atOnce)
       .start()
     const error = await refusal(() => query.awaitTermination())
     expect(error.code).toBe('SINK_FAILED')
@@ -234,7 +238,7 @@ describe("a user's function that throws ends its query with the error", () => {
 
   test('the others go on', async () => {
     const healthy = await stream().writeStream.queryName('healthy').format('memory').start()
-    const sick = await stream().writeStream.foreach(boom).start()
+    const sick = await stream().writeStream.foreach(boom).onError(atOnce).start()
     await refusal(() => sick.awaitTermination())
     await healthy.processAllAvailable()
     expect(await mill.table('healthy').count()).toBe(100)
@@ -243,12 +247,13 @@ describe("a user's function that throws ends its query with the error", () => {
 })
 
 test.each([{ processingTime: 0 }, { continuous: '20 ms' }])(
-  'an expression that throws on a row ends its query, %j',
+  'an expression that throws on a row ends a query that is to fail, %j',
   async (trigger) => {
     const query = await stream()
       .select(col('page').cast('int').alias('n'))
       .writeStream.format('noop')
       .trigger(trigger)
+      .onError(atOnce)
       .start()
     const error = await refusal(() => query.awaitTermination())
     expect(error.code).toBe('CAST_INVALID_INPUT')

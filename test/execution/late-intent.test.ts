@@ -44,7 +44,7 @@ test.each([
   'an epoch that fails before its commit has an intent only where the sink has seen rows of it: %s',
   async (sink, expected) => {
     const checkpoint = join(dir, 'checkpoints', sink)
-    const writer = numbers().writeStream.option('checkpointLocation', checkpoint)
+    const writer = numbers().writeStream.option('checkpointLocation', checkpoint).onError({ then: 'fail' })
     const query =
       sink === 'foreachBatch'
         ? await writer.foreachBatch(() => undefined).start()

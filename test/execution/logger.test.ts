@@ -57,6 +57,7 @@ it('hears of a query that failed and of a worker that died, with their codes', a
     .select(lit(1).div(col('n')).as('x'))
     .writeStream.queryName('failing')
     .format('noop')
+    .onError({ then: 'fail' })
     .start()
   const healthy = await clicks.writeStream.queryName('healthy').format('noop').start()
   await mill.producer().send({ topic: 'clicks', messages: [{ key: 'a', value: { page: '/a', n: 0 } }] })
@@ -88,4 +89,28 @@ it('a logger that throws changes nothing but a warning', async () => {
   expect(await mill.createDataFrame([{ n: 1 }], 'n int').count()).toBe(1)
   await mill.close()
   expect(warn).toHaveBeenCalledTimes(1)
+})
+
+it('hears of the first dead letter of a query that nobody has asked for a policy', async () => {
+  const { logger, lines } = collecting()
+  const mill = await Millrace.open({ workers: 1, logger })
+  await mill.topics.create('clicks', { schema: Click })
+  const clicks = mill.readStream.option('startingOffsets', 'earliest').topic('clicks', Click)
+  const messages = [0, 0, 1].map((n) => ({ key: 'a', value: { page: '/a', n } }))
+  await mill.producer().send({ topic: 'clicks', messages })
+  const query = await clicks
+    .select(lit(1).div(col('n')).as('x'))
+    .writeStream.queryName('dividing')
+    .format('noop')
+    .trigger({ availableNow: true })
+    .start()
+  await query.awaitTermination()
+  await mill.close()
+  expect(lines.filter(({ level }) => level === 'warn')).toEqual([
+    {
+      level: 'warn',
+      message: 'a record has failed, and is a dead letter',
+      fields: expect.objectContaining({ query: 'dividing', code: 'DIVIDE_BY_ZERO', topic: 'clicks.dlq' }),
+    },
+  ])
 })

@@ -285,11 +285,12 @@ it('where code generation is forbidden, all three modes give the same rows', () 
   expect(continuous).toEqual(batch)
 })
 
-it('an error in the rows ends the query with its own code', async () => {
+it('an error in the rows ends a query that is to fail with its own code', async () => {
   const topic = await newTopic(mill)
   const query = await stream(mill, topic)
     .select(lit(1).div(col('n')).as('x'))
     .writeStream.format('noop')
+    .onError({ then: 'fail' })
     .start()
   await send(mill, topic, clicks(0, 3))
   await expect(query.awaitTermination()).rejects.toMatchObject({ code: 'DIVIDE_BY_ZERO' })

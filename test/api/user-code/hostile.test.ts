@@ -18,7 +18,11 @@ afterAll(() => mill.close())
 const rows = () => mill.readStream.option('startingOffsets', 'earliest').topic('poisoned') as unknown as DataFrame<Row>
 
 async function failureOf(frame: DataFrame<Row>): Promise<MillraceError> {
-  const query = await frame.writeStream.format('noop').trigger({ continuous: 10 }).start()
+  const query = await frame.writeStream
+    .format('noop')
+    .trigger({ continuous: 10 })
+    .onError({ retry: { attempts: 1 }, then: 'fail' })
+    .start()
   const error = await query.processAllAvailable().catch((found: MillraceError) => found)
   if (error === undefined) throw new Error('the query has gone on')
   return error
