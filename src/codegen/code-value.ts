@@ -118,7 +118,7 @@ export function orNull(v: CodeValue): string {
 export function structField(source: FunctionSource, struct: CodeValue, index: number, type: DataType): CodeValue {
   const column = struct.fields?.[index]
   if (column !== undefined) return column
-  const x = source.fresh('f')
+  const x = source.fresh('field')
   if (struct.isNull === 'true') return { type, isNull: 'true', value: placeholderText(source, type) }
   source.line(
     `let ${x} = ${struct.isNull === 'false' ? '' : `${grouped(struct.isNull)} ? null : `}${struct.value}[${index}];`,

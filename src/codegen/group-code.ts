@@ -292,7 +292,7 @@ export class GroupCode {
       case 'extremeBoxed':
         return { type, isNull: `(${a} === null)`, value: a }
       case 'fold': {
-        const result = this.source.fresh('f')
+        const result = this.source.fresh('folded')
         this.source.line(`const ${result} = ${this.#fold(aggregate)}.finish(${a});`)
         return { type, isNull: aggregate.nullable ? `(${result} === null)` : 'false', value: result }
       }
