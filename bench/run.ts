@@ -15,7 +15,7 @@ import { toJson, toTable } from './lib/report.js'
  */
 const usage = `npm run bench -- [--quick] [--json FILE] [--strict] [--events N] [--workers N] [--queries q0,q5] [NAME…]
 
-  NAME      a suite (ingest scan group join latency host start log nexmark) or a file of bench/main/ without its ending;
+  NAME      a suite (ingest scan group join failures latency host start log nexmark) or a file of bench/main/ without its ending;
             none: every suite but log and nexmark
   --quick   under a minute, for CI
   --json    writes the lines to FILE as well
