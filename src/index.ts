@@ -331,6 +331,8 @@ export { type EngineDescription, Millrace } from './api/millrace.js'
 export type { MillraceOptions } from './api/open-options.js'
 export type { DataFrameReader } from './api/reader.js'
 export type { ForeachFunction, ForeachWriter } from './api/sink/foreach-sink.js'
+// State of your own
+export type { ProcessorOf, TransformOptions } from './api/stateful-arguments.js'
 export type { ExplainMode, StreamingQuery } from './api/streaming-query.js'
 export type { Trigger } from './api/trigger.js'
 export type { UserCodeOptions, UserFunctionOf } from './api/user-code-arguments.js'
@@ -389,3 +391,12 @@ export type { DataType, Field, StructType } from './types/data-type.js'
 export type { Row } from './types/row-reader.js'
 // Types and rows
 export { SchemaType, StructSchema, t } from './types/schema.js'
+export type {
+  ListState,
+  MapState,
+  StatefulProcessorHandle,
+  StateType,
+  Timers,
+  ValueState,
+} from './worker/state-handle.js'
+export type { ExpiredTimerInfo, ProcessorTools, StatefulProcessor } from './worker/stateful-processor.js'

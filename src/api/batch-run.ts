@@ -8,7 +8,8 @@ import { copyBlock } from './copied-block.js'
 import type { EngineContext } from './engine-context.js'
 import type { FailureOptions } from './failure-options.js'
 import type { PlanTables } from './memory-tables.js'
-import { physicalPlan, tablesOf } from './planning.js'
+import { explainPlan, physicalPlan, tablesOf } from './planning.js'
+import type { ExplainMode } from './streaming-query.js'
 
 /** How far a batch query has come. */
 export interface BatchProgress {
@@ -46,8 +47,14 @@ function heldBlocks({ plan, tables }: BoundPlan): readonly BlockRef[] | undefine
   return tables.get(plan.source.tableId ?? '')?.blocks()
 }
 
+/** The text of `explain`. */
+export function explained(context: EngineContext, { plan, tables }: BoundPlan, mode: ExplainMode): string {
+  const planning = { ansi: context.ansi, outputMode: 'update', mode: 'batch' } as const
+  return explainPlan(plan, mode, planning, (physical) => isRunLocally(context, physical, tables))
+}
+
 /** Whether an action on the plan would run in this thread, with the rows that its table has now. */
-export function isRunLocally({ localRowsMax }: EngineContext, physical: PhysicalPlan, tables: PlanTables): boolean {
+function isRunLocally({ localRowsMax }: EngineContext, physical: PhysicalPlan, tables: PlanTables): boolean {
   return runsLocally(physical, scannedBlocks(physical, tablesOf(tables)), localRowsMax)
 }
 

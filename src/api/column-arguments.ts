@@ -1,5 +1,5 @@
 import { MillraceError } from '../common/errors.js'
-import type { Expression } from '../plan/expression.js'
+import type { AggregateName, Expression } from '../plan/expression.js'
 import { parseExpression } from '../plan/sql-parser.js'
 import { describe } from '../types/invalid-value.js'
 import type { Column } from './column.js'
@@ -62,4 +62,9 @@ export function namedAggregates(aggregates: NamedColumns): readonly Expression[]
   return names.map(([name, column]) =>
     named(name, expressionOfColumn(column, "agg({ n: count(), total: sum('price') })")),
   )
+}
+
+/** What `groupBy(…).sum('price', 'tax')` and its like are given. */
+export function shortcutAggregates(fn: AggregateName, names: readonly string[]): readonly Expression[] {
+  return names.map((name) => named(`${fn}(${name})`, { kind: 'aggregate', fn, args: [columnNamed(name)] }))
 }

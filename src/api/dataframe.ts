@@ -2,7 +2,6 @@ import { parseDuration } from '../common/duration.js'
 import { lazyModule } from '../common/lazy-module.js'
 import type { AggregateName, Expression } from '../plan/expression.js'
 import type { GroupedNode, LogicalPlan } from '../plan/logical-plan.js'
-import type { PhysicalPlan } from '../plan/physical-plan.js'
 import { parseSelected } from '../plan/sql-parser.js'
 import type { UserCode } from '../plan/user-code.js'
 import type { BlockRef } from '../types/block.js'
@@ -10,25 +9,18 @@ import { type StructType, typeName } from '../types/data-type.js'
 import { type Row, readRows } from '../types/row-reader.js'
 import type { StructSchema } from '../types/schema.js'
 import type { ArrowTable } from './arrow-table.js'
-import {
-  type BatchOptions,
-  type BoundPlan,
-  collectBlocks,
-  isRunLocally,
-  type RunOptions,
-  runBatch,
-} from './batch-run.js'
+import { type BatchOptions, type BoundPlan, collectBlocks, explained, type RunOptions, runBatch } from './batch-run.js'
 import { endsAlready, neverEnds } from './bounded-input.js'
 import type { Column } from './column.js'
 import {
   type Condition,
-  columnNamed,
   conditionOf,
   expressionOf,
   expressionOfColumn,
   named,
   namedAggregates,
   replacedColumns,
+  shortcutAggregates,
   valueHint,
 } from './column-arguments.js'
 import { copyBlock } from './copied-block.js'
@@ -36,25 +28,26 @@ import type { EngineContext } from './engine-context.js'
 import { aliasOf, type JoinHow, type JoinOn, joinOf, notADataFrame } from './join-arguments.js'
 import { keyNames, type NameOrList } from './key-names.js'
 import { heldRows, type PlanTables } from './memory-tables.js'
-import { analyzedSchema, explainPlan, isStreamingPlan, replaceScan } from './planning.js'
+import { analyzedSchema, isStreamingPlan, replaceScan } from './planning.js'
 import type {
   AggregatedRow,
-  Averages,
+  AvgRow,
   ColumnLike,
   ColumnName,
   ColumnPath,
-  Extremes,
   JoinedRow,
+  MaxRow,
+  MinRow,
   NamedColumns,
   NumericName,
   SelectedRow,
-  ShortcutRow,
-  Sums,
+  SumRow,
   TopRow,
   WithColumn,
   Without,
 } from './row-types.js'
 import { schemaTree } from './schema-tree.js'
+import type { GroupedRows, ProcessorOf, TransformOptions } from './stateful-arguments.js'
 import type { ExplainMode } from './streaming-query.js'
 import {
   isUserFunction,
@@ -66,6 +59,7 @@ import {
 } from './user-code-arguments.js'
 import type { DataFrameWriter, DataStreamWriter } from './writer.js'
 
+const transforming = lazyModule(import.meta.url, './stateful-arguments.js', () => import('./stateful-arguments.js'))
 const rendering = lazyModule(import.meta.url, './table-renderer.js', () => import('./table-renderer.js'))
 const writing = lazyModule(import.meta.url, './writer.js', () => import('./writer.js'))
 
@@ -124,9 +118,7 @@ export class DataFrame<R extends object = Row> {
 
   /** Prints the logical and the physical plan, with `'codegen'` the generated code too, and returns the text. */
   explain(mode: ExplainMode = 'extended'): string {
-    const planning = { ansi: this.#context.ansi, outputMode: 'update', mode: 'batch' } as const
-    const isLocal = (physical: PhysicalPlan): boolean => isRunLocally(this.#context, physical, this.#tables)
-    const text = explainPlan(this.#plan, mode, planning, isLocal)
+    const text = explained(this.#context, this.#bound, mode)
     this.#context.print(`${text}\n`)
     return text
   }
@@ -274,7 +266,7 @@ export class DataFrame<R extends object = Row> {
     how?: H,
   ): DataFrame<JoinedRow<R, O, H>> {
     const { plan, tables } = partsOf(other, 'join')
-    return new DataFrame(this.#context, joinOf(this.#plan, plan, how, on), new Map([...this.#tables, ...tables]))
+    return this.#derive(joinOf(this.#plan, plan, how, on), tables)
   }
 
   /** Every row with every row. */
@@ -285,7 +277,7 @@ export class DataFrame<R extends object = Row> {
   /** The same query over another input of the same schema: bounded or a stream, one topic or another. */
   withInput<I extends object>(input: DataFrame<I>): DataFrame<R> {
     const plan = replaceScan(this.#plan, input.#plan, input.schema)
-    return new DataFrame(this.#context, plan, new Map([...this.#tables, ...input.#tables]))
+    return this.#derive(plan, input.#tables)
   }
 
   async collect(): Promise<R[]> {
@@ -353,8 +345,8 @@ export class DataFrame<R extends object = Row> {
     return { plan: this.#plan, tables: this.#tables }
   }
 
-  #grouping(keys: readonly Expression[]): Regroup {
-    return (node) => this.#derive({ ...node, input: this.#plan, keys })
+  #grouping(keys: readonly Expression[]): GroupingInput {
+    return { keys, input: this.#plan, tables: this.#tables, derive: (plan, others) => this.#derive(plan, others) }
   }
 
   #union<T extends object, O extends object>(
@@ -363,8 +355,7 @@ export class DataFrame<R extends object = Row> {
     allowMissingColumns: boolean,
   ): DataFrame<T> {
     const { plan, tables } = partsOf(other, 'union')
-    const union: LogicalPlan = { op: 'union', inputs: [this.#plan, plan], byName, allowMissingColumns }
-    return new DataFrame<T>(this.#context, union, new Map([...this.#tables, ...tables]))
+    return this.#derive<T>({ op: 'union', inputs: [this.#plan, plan], byName, allowMissingColumns }, tables)
   }
 
   #deduplicate(given: readonly unknown[], withinWatermark: boolean, method: string): DataFrame<R> {
@@ -377,8 +368,9 @@ export class DataFrame<R extends object = Row> {
     return this.#derive({ op: 'userCode', input: this.#plan, code: userCodeOf(method, fn, given) })
   }
 
-  #derive<T extends object>(plan: LogicalPlan): DataFrame<T> {
-    return new DataFrame<T>(this.#context, plan, this.#tables)
+  #derive<T extends object>(plan: LogicalPlan, others?: PlanTables): DataFrame<T> {
+    const tables = others === undefined ? this.#tables : new Map([...this.#tables, ...others])
+    return new DataFrame<T>(this.#context, plan, tables)
   }
 
   async #run(action: string, take: (block: BlockRef) => void, options: RunOptions): Promise<void> {
@@ -391,59 +383,68 @@ export class DataFrame<R extends object = Row> {
   }
 }
 
-type Regroup = <T extends object>(node: GroupedNode) => DataFrame<T>
+interface GroupingInput extends GroupedRows {
+  readonly derive: <T extends object>(plan: LogicalPlan, others?: PlanTables) => DataFrame<T>
+}
 
 /** Rows by group, waiting for their aggregates: what `groupBy` gives. `K` is the row of the keys. */
 export class GroupedData<R, K> {
-  constructor(private readonly regroup: Regroup) {}
+  constructor(private readonly grouping: GroupingInput) {}
 
   /** `agg({ views: count(), revenue: sum('price') })`: a column for each name. */
   agg<const A extends NamedColumns>(aggregates: A): DataFrame<AggregatedRow<R, K, A>> {
-    return this.regroup({ op: 'aggregate', aggregates: namedAggregates(aggregates) })
+    return this.#regroup({ op: 'aggregate', aggregates: namedAggregates(aggregates) })
   }
 
   /** Rows of each group, as the column `count`. */
   count(): DataFrame<AggregatedRow<R, K, { count: Column<number, string> }>> {
-    return this.regroup({ op: 'aggregate', aggregates: [named('count', { kind: 'aggregate', fn: 'count', args: [] })] })
+    return this.#regroup({
+      op: 'aggregate',
+      aggregates: [named('count', { kind: 'aggregate', fn: 'count', args: [] })],
+    })
   }
 
-  sum<const N extends NumericName<R> & string>(...names: readonly N[]): DataFrame<ShortcutRow<K, 'sum', Sums<R, N>>> {
+  sum<const N extends NumericName<R> & string>(...names: readonly N[]): DataFrame<SumRow<R, K, N>> {
     return this.#each('sum', names)
   }
 
-  avg<const N extends NumericName<R> & string>(
-    ...names: readonly N[]
-  ): DataFrame<ShortcutRow<K, 'avg', Averages<R, N>>> {
+  avg<const N extends NumericName<R> & string>(...names: readonly N[]): DataFrame<AvgRow<R, K, N>> {
     return this.#each('avg', names)
   }
 
-  mean<const N extends NumericName<R> & string>(
-    ...names: readonly N[]
-  ): DataFrame<ShortcutRow<K, 'avg', Averages<R, N>>> {
+  mean<const N extends NumericName<R> & string>(...names: readonly N[]): DataFrame<AvgRow<R, K, N>> {
     return this.#each('avg', names)
   }
 
-  min<const N extends ColumnPath<R> & string>(
-    ...names: readonly N[]
-  ): DataFrame<ShortcutRow<K, 'min', Extremes<R, N>>> {
+  min<const N extends ColumnPath<R> & string>(...names: readonly N[]): DataFrame<MinRow<R, K, N>> {
     return this.#each('min', names)
   }
 
-  max<const N extends ColumnPath<R> & string>(
-    ...names: readonly N[]
-  ): DataFrame<ShortcutRow<K, 'max', Extremes<R, N>>> {
+  max<const N extends ColumnPath<R> & string>(...names: readonly N[]): DataFrame<MaxRow<R, K, N>> {
     return this.#each('max', names)
   }
 
   /** The first rows of each group in that order, `top(3, desc('price'))`, and as `rank` their places: Spark's `row_number() over (…) <= 3`. */
   top(count: number, ...order: readonly ColumnLike<R>[]): DataFrame<TopRow<R, K>> {
-    return this.regroup({ op: 'top', count, order: order.map(expressionOf) })
+    return this.#regroup({ op: 'top', count, order: order.map(expressionOf) })
+  }
+
+  /** Spark's transformWithState: rows of each group to a processor of yours, which keeps state for each key and has timers. */
+  transformWithState<O extends object, I = O, R2 = Row, K2 = Row>(
+    processor: ProcessorOf<R, K, NoInfer<I>, NoInfer<R2>>,
+    options: TransformOptions<O, I, GroupedData<R2, K2>>,
+  ): DataFrame<O> {
+    const before: unknown = (options as typeof options | undefined)?.initialState
+    const initial = before instanceof GroupedData ? before.grouping : before
+    return this.grouping.derive<O>(...transforming().transformOf(this.grouping, processor, options, initial))
   }
 
   #each<T extends object>(fn: AggregateName, names: readonly string[]): DataFrame<T> {
-    const aggregates = names.map((name) =>
-      named(`${fn}(${name})`, { kind: 'aggregate', fn, args: [columnNamed(name)] }),
-    )
-    return this.regroup({ op: 'aggregate', aggregates })
+    return this.#regroup({ op: 'aggregate', aggregates: shortcutAggregates(fn, names) })
+  }
+
+  #regroup<T extends object>(node: GroupedNode): DataFrame<T> {
+    const { input, keys, derive } = this.grouping
+    return derive<T>({ ...node, input, keys })
   }
 }

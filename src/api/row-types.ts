@@ -111,3 +111,8 @@ export type JoinedRow<L, R, H extends string> = H extends
 
 type OrNull<T> = { [K in keyof T]: T[K] | null }
 type Merged<L, R> = { [K in keyof L | keyof R]: K extends keyof R ? R[K] : K extends keyof L ? L[K] : never }
+
+export type SumRow<R, K, N extends string> = ShortcutRow<K, 'sum', Sums<R, N>>
+export type AvgRow<R, K, N extends string> = ShortcutRow<K, 'avg', Averages<R, N>>
+export type MinRow<R, K, N extends string> = ShortcutRow<K, 'min', Extremes<R, N>>
+export type MaxRow<R, K, N extends string> = ShortcutRow<K, 'max', Extremes<R, N>>

@@ -5,7 +5,7 @@ const POLL_MS = 100
 
 /**
  * Continuous: the tasks read whatever comes; at each interval in which something came they are asked for a barrier, and
- * where they were when they sent it is the end of the epoch.
+ * where they were when they sent it is the end of the epoch. So they are when a timer expires.
  */
 export async function runContinuously(control: ModeControl, mode: { readonly intervalMs: number }): Promise<void> {
   const { env, source } = control
@@ -21,14 +21,13 @@ export async function runContinuously(control: ModeControl, mode: { readonly int
     }
     const now = env.monotonic()
     const hasData = hasDataBehind(control, source.latest())
-    if (hasData && (now >= due || control.isAwaited())) {
+    const dueIn = control.dueIn()
+    if ((hasData && (now >= due || control.isAwaited())) || dueIn <= 0) {
       due = now + mode.intervalMs
       await control.runEpoch({ ends: null, final: false, open: true })
     } else {
-      await control.idle(
-        hasData ? due - now : source.rings ? Number.POSITIVE_INFINITY : Math.min(mode.intervalMs, POLL_MS),
-        hasData,
-      )
+      const quiet = source.rings ? Number.POSITIVE_INFINITY : Math.min(mode.intervalMs, POLL_MS)
+      await control.idle(Math.min(dueIn, hasData ? due - now : quiet), hasData)
     }
   }
 }

@@ -12,7 +12,7 @@ export interface MicroBatchMode {
 
 /**
  * Micro-batch: at each tick the end offsets are fixed, written down, and read up to. Ticks stay on the grid of the start; a
- * batch that overran its tick is followed by the next at once; without data there is no batch.
+ * batch that overran its tick is followed by the next at once; without data there is no batch, unless a timer expires.
  */
 export async function runMicroBatches(control: ModeControl, mode: MicroBatchMode): Promise<void> {
   const { env, source } = control
@@ -32,14 +32,15 @@ export async function runMicroBatches(control: ModeControl, mode: MicroBatchMode
     const hasData = hasDataBehind(control, ends)
     const timeMoved = control.hasTimeMoved()
     if (!hasData && !timeMoved && target !== undefined) return
+    const dueIn = control.dueIn()
     const now = env.monotonic()
-    if (timeMoved && !hasData) {
+    if ((timeMoved || dueIn <= 0) && !hasData) {
       await control.runEpoch({ ends: control.offsets(), final: false, open: false })
     } else if (hasData && (intervalMs === 0 || now >= due || target !== undefined || control.isAwaited())) {
       if (intervalMs > 0) due += Math.max(1, Math.floor((now - due) / intervalMs) + 1) * intervalMs
       await control.runEpoch({ ends, final: false, open: false })
     } else {
-      await control.idle(hasData ? due - now : polled, hasData)
+      await control.idle(hasData ? due - now : Math.min(polled, dueIn), hasData)
     }
   }
 }

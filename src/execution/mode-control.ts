@@ -28,6 +28,8 @@ export interface ModeControl {
   runEpoch(goal: EpochGoal): Promise<void>
   /** By Spark's rule of lateness: an epoch without data would close something. */
   hasTimeMoved(): boolean
+  /** Until a timer of processing time expires, in milliseconds; Infinity where there is none, 0 or less where one has. */
+  dueIn(): number
   /** Lets the tasks read whatever comes. */
   runOpen(): void
   /** Until something happens, at most `ms`. */

@@ -174,6 +174,7 @@ export class ProgressReporter {
 /** As Spark calls them. */
 function operatorName({ head }: Stage): string {
   if (head?.op === 'join') return 'symmetricHashJoin'
+  if (head?.op === 'transformWithState') return 'transformWithStateExec'
   if (head?.op !== 'deduplicate') return 'stateStoreSave'
   return head.within === undefined ? 'dedupe' : 'dedupeWithinWatermark'
 }

@@ -275,6 +275,7 @@ export class QueryRun {
       target: () => (this.life.target ??= mode.kind === 'batch' ? this.#source.endingOffsets() : this.#source.latest()),
       isAwaited: () => this.life.caughtUp.isAwaited,
       hasTimeMoved: () => this.#hasTimeMoved(),
+      dueIn: () => this.#tasks.dueAt - this.around.env.now(),
       runEpoch: (goal) => this.#runEpoch({ ...goal, intended: false }),
       runOpen: () => this.#tasks.goal({ ends: null, barrier: -1, final: false, snapshot: false, open: true }),
       idle: (ms, hasData) => {
@@ -319,10 +320,9 @@ export class QueryRun {
   /** One epoch, from its goal to its delivery. `ends` null: it ends where the tasks are when they hear of it. */
   async #runEpoch(goal: EpochGoal & { readonly intended: boolean }): Promise<void> {
     this.#assertRuns()
-    const { env, log } = this.around
+    const [{ env, log }, { sink }] = [this.around, this.spec]
     this.#added.epochBegins()
-    const epoch = this.#epoch
-    const checkpoint = this.#checkpoint
+    const [epoch, checkpoint] = [this.#epoch, this.#checkpoint]
     this.#say('Processing new data', true)
     const clock = this.#progress.begin(epoch, this.#offsets)
     // Where nothing leaves before the commit, the intent is written down with it: an epoch that was cut short has been seen by nobody.
@@ -340,8 +340,7 @@ export class QueryRun {
     }
     const snapshot = checkpoint.wantsSnapshot()
     if (snapshot) checkpoint.beginSnapshot()
-    const needsSink = this.spec.sink.kind !== 'noop'
-    const wait = new EpochWait(epoch, env.monotonic(), this.#tasks.names, this.#inbox.stateLogs, needsSink)
+    const wait = new EpochWait(epoch, env.monotonic(), this.#tasks.names, this.#inbox.stateLogs, sink.kind !== 'noop')
     this.#wait = wait
     const watermarks = this.#sparkWatermark?.watermarks
     this.#tasks.goal({
@@ -354,6 +353,7 @@ export class QueryRun {
     })
     await Promise.race([wait.done, this.#workerLost])
     this.#failures?.epochEnded(wait.metrics, goal.final)
+    this.#tasks.epochEnded(wait.metrics)
     const output = this.#inbox.takeRows(epoch)
     clock.mark('addBatch')
     this.#wait = undefined

@@ -2,8 +2,8 @@ import { present } from '../common/assert.js'
 import { FIRST_WORKER_SLOT } from '../common/doorbell.js'
 import type { LaneFile } from '../connector/files/lane.js'
 import type { ScanPartition } from '../connector/inputs.js'
-import { scanStages } from '../plan/physical-plan.js'
-import type { FromWorker } from '../worker/protocol.js'
+import { hasClockTimers, scanStages } from '../plan/physical-plan.js'
+import type { FromWorker, TaskMetrics } from '../worker/protocol.js'
 import type { Goal } from '../worker/scan-task.js'
 import { deploymentOf, type Layout, scanOf, taskName } from './deployment.js'
 import type { QueryStart } from './engine-protocol.js'
@@ -24,6 +24,8 @@ export class RunTasks {
   /** Rows read, by scanning task. */
   readonly #advanced = new Map<string, number>()
   #deployed = 0
+  /** When a timer of processing time expires next, on any of them. */
+  dueAt: number
 
   constructor(
     /** By which the workers know the run. */
@@ -34,6 +36,9 @@ export class RunTasks {
   ) {
     this.#layout = layout
     this.#slots = [...layout.tasks.keys()]
+    // Of a run before nothing is known: its first epoch tells.
+    const goesOn = [...layout.tasks.values()].flat().some(({ restore }) => restore !== undefined)
+    this.dueAt = goesOn && hasClockTimers(spec.plan) ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY
     this.#scanStages = scanStages(spec.plan).map(({ id }) => id)
     this.#tasks = new Map(
       [...layout.tasks].flatMap(([slot, own]) =>
@@ -67,6 +72,10 @@ export class RunTasks {
       around.toWorker(slot, { type: 'deploy', deployment: deploymentOf(this.run, spec, own, epoch) })
     }
     this.#layout = undefined
+  }
+
+  epochEnded(metrics: ReadonlyMap<string, TaskMetrics>): void {
+    this.dueAt = Math.min(...[...metrics.values()].map(({ dueAt }) => dueAt))
   }
 
   /** A worker has said that it has its tasks. */

@@ -18,7 +18,7 @@ import type { FailurePolicy } from '../dead-letter/failure-policy.js'
 import type { VerifyReport } from '../log/log-verify.js'
 import type { FsyncMode } from '../log/log-writer.js'
 import { LogMemory } from '../log/shared-memory.js'
-import { hasUserCode } from '../plan/physical-plan.js'
+import { callsUserCode } from '../plan/physical-plan.js'
 import { viewsOf } from '../types/block.js'
 import type { FromEngine, QueryMode, RequestName, Requests, ToEngine } from './engine-protocol.js'
 import { type HostSink, HostSinkFeed, type SinkFailed } from './host-sink.js'
@@ -193,7 +193,7 @@ export class EngineSession {
     for (const [tableId, blocks] of spec.tables) {
       tables[tableId] = blocks.map((b) => ({ buffer: b.views.buffer as SharedArrayBuffer, position: b.position }))
     }
-    if (spec.plan.stages.some(hasUserCode)) this.threads.pool.watch()
+    if (spec.plan.stages.some(callsUserCode)) this.threads.pool.watch()
     if (!runsOnOneWorker(spec)) this.threads.pool.startAll()
     try {
       await this.#request('start', {

@@ -3,7 +3,6 @@ import { lazyModule } from '../common/lazy-module.js'
 import { columnSlots, type StructType, topLevelSlots, typeName } from '../types/data-type.js'
 import { bindColumn, bindCondition, bindExpression } from './binder.js'
 import { type BoundPlan, nodesOf } from './bound-plan.js'
-import { bindDeduplication } from './deduplication.js'
 import type { Expression } from './expression.js'
 import { columnPath, resultName } from './expression-name.js'
 import { bindJoin } from './join.js'
@@ -21,6 +20,8 @@ export interface AnalyzeOptions {
 }
 
 const aggregating = lazyModule(import.meta.url, './aggregation.js', () => import('./aggregation.js'))
+const deduplicating = lazyModule(import.meta.url, './deduplication.js', () => import('./deduplication.js'))
+const transforming = lazyModule(import.meta.url, './transform-with-state.js', () => import('./transform-with-state.js'))
 
 const ordering = lazyModule(import.meta.url, './sort-keys.js', () => import('./sort-keys.js'))
 const top = lazyModule(import.meta.url, './top.js', () => import('./top.js'))
@@ -59,8 +60,21 @@ export function analyze(plan: LogicalPlan, options: AnalyzeOptions): BoundPlan {
       checkResultNames(input.schema)
       return { op: 'userCode', input, code: plan.code, schema: plan.code.schema ?? input.schema }
     }
+    case 'transformWithState': {
+      const { keys, processor, initial } = plan
+      const input = analyze(plan.input, options)
+      checkResultNames(input.schema)
+      const before = initial && { input: analyze(initial.input, options), keys: initial.keys }
+      if (before !== undefined) checkResultNames(before.input.schema)
+      return transforming().bindTransform({ input, keys }, processor, before, options.ansi)
+    }
     case 'deduplicate':
-      return bindDeduplication(analyze(plan.input, options), plan.names, plan.withinWatermark, options.ansi)
+      return deduplicating().bindDeduplication(
+        analyze(plan.input, options),
+        plan.names,
+        plan.withinWatermark,
+        options.ansi,
+      )
     case 'orderBy':
       return orderBy(analyze(plan.input, options), plan.keys, options.ansi)
     case 'join': {
@@ -187,6 +201,7 @@ function withWatermark(input: BoundPlan, column: string, delayMs: number): Bound
         hint: 'put withWatermark before distinct or dropDuplicates',
       })
     }
+    if (node.op === 'transformWithState') throw transforming().watermarkBehind()
     if (node.op === 'sort' || node.op === 'limit') {
       throw new MillraceError(
         'UNSUPPORTED_OPERATION',

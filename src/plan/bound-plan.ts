@@ -3,6 +3,7 @@ import { type StructType, scalar, structType } from '../types/data-type.js'
 import type { BoundAggregate, BoundExpression } from './expression.js'
 import type { GroupingWindow } from './grouping-window.js'
 import type { JoinType, SourceSpec } from './logical-plan.js'
+import type { Processor } from './stateful-processor.js'
 import type { UserCode } from './user-code.js'
 
 /**
@@ -36,6 +37,7 @@ export type BoundPlan =
   | BoundExplode
   | BoundAggregation
   | BoundDeduplication
+  | BoundTransform
   | BoundUnion
   | BoundJoin
   | {
@@ -148,6 +150,27 @@ export interface BoundDeduplication {
   readonly schema: StructType
 }
 
+/** Rows by key to a processor of the user's: see transform-with-state.ts. */
+export interface BoundTransform {
+  readonly op: 'transformWithState'
+  /** The columns that the user has, and behind them the keys. */
+  readonly input: BoundPlan
+  readonly columns: number
+  /** The columns behind. */
+  readonly keys: readonly BoundExpression[]
+  readonly names: readonly string[]
+  readonly processor: Processor
+  /** Which column of the input is the event time, where the processor goes by it. */
+  readonly eventTime?: number
+  /** Read to its end before the query begins, so no input of the node. */
+  readonly initial?: {
+    readonly input: BoundPlan
+    readonly columns: number
+    readonly keys: readonly BoundExpression[]
+  }
+  readonly schema: StructType
+}
+
 export interface SortKey {
   readonly value: BoundExpression
   readonly descending: boolean
@@ -167,7 +190,7 @@ export function withInputs(plan: BoundPlan, inputs: readonly BoundPlan[]): Bound
   if (plan.op === 'union') return { ...plan, inputs }
   const input = present(inputs[0], `the input of a ${plan.op}`)
   if (plan.op === 'join') return { ...plan, left: input, right: present(inputs[1], 'the right side of a join') }
-  if (plan.op === 'project' || plan.op === 'aggregate') return { ...plan, input }
+  if (plan.op === 'project' || plan.op === 'aggregate' || plan.op === 'transformWithState') return { ...plan, input }
   if (plan.op === 'explode') return { ...plan, input, schema: explodedSchema(plan, input.schema) }
   if (plan.op === 'userCode' && plan.code.method !== 'filter') return { ...plan, input }
   return { ...plan, input, schema: input.schema }

@@ -65,6 +65,7 @@ export function eventTimeOffset(e: BoundExpression, plan: BoundPlan): number | u
   switch (plan.op) {
     case 'scan':
     case 'sort':
+    case 'transformWithState':
       return undefined
     case 'userCode':
       // Only where rows go through as they are.

@@ -2,7 +2,7 @@ import { present } from '../common/assert.js'
 import { columnSlots, type StructType, typeName } from '../types/data-type.js'
 import { type BoundPlan, inputsOf, type ScanWatermark, type SortKey } from './bound-plan.js'
 import type { BoundAggregate, BoundExpression } from './expression.js'
-import { boundText, expressionText } from './expression-name.js'
+import { boundText, expressionText, resultName } from './expression-name.js'
 import type { GroupingWindow } from './grouping-window.js'
 import { type LogicalPlan, logicalInputs, type SourceSpec } from './logical-plan.js'
 import type {
@@ -16,6 +16,7 @@ import type {
   StageOutput,
 } from './physical-plan.js'
 import type { PlannedQuery } from './planner.js'
+import type { Processor } from './stateful-processor.js'
 import { stepName, type UserCode } from './user-code.js'
 
 /** Plans as indented trees, the result at the top and the scan at the bottom, in Spark's manner. */
@@ -83,6 +84,8 @@ function logicalLine(plan: LogicalPlan): string {
       return `Aggregate [${plan.keys.map(expressionText).join(', ')}], [${plan.aggregates.map(expressionText).join(', ')}]`
     case 'top':
       return `Top ${plan.count} of [${plan.keys.map(expressionText).join(', ')}] by [${plan.order.map(expressionText).join(', ')}]`
+    case 'transformWithState':
+      return transformLine(plan.processor, plan.keys.map(resultName), plan.initial !== undefined)
     case 'deduplicate':
       return `Deduplicate [${plan.names?.join(', ') ?? '*'}]${plan.withinWatermark ? ', within watermark' : ''}`
     case 'orderBy':
@@ -127,6 +130,8 @@ function boundLine(plan: BoundPlan): string {
       return `Aggregate ${groupingText(plan, plan.input.schema)}`
     case 'explode':
       return `Explode ${text(plan.array, plan.input)}`
+    case 'transformWithState':
+      return transformLine(plan.processor, plan.names, plan.initial !== undefined)
     case 'deduplicate':
       return `Deduplicate ${keysText(plan.keys, plan.schema)}${plan.within === undefined ? '' : `, within ${plan.within.delayMs} ms of ${text(plan.within.eventTime, plan.input)}`}`
     case 'sort':
@@ -252,10 +257,10 @@ function stageTrees(stage: Stage, from: readonly Tree[], isLocal: boolean, plan:
   // Each operator is bound to the schema of what feeds it.
   let schema = stage.head?.schema ?? stage.input.schema
   if (stage.input.kind === 'scan') put(isLocal ? localScanLine(stage.input) : `${mark}${scanLine(stage.input)}`)
-  if (stage.head !== undefined) put(`${mark}${headLine(stage.head)}`)
+  if (stage.head !== undefined) put(`${mark}${headLine(stage.head)}`, ...initialTrees(plan, stage.head))
   for (const operator of stage.pipeline) {
     const line = `${mark}${narrowLine(operator, schema)}`
-    if (operator.op === 'broadcastJoin') put(line, broadcastTree(plan, operator))
+    if (operator.op === 'broadcastJoin') put(line, broadcastTree(plan, operator.table.name))
     else put(line)
     if (operator.op !== 'filter' && operator.op !== 'dropLate') schema = operator.schema
   }
@@ -264,13 +269,18 @@ function stageTrees(stage: Stage, from: readonly Tree[], isLocal: boolean, plan:
 }
 
 /** The side that is read first; its stages are numbered by themselves. */
-function broadcastTree({ broadcasts }: PhysicalPlan, { table }: BroadcastJoin): Tree {
+function initialTrees(plan: PhysicalPlan, head: HeadOperator): readonly Tree[] {
+  if (head.op !== 'transformWithState' || head.initial === undefined) return []
+  return [broadcastTree(plan, head.initial.table)]
+}
+
+function broadcastTree({ broadcasts }: PhysicalPlan, table: string): Tree {
   const { plan } = present(
-    broadcasts.find((one) => one.table === table.name),
-    table.name,
+    broadcasts.find((one) => one.table === table),
+    table,
   )
   const [side] = physicalTree(plan, false).below
-  return { text: `Broadcast ${table.name}, read first`, below: side === undefined ? [] : [side] }
+  return { text: `Broadcast ${table}, read first`, below: side === undefined ? [] : [side] }
 }
 
 function headLine(head: HeadOperator): string {
@@ -292,6 +302,8 @@ function headLine(head: HeadOperator): string {
       )
       return `Join ${head.how} ${joinText(left.keys, right.keys, head.condition, left.schema, right.schema)}, left kept ${kept[0]}, right kept ${kept[1]}`
     }
+    case 'transformWithState':
+      return transformLine(head.processor, head.keyNames, head.initial !== undefined)
     case 'deduplicate': {
       const { keys, within, expiresAt, schema } = head
       const names = slotNames(schema)
@@ -318,6 +330,13 @@ function narrowLine(operator: NarrowOperator, schema: StructType): string {
   return operator.op === 'filter'
     ? `Filter ${boundText(operator.condition, slotNames(schema))}`
     : `Project [${projection(operator.columns, operator.schema, schema)}]`
+}
+
+function transformLine(processor: Processor, keys: readonly string[], hasInitial: boolean): string {
+  const { fn, timeMode, ordered } = processor
+  const from = fn.kind === 'module' ? ` from ${fn.url.split('/').at(-1) ?? ''}` : ''
+  const order = ordered ? ', rows in the order of event time' : ''
+  return `TransformWithState ${fn.name}${from} by [${keys.join(', ')}], time ${timeMode}${order}${hasInitial ? ', with initial state' : ''}`
 }
 
 /** The module's own name for a function that is found there. */

@@ -1,4 +1,4 @@
-import { hasUserCode, type PhysicalPlan } from './physical-plan.js'
+import { callsUserCode, type PhysicalPlan } from './physical-plan.js'
 
 /**
  * Small queries over rows in memory need no other thread: Spark's LocalTableScan. Where a bounded plan has nothing above such rows but filters,
@@ -15,7 +15,7 @@ export function isLocalPlan({ streaming, stages }: PhysicalPlan): boolean {
   return stages.every((stage, id) => {
     const { input, head } = stage
     // Code of the user's runs on the workers alone, where it can do no harm to the program.
-    if (hasUserCode(stage)) return false
+    if (callsUserCode(stage)) return false
     // A union has several scans; how their rows come together is the workers' matter.
     if (input.kind === 'scan') return id === 0 && input.source.format === 'memory'
     return input.from.length === 1 && input.from[0] === id - 1 && (head?.op === 'sort' || head?.op === 'limit')

@@ -1,6 +1,7 @@
 import { present } from '../common/assert.js'
 import type { StructType } from '../types/data-type.js'
 import type { Expression } from './expression.js'
+import type { Processor } from './stateful-processor.js'
 import type { UserCode } from './user-code.js'
 
 /**
@@ -38,6 +39,14 @@ export type LogicalPlan =
   | { readonly op: 'orderBy'; readonly input: LogicalPlan; readonly keys: readonly Expression[] }
   | { readonly op: 'limit'; readonly input: LogicalPlan; readonly count: number }
   | { readonly op: 'userCode'; readonly input: LogicalPlan; readonly code: UserCode }
+  | {
+      readonly op: 'transformWithState'
+      readonly input: LogicalPlan
+      readonly keys: readonly Expression[]
+      readonly processor: Processor
+      /** Read to its end before the query begins, so no input of the node. */
+      readonly initial?: { readonly input: LogicalPlan; readonly keys: readonly Expression[] }
+    }
   | {
       readonly op: 'union'
       readonly inputs: readonly LogicalPlan[]

@@ -96,6 +96,8 @@ function planKey(plan: BoundPlan): string {
       return `explode(${expressionKey(plan.array)}) ${planKey(plan.input)}`
     case 'aggregate':
       return `aggregate(${plan.keys.map((k) => expressionKey(k.value)).join(', ')}) ${planKey(plan.input)}`
+    case 'transformWithState':
+      return `transformWithState(${plan.processor.fn.name} by ${plan.keys.map(expressionKey).join(', ')}) ${planKey(plan.input)}`
     case 'deduplicate':
       return `deduplicate(${plan.keys.map(expressionKey).join(', ')}) ${planKey(plan.input)}`
     case 'sort':

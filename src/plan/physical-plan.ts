@@ -3,12 +3,13 @@ import type { ScanWatermark } from './bound-plan.js'
 import type { BoundAggregate, BoundExpression } from './expression.js'
 import type { GroupingWindow } from './grouping-window.js'
 import type { JoinType, SourceSpec } from './logical-plan.js'
+import type { Processor } from './stateful-processor.js'
 import type { UserCode } from './user-code.js'
 
 /**
  * What the workers run: stages cut at exchanges, every expression bound and typed. Frozen data.
  *
- *   stage = input (scan | exchange) → head (final aggregate | join | deduplicate | sort | limit)?
+ *   stage = input (scan | exchange) → head (final aggregate | join | deduplicate | transformWithState | sort | limit)?
  *         → pipeline (drop late, filter, project, broadcast join, user code)* → output
  *   output = partial aggregate → exchange by key group | rows → exchange by key group | exchange to one task | sink
  *
@@ -76,7 +77,7 @@ export interface ExchangeInput {
 
 export type JoinSideName = 'left' | 'right'
 
-export type HeadOperator = FinalAggregate | Join | Deduplicate | Sort | Limit
+export type HeadOperator = FinalAggregate | Join | Deduplicate | TransformWithState | Sort | Limit
 
 /** Pairs the rows of two sides that meet in the same key. Both are kept, for as long as the other may bring a match. */
 export interface Join {
@@ -121,6 +122,27 @@ export interface Deduplicate {
   readonly lateByKey?: true
   /** By Spark's rule what is at the watermark is late, and a key is forgotten between two epochs alone. */
   readonly rule?: 'spark'
+}
+
+/** Hands the rows of each key to a processor of the user's, which keeps state and has timers. */
+export interface TransformWithState {
+  readonly op: 'transformWithState'
+  readonly processor: Processor
+  /** Of the rows that come: the columns that the user has, and behind them the keys. */
+  readonly input: StructType
+  readonly columns: number
+  readonly keyNames: readonly string[]
+  /** Which column is the event time, where the processor goes by it. */
+  readonly eventTime?: number
+  readonly initial?: {
+    /** Its rows, as a table of every task: columns, and behind them the keys. */
+    readonly table: string
+    readonly schema: StructType
+    readonly columns: number
+    readonly keys: readonly BoundExpression[]
+  }
+  /** Of the rows it emits. */
+  readonly schema: StructType
 }
 
 export interface FinalAggregate {
@@ -218,6 +240,11 @@ export function hasUserCode({ pipeline }: Pick<Stage, 'pipeline'>): boolean {
   return pipeline.some((operator) => operator.op === 'userCode')
 }
 
+/** Whether code of the user's runs in the stage, in its pipeline or at its head. */
+export function callsUserCode(stage: Pick<Stage, 'head' | 'pipeline'>): boolean {
+  return stage.head?.op === 'transformWithState' || hasUserCode(stage)
+}
+
 /** What stamps the rows of a stage that scans. */
 export function stampOf({ input, pipeline }: Pick<Stage, 'input' | 'pipeline'>): ScanWatermark | undefined {
   let stamp = input.kind === 'scan' ? input.watermark : undefined
@@ -234,7 +261,12 @@ export function bearsStamp(stage: Pick<Stage, 'input' | 'pipeline'>): boolean {
 
 /** Whether what the operator keeps goes from one epoch to the next, and with it into the checkpoint. */
 export function hasState(head: HeadOperator | undefined): boolean {
-  return head?.op === 'finalAggregate' || head?.op === 'join' || head?.op === 'deduplicate'
+  return head !== undefined && head.op !== 'sort' && head.op !== 'limit'
+}
+
+/** Whether something is to be done when the clock says so, and not only when rows come. */
+export function hasClockTimers({ stages }: PhysicalPlan): boolean {
+  return stages.some(({ head }) => head?.op === 'transformWithState' && head.processor.timeMode === 'processing')
 }
 
 /** The stages that read sources, from left to right: the one at place k reads source k. */

@@ -3,7 +3,14 @@ import { lazyModule } from '../common/lazy-module.js'
 import { columnSlots, type StructType, sameType, topLevelSlots, typeName } from '../types/data-type.js'
 import { analyze } from './analyzer.js'
 import { expressionKey } from './bound-expression.js'
-import type { BoundAggregation, BoundDeduplication, BoundJoin, BoundPlan, BoundScan } from './bound-plan.js'
+import type {
+  BoundAggregation,
+  BoundDeduplication,
+  BoundJoin,
+  BoundPlan,
+  BoundScan,
+  BoundTransform,
+} from './bound-plan.js'
 import { type BroadcastShape, broadcastShape } from './broadcast-join.js'
 import { closesWindows, eventTimeKey, joinBounds, joinLag, keyExpiries } from './event-time.js'
 import type { BoundExpression, TopRows } from './expression.js'
@@ -27,6 +34,7 @@ import {
   type Stage,
   type StageOutput,
   stampOf,
+  type TransformWithState,
 } from './physical-plan.js'
 import { checkResultNames } from './result-names.js'
 
@@ -50,6 +58,8 @@ export interface PlannedQuery {
   readonly physical: PhysicalPlan
 }
 
+const heading = lazyModule(import.meta.url, './transform-with-state.js', () => import('./transform-with-state.js'))
+const transforming = lazyModule(import.meta.url, './stateful-processor.js', () => import('./stateful-processor.js'))
 const streamingRules = lazyModule(import.meta.url, './streaming-rules.js', () => import('./streaming-rules.js'))
 
 export function planQuery(logical: LogicalPlan, options: PlanOptions): PlannedQuery {
@@ -129,6 +139,8 @@ class StageCutter {
       }
       case 'deduplicate':
         return [this.#deduplicate(node)]
+      case 'transformWithState':
+        return [this.#transform(node)]
       case 'sort': {
         const { schema, keys, limit } = node
         return [this.#single(node.input, { op: 'sort', schema, keys, ...(limit === undefined ? {} : { limit }) })]
@@ -258,6 +270,37 @@ class StageCutter {
     return { input: { kind: 'exchange', from, schema }, head, pipeline: [], parallelism: 'parallel' }
   }
 
+  #transform(node: BoundTransform): OpenStage {
+    const { keys, names, columns, eventTime, initial, schema } = node
+    const { schema: input } = node.input
+    const stages = this.open(node.input)
+    // A timer that the row would have come before may have expired: whether it is late must not depend on that.
+    if (eventTime !== undefined) for (const stage of stages) dropLate(stage)
+    const from = this.close(stages, { kind: 'shuffle', schema: input, keys })
+    const before = initial && this.#initialState(initial)
+    const head: TransformWithState = heading().transformHead(node, this.sparkRule, before)
+    this.signatures.push(
+      transforming().transformSignature({ processor: head.processor, columns, schema: input, keys }, names),
+    )
+    return { input: { kind: 'exchange', from, schema }, head, pipeline: [], parallelism: 'parallel' }
+  }
+
+  #initialState({
+    input,
+    keys,
+    columns,
+  }: NonNullable<BoundTransform['initial']>): NonNullable<TransformWithState['initial']> {
+    const table = `broadcast-${this.broadcasts.length}`
+    const { ansi, evaluate } = this.options
+    const plan = optimize(input, { ansi, evaluate })
+    const { schema } = plan
+    this.broadcasts.push({
+      table,
+      plan: planStages(plan, schema, { ...this.options, outputMode: 'append', streaming: false }),
+    })
+    return { table, schema, columns, keys }
+  }
+
   /** What needs all rows in one place. */
   #single(input: BoundPlan, head: HeadOperator): OpenStage {
     const { schema } = head
@@ -349,6 +392,7 @@ function groupingPlaces(plan: BoundPlan): readonly (number | undefined)[] {
     case 'union':
     case 'join':
     case 'deduplicate':
+    case 'transformWithState':
       return []
     case 'aggregate':
       return plan.schema.fields.slice(0, plan.keys.length + (plan.window === undefined ? 0 : 1)).map((_, i) => i)

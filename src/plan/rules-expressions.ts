@@ -105,6 +105,7 @@ export function mapExpressions(plan: BoundPlan, change: (e: BoundExpression) => 
         return { ...node, keys: node.keys.map(change) }
       case 'watermark':
       case 'userCode':
+      case 'transformWithState':
       case 'scan':
       case 'union':
       case 'limit':

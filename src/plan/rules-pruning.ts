@@ -91,6 +91,7 @@ function prune(plan: BoundPlan, required: readonly number[]): Pruned {
       const moved = { ...plan, array: afterPruning(plan.input.schema, below.kept)(plan.array) }
       return { plan: withInputs(moved, [below.plan]), kept: [...below.kept, ofInput, ofInput + 1] }
     }
+    case 'transformWithState':
     case 'userCode': {
       // It may read any of its columns, and gives all that it was said to give.
       const below = prune(plan.input, allOf(plan.input.schema))

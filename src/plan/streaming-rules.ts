@@ -42,6 +42,23 @@ export function checkStreaming(plan: BoundPlan, outputMode: OutputMode): void {
       "use output mode 'append' and a window with a watermark in the aggregation, or drop the duplicates before it",
     )
   }
+  for (const node of nodes) {
+    if (node.op !== 'transformWithState') continue
+    const { outputMode: wanted } = node.processor
+    if (wanted !== undefined && wanted !== outputMode) {
+      throw refused(
+        `output mode '${outputMode}' of a processor that is made for '${wanted}'`,
+        'the two are said to be the same',
+        `writeStream.outputMode('${wanted}'), or leave outputMode out of transformWithState`,
+      )
+    }
+    if (endlessNodes(node.input).every(isFinal)) continue
+    throw refused(
+      'transformWithState behind an aggregation',
+      'it would be given the updates of a group, and not its result',
+      "use output mode 'append' and a window with a watermark in the aggregation",
+    )
+  }
   if (aggregations.some((node) => !endlessNodes(node.input).every(isFinal))) {
     throw refused(
       'two aggregations in one streaming query',

@@ -78,6 +78,10 @@ export function verifyPlan(plan: BoundPlan): void {
       )
       assert(sameType(plan.schema, plan.input.schema), 'schema of a sort')
       break
+    case 'transformWithState':
+      verifyExpressions(plan.keys, plan.input.schema)
+      assert(plan.input.schema.fields.length === plan.columns + plan.keys.length, 'fields of transformWithState')
+      break
     case 'deduplicate':
       verifyExpressions(
         [...plan.keys, ...(plan.within === undefined ? [] : [plan.within.eventTime])],

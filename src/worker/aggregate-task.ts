@@ -2,13 +2,13 @@ import type { PipelineSpec } from '../codegen/stage-functions.js'
 import { lazyModule } from '../common/lazy-module.js'
 import { type ChannelReader, FrameType } from '../exchange/channel.js'
 import type { FinalAggregate, Stage } from '../plan/physical-plan.js'
-import type { BufferViews } from '../types/block.js'
+import type { BlockRef } from '../types/block.js'
 import type { AggregateState } from './aggregate-state.js'
 import { BarrierInputs, type WatermarkedInput } from './barrier-inputs.js'
 import { ClosingState } from './closing-state.js'
 import { GroupState } from './group-state.js'
 import type { OutputPort } from './output-port.js'
-import type { BlockDescriptor, WatermarkPolicy } from './protocol.js'
+import type { WatermarkPolicy } from './protocol.js'
 import { StagePipeline } from './stage-pipeline.js'
 import { type Counters, newCounters, type Task } from './task.js'
 import type { UserSurroundings } from './user-pipeline.js'
@@ -57,9 +57,9 @@ export class AggregateTask implements Task {
     this.#closes = final.grouping.closesWindows
   }
 
-  restore(blocks: readonly BlockDescriptor[], closedUntil: number, viewsOf: (b: BlockDescriptor) => BufferViews): void {
-    for (const block of blocks) {
-      this.#state.restore(viewsOf(block), block.position, this.options.task, this.options.tasks)
+  restore(blocks: readonly BlockRef[], closedUntil: number): void {
+    for (const { views, position } of blocks) {
+      this.#state.restore(views, position, this.options.task, this.options.tasks)
     }
     this.#state.restored(closedUntil)
   }

@@ -148,6 +148,8 @@ export interface TaskMetrics {
   /** By the failure policy: rows that are left out, and attempts after the first. */
   readonly failedRows: number
   readonly retries: number
+  /** When a timer of processing time expires next; Infinity where there is none. */
+  readonly dueAt: number
 }
 
 export interface PartitionPosition {

@@ -340,14 +340,15 @@ export class ScanTask implements Task {
       if (cursor.lastDataAt < 0) cursor.lastDataAt = now
       const { flights } = cursor
       const isFlying = flights?.isEmpty === false
-      if (!isFlying && now - cursor.lastDataAt >= this.idleAfterMs && !cursor.input.hasNew()) continue
+      if (!final && !isFlying && now - cursor.lastDataAt >= this.idleAfterMs && !cursor.input.hasNew()) continue
       waiting = true
       if (cursor.input.holdsTime === true) least = Number.NEGATIVE_INFINITY
       least = Math.min(least, (isFlying ? flights.landedEventTime : (cursor.cells[0] as number)) - this.#delayMs)
     }
     // All partitions idle: nothing says how far time has come. Without any partition this task holds nobody back.
     if (!waiting && this.#cursors.length > 0) return
-    if (final) least = Number.POSITIVE_INFINITY
+    // What closes at the end of the input closes by the barrier; how far time has come before it is the same in every mode.
+    if (final && this.#isGiven) least = Number.POSITIVE_INFINITY
     this.#tellWatermark(least)
   }
 

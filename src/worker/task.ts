@@ -25,6 +25,8 @@ export interface Counters {
   maxEventTime: number
   failedRows: number
   retries: number
+  /** When a timer of processing time expires next; Infinity where there is none. */
+  dueAt: number
 }
 
 export function newCounters(): Counters {
@@ -41,6 +43,7 @@ export function newCounters(): Counters {
     maxEventTime: Number.NEGATIVE_INFINITY,
     failedRows: 0,
     retries: 0,
+    dueAt: Number.POSITIVE_INFINITY,
   }
 }
 

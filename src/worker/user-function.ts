@@ -69,7 +69,7 @@ async function moduleFunction(url: string, name: string): Promise<Callable> {
 }
 
 /** Of CommonJS the exports may be those of the default alone. */
-function exportOf(module: Readonly<Record<string, unknown>>, name: string): unknown {
+export function exportOf(module: Readonly<Record<string, unknown>>, name: string): unknown {
   if (name in module) return module[name]
   const { default: whole } = module
   return typeof whole === 'object' && whole !== null && name in whole ? Reflect.get(whole, name) : undefined

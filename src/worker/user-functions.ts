@@ -1,26 +1,45 @@
 import { present } from '../common/assert.js'
-import type { PhysicalPlan, UserCodeOperator } from '../plan/physical-plan.js'
+import type { PhysicalPlan, TransformWithState, UserCodeOperator } from '../plan/physical-plan.js'
 import type { Deployment } from './protocol.js'
+import { type ProcessorMaker, processorMaker } from './stateful-processor.js'
 import { userCodeExits } from './user-errors.js'
-import type { Callable } from './user-function.js'
 import { userFunction } from './user-function.js'
 import type { UserFunctions } from './user-pipeline.js'
 
-/** All functions that the tasks of a deployment call; a promise where modules have to be loaded for them. */
-export function userFunctionsOf({ plan }: Deployment): UserFunctions | Promise<UserFunctions> {
+/** The processors of the user's, which are made for each task. */
+export type Processors = (head: TransformWithState) => ProcessorMaker
+
+export interface UserCodeOf {
+  readonly functions: UserFunctions
+  readonly processors: Processors
+}
+
+/** All functions and processors that the tasks of a deployment call; a promise where modules have to be loaded for them. */
+export function userCodeOf({ plan }: Deployment): UserCodeOf | Promise<UserCodeOf> {
   forbidExit()
-  const operators = operatorsOf(plan)
-  const made = operators.map(({ code }) => userFunction(code.fn))
-  const known = (all: readonly Callable[]): UserFunctions => {
-    const byOperator = new Map(operators.map((operator, i) => [operator, present(all[i], 'a function')]))
-    return (operator) => present(byOperator.get(operator), 'the function of an operator')
+  const functions = loaded(operatorsOf(plan), ({ code }) => userFunction(code.fn))
+  const processors = loaded(headsOf(plan), ({ processor }) => processorMaker(processor))
+  if (!(functions instanceof Promise) && !(processors instanceof Promise)) return { functions, processors }
+  return Promise.all([functions, processors]).then(([f, p]) => ({ functions: f, processors: p }))
+}
+
+/** What each of them is given for, once all is there. */
+function loaded<K, V>(keys: readonly K[], load: (key: K) => V | Promise<V>): ((key: K) => V) | Promise<(key: K) => V> {
+  const made = keys.map(load)
+  const known = (all: readonly V[]): ((key: K) => V) => {
+    const byKey = new Map(keys.map((key, i) => [key, present(all[i], 'user code')]))
+    return (key) => present(byKey.get(key), 'the user code of an operator')
   }
-  const here = made.filter((one): one is Callable => !(one instanceof Promise))
-  return here.length === made.length ? known(here) : Promise.all(made.map(async (one) => await one)).then(known)
+  const here = made.filter((one): one is V => !(one instanceof Promise))
+  return here.length === made.length ? known(here) : Promise.all(made).then(known)
 }
 
 function operatorsOf({ stages }: PhysicalPlan): readonly UserCodeOperator[] {
   return stages.flatMap(({ pipeline }) => pipeline.filter((operator) => operator.op === 'userCode'))
+}
+
+function headsOf({ stages }: PhysicalPlan): readonly TransformWithState[] {
+  return stages.flatMap(({ head }) => (head?.op === 'transformWithState' ? [head] : []))
 }
 
 const { exit } = process

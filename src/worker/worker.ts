@@ -8,26 +8,12 @@ import { openInputs, type ScanPartition } from '../connector/inputs.js'
 import { physicalSlotsOf } from '../connector/physical-slots.js'
 import { ChannelReader, ChannelWriter } from '../exchange/channel.js'
 import { LogMemory } from '../log/shared-memory.js'
-import { aggregateStateSchema } from '../operator/aggregate.js'
-import { seenKeys } from '../operator/deduplicate.js'
-import { joinStateSchema } from '../operator/join.js'
-import {
-  type Deduplicate,
-  type FinalAggregate,
-  hasUserCode,
-  type Join,
-  type JoinSideName,
-  type ScanInput,
-  type Stage,
-} from '../plan/physical-plan.js'
+import { callsUserCode, hasState, type JoinSideName, type ScanInput, type Stage } from '../plan/physical-plan.js'
 import type { StructType } from '../types/data-type.js'
-import type { AggregateTask } from './aggregate-task.js'
 import type { WatermarkedInput } from './barrier-inputs.js'
-import type { DeduplicateTask } from './deduplicate-task.js'
 import { fillTables, refsOf, type Tables, viewsOfDescriptor } from './deployed-blocks.js'
 import { guarding } from './guarding.js'
 import type { Heartbeat } from './heartbeat.js'
-import type { JoinTask } from './join-task.js'
 import type { OrderTask } from './order-task.js'
 import { OutputPort } from './output-port.js'
 import type {
@@ -42,21 +28,22 @@ import type {
 import { type ScannedPartition, ScanTask } from './scan-task.js'
 import { Scheduler } from './scheduler.js'
 import { StagePipeline } from './stage-pipeline.js'
+import type { StatefulTask } from './stateful-task.js'
 import { type Counters, type Task, toMetrics } from './task.js'
 import type { TaskGuards } from './task-guards.js'
-import type { UserFunctions, UserSurroundings } from './user-pipeline.js'
+import type { Processors, UserCodeOf } from './user-functions.js'
+import type { UserSurroundings } from './user-pipeline.js'
 
-/** By the first task of its kind: each kind of operator is some ten modules. */
-const aggregating = lazyModule(import.meta.url, './aggregate-task.js', () => import('./aggregate-task.js'))
-const joining = lazyModule(import.meta.url, './join-task.js', () => import('./join-task.js'))
-const deduplicating = lazyModule(import.meta.url, './deduplicate-task.js', () => import('./deduplicate-task.js'))
+/** By the first task that needs it. */
+const keeping = lazyModule(import.meta.url, './stateful-task.js', () => import('./stateful-task.js'))
 const ordering = lazyModule(import.meta.url, './order-task.js', () => import('./order-task.js'))
 const userCode = lazyModule(import.meta.url, './user-functions.js', () => import('./user-functions.js'))
 const heartbeats = lazyModule(import.meta.url, './heartbeat.js', () => import('./heartbeat.js'))
 
-const noFunctions: UserFunctions = () => {
-  throw new Error('assertion failed: a function of a plan that has none')
+const nothing = (): never => {
+  throw new Error('assertion failed: user code of a plan that has none')
 }
+const noUserCode: UserCodeOf = { functions: nothing, processors: nothing }
 
 interface Deployed {
   readonly query: string
@@ -172,9 +159,9 @@ export class Worker {
   /** The tasks are made when the functions that they call are there. */
   #begin(deployment: Deployment): void {
     const { query } = deployment
-    const deploy = (functions: UserFunctions): void => {
+    const deploy = ({ functions, processors }: UserCodeOf): void => {
       try {
-        this.#deploy(deployment, {
+        this.#deploy(deployment, processors, {
           functions,
           env: this.env,
           wake: () => this.#bells.ring(this.#slot),
@@ -187,15 +174,15 @@ export class Worker {
         this.#fail(query, error)
       }
     }
-    let functions: UserFunctions | Promise<UserFunctions>
+    let code: UserCodeOf | Promise<UserCodeOf>
     try {
-      functions = deployment.plan.stages.some(hasUserCode) ? userCode().userFunctionsOf(deployment) : noFunctions
+      code = deployment.plan.stages.some(callsUserCode) ? userCode().userCodeOf(deployment) : noUserCode
     } catch (error) {
       this.#fail(query, error)
       return
     }
-    if (!(functions instanceof Promise)) {
-      deploy(functions)
+    if (!(code instanceof Promise)) {
+      deploy(code)
       return
     }
     this.#loading.add(query)
@@ -204,13 +191,13 @@ export class Worker {
       if (this.#loading.delete(query)) then()
       this.#bells.ring(this.#slot)
     }
-    functions.then(
+    code.then(
       (all) => loaded(() => deploy(all)),
       (error: unknown) => loaded(() => this.#fail(query, error)),
     )
   }
 
-  #deploy(deployment: Deployment, around: UserSurroundings): void {
+  #deploy(deployment: Deployment, processors: Processors, around: UserSurroundings): void {
     const tasks: Task[] = []
     const scans: DeployedScan[] = []
     // Known before it is whole: where a task cannot be made, those before it are closed by the undeploy of the failure.
@@ -231,12 +218,8 @@ export class Worker {
         const scan = this.#scanTask(deployment, stage, spec, tables, user)
         scans.push({ stage: spec.stage, number: spec.task, input: stage.input, task: scan })
         tasks.push(scan)
-      } else if (stage.head?.op === 'finalAggregate') {
-        tasks.push(this.#aggregateTask(deployment, stage, spec, tables, user))
-      } else if (stage.head?.op === 'join') {
-        tasks.push(this.#joinTask(deployment, stage, spec, stage.head, tables, user))
-      } else if (stage.head?.op === 'deduplicate') {
-        tasks.push(this.#deduplicateTask(deployment, stage, spec, stage.head, tables, user))
+      } else if (hasState(stage.head)) {
+        tasks.push(this.#statefulTask(deployment, stage, spec, tables, user, processors))
       } else {
         tasks.push(this.#orderTask(deployment, stage, spec, tables, user))
       }
@@ -287,15 +270,15 @@ export class Worker {
     })
   }
 
-  #aggregateTask(
+  #statefulTask(
     deployment: Deployment,
     stage: Stage,
     spec: TaskSpec,
     tables: Tables,
     user: UserSurroundings,
-  ): AggregateTask {
-    const final = stage.head as FinalAggregate
-    const task: AggregateTask = new (aggregating().AggregateTask)({
+    processors: Processors,
+  ): Task {
+    const task: StatefulTask = keeping().statefulTask({
       stage,
       ansi: deployment.plan.ansi,
       task: spec.task,
@@ -305,63 +288,13 @@ export class Worker {
       outputs: this.#outputs(deployment, spec, StagePipeline.outputSchema(stage)),
       tables,
       user,
-      stateLog: this.#stateLog(deployment, spec, aggregateStateSchema(final.grouping)),
+      processors,
+      stateLog: (schema) => this.#stateLog(deployment, spec, schema),
       emitEagerly: deployment.emitEagerly,
+      restore: spec.restore && { ...spec.restore, blocks: refsOf(spec.restore.blocks) },
+      tableOf: (name) => refsOf(deployment.tables[name] ?? []),
       onBarrier: (epoch, closedUntil) => this.#barrier(deployment, spec, task.counters, epoch, [], closedUntil),
     })
-    if (spec.restore !== undefined) task.restore(spec.restore.blocks, spec.restore.closedUntil, viewsOfDescriptor)
-    return task
-  }
-
-  #joinTask(
-    deployment: Deployment,
-    stage: Stage,
-    spec: TaskSpec,
-    join: Join,
-    tables: Tables,
-    user: UserSurroundings,
-  ): JoinTask {
-    const task: JoinTask = new (joining().JoinTask)({
-      stage,
-      ansi: deployment.plan.ansi,
-      task: spec.task,
-      tasks: spec.tasks,
-      inputs: this.#inputs(spec),
-      watermarkPolicy: deployment.watermarkPolicy,
-      outputs: this.#outputs(deployment, spec, StagePipeline.outputSchema(stage)),
-      tables,
-      user,
-      stateLog: this.#stateLog(deployment, spec, joinStateSchema(join)),
-      onBarrier: (epoch, closedUntil) => this.#barrier(deployment, spec, task.counters, epoch, [], closedUntil),
-    })
-    if (spec.restore !== undefined) {
-      task.restore(refsOf(spec.restore.blocks), spec.restore.closedUntil)
-    }
-    return task
-  }
-
-  #deduplicateTask(
-    deployment: Deployment,
-    stage: Stage,
-    spec: TaskSpec,
-    head: Deduplicate,
-    tables: Tables,
-    user: UserSurroundings,
-  ): DeduplicateTask {
-    const task: DeduplicateTask = new (deduplicating().DeduplicateTask)({
-      stage,
-      ansi: deployment.plan.ansi,
-      task: spec.task,
-      tasks: spec.tasks,
-      inputs: this.#inputs(spec),
-      watermarkPolicy: deployment.watermarkPolicy,
-      outputs: this.#outputs(deployment, spec, StagePipeline.outputSchema(stage)),
-      tables,
-      user,
-      stateLog: this.#stateLog(deployment, spec, aggregateStateSchema(seenKeys(head))),
-      onBarrier: (epoch, closedUntil) => this.#barrier(deployment, spec, task.counters, epoch, [], closedUntil),
-    })
-    if (spec.restore !== undefined) task.restore(refsOf(spec.restore.blocks), spec.restore.closedUntil)
     return task
   }
 

@@ -22,6 +22,7 @@ const metrics = (rowsIn: number, rowsOut: number): TaskMetrics => ({
   maxEventTime: Number.NEGATIVE_INFINITY,
   failedRows: 0,
   retries: 0,
+  dueAt: Number.POSITIVE_INFINITY,
 })
 
 const spec: QueryStart = {

@@ -216,7 +216,10 @@ it('the rows of sliding and session windows are those of every record and every 
           ),
         })
         for (const head of driver.heads as AggregateTask[]) {
-          head.restore(changelog, closedUntil, (block) => views.get(block) as never)
+          head.restore(
+            changelog.map((block) => ({ views: views.get(block) as never, position: block.position })),
+            closedUntil,
+          )
         }
         // What was sent and is in no epoch comes again.
         logs.forEach((log, p) => driver.inputs[p]?.append(log.slice(taken[p])))
