@@ -113,7 +113,7 @@ function keep(epochs: Map<string, Map<number, Epoch>>, epoch: Epoch): void {
 function finalRows(query: QueryCase, epochs: ReadonlyMap<number, Epoch>): readonly Row[] {
   const inOrder = [...epochs.values()].sort((a, b) => a.epoch - b.epoch).map(({ rows }) => rows)
   if (query.output === 'complete') return inOrder.at(-1) ?? []
-  const isGrouped = query.operators.some(({ name }) => name === 'agg')
+  const isGrouped = query.operators.some(({ name }) => name === 'agg' || name === 'top')
   if (query.output === 'append' || !isGrouped) return inOrder.flat()
   const key = groupKey(query)
   const last = new Map<string, Row>()
@@ -121,9 +121,11 @@ function finalRows(query: QueryCase, epochs: ReadonlyMap<number, Epoch>): readon
   return [...last.values()]
 }
 
-/** The columns of groupBy are the first of the result. */
+/** The columns of groupBy are the first of the result. The first rows of a group are told apart by their rank. */
 function groupKey(query: QueryCase): GroupKey {
   const keys = query.operators.find((operator) => operator.name === 'groupBy')?.args.length ?? 0
-  const names = (query.expect?.columns ?? []).slice(0, keys)
+  const columns = query.expect?.columns ?? []
+  const ranked = query.operators.some(({ name }) => name === 'top')
+  const names = [...columns.slice(0, keys), ...(ranked ? columns.slice(-1) : [])]
   return (row) => names.map((name) => keyText(row[name])).join('')
 }
