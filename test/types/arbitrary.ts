@@ -20,7 +20,8 @@ interface Kind {
 }
 
 const same = (a: fc.Arbitrary<unknown>): fc.Arbitrary<readonly [unknown, unknown]> => a.map((v) => [v, v] as const)
-const toWellFormed = (s: string): string => new TextDecoder().decode(new TextEncoder().encode(s))
+const toWellFormed = (s: string): string =>
+  new TextDecoder('utf-8', { ignoreBOM: true }).decode(new TextEncoder().encode(s))
 
 const safeInteger = fc.oneof(
   fc.maxSafeInteger(),
