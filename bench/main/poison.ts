@@ -48,7 +48,7 @@ const bench: Bench = {
   name: 'poison',
   suite: 'failures',
   async run({ quick }) {
-    const records = quick ? 20_000 : 1_000_000
+    const records = quick ? 10_000 : 1_000_000
     const lines: Line[] = []
     const mill = await Millrace.open({ workers: 1, memoryBudget: 4 * 1024 ** 3 })
     await fill(mill, 'clean', records, 0)

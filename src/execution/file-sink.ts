@@ -251,7 +251,7 @@ export class FileSink {
     const { fs } = this.env
     const folders = new Set<string>()
     for (const file of this.#open) {
-      if (file.committed === 0 || file.written !== file.committed || file.buffer.length > 0 || !isWanted(file)) continue
+      if (!isCommitted(file) || !isWanted(file)) continue
       const path = this.#hidden(file.name)
       this.#doing(path, () => fs.rename(path, this.#seen(file.name)))
       folders.add(dirname(path))
@@ -282,11 +282,15 @@ export class FileSink {
     this.#cancelTimer = undefined
     if (this.#open.size === 0 || this.#isClosed) return
     let oldest = Number.POSITIVE_INFINITY
-    for (const { openedAt } of this.#open) oldest = Math.min(oldest, openedAt)
+    for (const file of this.#open) if (isCommitted(file)) oldest = Math.min(oldest, file.openedAt)
+    // The others wait for their epoch.
+    if (oldest === Number.POSITIVE_INFINITY) return
     const ms = Math.max(1, oldest + this.start.rollAgeMs - this.env.monotonic())
     this.#cancelTimer = this.env.timer(Math.min(ms, 2 ** 31 - 1), () => {
       try {
         this.#roll((file) => this.#isDue(file))
+        // A timer may be early by a part of a millisecond.
+        this.#setTimer()
       } catch (error) {
         this.run.fail(error)
       }
@@ -328,6 +332,11 @@ export class FileSink {
       throw notWritable(path, error)
     }
   }
+}
+
+/** All rows of it are of committed epochs. */
+function isCommitted({ committed, written, buffer }: OpenFile): boolean {
+  return committed > 0 && written === committed && buffer.length === 0
 }
 
 function notWritable(path: string, cause: unknown): unknown {

@@ -3,6 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { col, expr, type Millrace, t } from 'millrace'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { type Env, nodeEnv } from '../../src/common/env.js'
+import { FileSink } from '../../src/execution/file-sink.js'
+import { BlockBuilder } from '../../src/types/block-builder.js'
 import { sharedEngine } from '../engines.js'
 
 let mill: Millrace
@@ -181,6 +184,40 @@ test('files are rolled by size and by age', async () => {
   expect(seen(out).length).toBeGreaterThan(2)
   await query.stop()
   await mill.topics.delete('rolled')
+})
+
+test('a timer that is early by a part of a millisecond is set again: the file is seen for its age all the same', async () => {
+  let now = 0
+  const timers: (() => void)[] = []
+  const env: Env = {
+    ...nodeEnv,
+    monotonic: () => now,
+    timer: (_, then) => {
+      const at = timers.push(then) - 1
+      return () => void timers.splice(at, 1)
+    },
+  }
+  const out = join(dir, 'out')
+  const start = { format: 'csv', path: out, options: {}, partitionBy: [], rollBytes: 1000, rollAgeMs: 20 } as const
+  const schema = t.struct({ n: t.int }).type
+  const sink = new FileSink({ ...start, saveMode: 'append' }, schema, env, 'owner', 0, {
+    fail: (error) => expect.fail(String(error)),
+    onRing: () => undefined,
+  })
+  const builder = new BlockBuilder(schema)
+  builder.append([1])
+  const { views, position } = builder.toBlock()
+  expect(sink.write(0, views, position)).toBe(true)
+  await sink.prepare(0)
+  sink.commit(0)
+  now = 19.9
+  timers.shift()?.()
+  expect(seen(out)).toEqual([])
+  now = 20.9
+  timers.shift()?.()
+  expect(seen(out)).toHaveLength(1)
+  expect(timers).toEqual([])
+  sink.close(true)
 })
 
 test('what cannot be written is said before anything is', async () => {
